@@ -1,0 +1,45 @@
+"""The errors that tilebound raises on purpose; each maps to an exit status of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One located fault in a user's input. Lines and columns count from 1; 0 means unknown."""
+
+    file: str
+    line: int
+    column: int
+    message: str          # "WHAT; expected WHAT; hint"
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
+
+
+class TileboundError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SpecError(TileboundError):
+    """The input is wrong (exit status 2). `problems` holds every fault found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class MappingError(TileboundError):
+    """A mapping does not fit its Einsum or architecture. `reasons` holds every fault found; each
+    names level, tensor or rank, need and have."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("\n".join(self.reasons))
+
+
+class InfeasibleError(TileboundError):
+    """The input is valid but no mapping fits (exit status 3); the message names the constraint."""

@@ -1,0 +1,80 @@
+"""What an evaluation returns: counts, energy and cycles, by level and tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
+
+
+@dataclass(frozen=True)
+class TensorCost:
+    """One tensor at one level that keeps it. Word counts are for ONE (average) instance, as in
+    Timeloop; `energy_pj` is the total over all instances."""
+
+    tile_words: int
+    partition_words: int        # this instance's share of the whole tensor
+    reads: int
+    fills: int
+    updates: int
+    temporal_reductions: int    # updates that add to a value already held
+    address_generations: int
+    energy_pj: float            # accesses only, no leakage
+
+
+@dataclass(frozen=True)
+class LevelCost:
+    """One storage level, or the compute level (whose `tensors` is empty)."""
+
+    name: str
+    instances: int
+    utilized_instances: int
+    cycles: int                 # cycles this level alone would need
+    energy_pj: float            # tensors + leakage
+    leakage_pj: float
+    area_um2: float | None      # all instances; None when not known
+    tensors: Mapping[str, TensorCost]
+
+
+@dataclass(frozen=True)
+class TransferCost:
+    """One tensor on one network: words sent by ONE instance of the level above, by multicast
+    factor; `energy_pj` over all instances."""
+
+    accesses: Mapping[int, int]   # multicast factor -> words sent to that many instances at once
+    energy_pj: float
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """The network below one storage level."""
+
+    name: str
+    energy_pj: float
+    tensors: Mapping[str, TransferCost]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The whole cost of one mapping. Energies are pJ, latencies cycles, areas um^2."""
+
+    cycles: int
+    energy_pj: float
+    computes: int
+    utilization: float            # computes / (compute instances * cycles)
+    bottleneck: str               # "compute", or the storage level whose bandwidth binds
+    area_um2: float | None
+    levels: tuple[LevelCost, ...]   # storage, outermost first
+    compute: LevelCost
+    networks: tuple[NetworkCost, ...]
+
+    @property
+    def edp(self) -> float:
+        """Energy-delay product, pJ x cycles."""
+        return self.energy_pj * self.cycles
+
+    def level(self, name: str) -> LevelCost:
+        """The storage or compute level called `name`; KeyError when there is none."""
+        for level in (*self.levels, self.compute):
+            if level.name == name:
+                return level
+        raise KeyError(name)

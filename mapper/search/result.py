@@ -1,0 +1,85 @@
+"""What a search returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping as MappingOf
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Mapping
+from ..model.cost import Cost
+from ..workload.einsum import Einsum
+
+#: Objectives, with the exponents of energy and of cycles in what is minimised.
+OBJECTIVES: dict[str, tuple[int, int]] = {
+    "energy": (1, 0), "latency": (0, 1), "edp": (1, 1), "ed2p": (1, 2)}
+
+
+def objective_value(objective: str, energy_pj: float, cycles: float) -> float:
+    """The figure that `objective` minimises: pJ, cycles, pJ x cycles or pJ x cycles^2."""
+    energy_power, cycles_power = OBJECTIVES[objective]
+    return energy_pj ** energy_power * cycles ** cycles_power
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How good a mapping is proven to be. `value`, `lower_bound` and `relaxed_bound` are in the
+    unit of the objective; no mapping of the mapspace lies below `lower_bound`."""
+
+    objective: str
+    value: float
+    lower_bound: float
+    relaxed_bound: float
+    status: str                 # "optimal" | "gap_reached" | "time_limit" | "heuristic"
+    mapspace_size: float        # factorisations x orders x keep/bypass choices, before pruning
+    classes: int
+    classes_pruned: int
+    bound_solves: int
+    evaluated: int
+    seconds: float
+    dual: MappingOf[str, Any] = field(default_factory=dict)   # JSON-ready; re-derives the bounds
+
+    @property
+    def gap(self) -> float:
+        """(value - lower_bound) / value."""
+        return (self.value - self.lower_bound) / self.value if self.value else 0.0
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer: its mapping, the cost of ONE occurrence, and the proof where it was searched."""
+
+    einsum: Einsum
+    count: int
+    mapping: Mapping
+    cost: Cost
+    certificate: Certificate | None = None
+
+    @property
+    def name(self) -> str:
+        return self.einsum.name
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """All layers of a workload on one architecture."""
+
+    architecture: Architecture
+    workload: str
+    objective: str
+    layers: tuple[LayerResult, ...]
+    interrupted: bool = False
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the whole network, repeated layers included, pJ."""
+        return sum(x.cost.energy_pj * x.count for x in self.layers)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the whole network, layers one after another."""
+        return sum(x.cost.cycles * x.count for x in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(x.einsum.macs * x.count for x in self.layers)

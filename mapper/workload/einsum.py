@@ -1,0 +1,113 @@
+"""`Einsum`: one perfectly nested loop over ranks, touching tensors through affine projections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One addend of an affine index expression: `coefficient * rank`."""
+
+    rank: str
+    coefficient: int = 1
+
+
+#: One tensor axis: the sum of its terms.
+Axis = tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor (Timeloop: data space) and how loop indices address it.
+
+    `projection` has one entry a tensor axis. `is_output` marks a tensor that is read, accumulated
+    and written back.
+    """
+
+    name: str
+    projection: tuple[Axis, ...]
+    is_output: bool = False
+
+    @property
+    def ranks(self) -> frozenset[str]:
+        """The ranks that move this tensor's index; every other rank reuses it."""
+        return frozenset(term.rank for axis in self.projection for term in axis)
+
+
+@dataclass(frozen=True)
+class Einsum:
+    """A loop nest over `ranks` of the given `extents` that does one multiply-accumulate a point.
+
+    >>> gemm = Einsum("gemm", ("M", "N", "K"), (16, 8, 4), (
+    ...     Tensor("A", ((Term("M"),), (Term("K"),))),
+    ...     Tensor("B", ((Term("K"),), (Term("N"),))),
+    ...     Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True)))
+    >>> gemm.macs, gemm.tensor_words("A")
+    (512, 64)
+    """
+
+    name: str
+    ranks: tuple[str, ...]
+    extents: tuple[int, ...]
+    tensors: tuple[Tensor, ...]
+    #: Names of the tensors in the workload graph, where they differ from the role names
+    #: (a conv reads the role "Inputs"; in the graph that is the tensor "conv1").
+    aliases: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.ranks) != len(self.extents) or len(set(self.ranks)) != len(self.ranks):
+            raise ValueError(f"{self.name}: ranks {self.ranks} do not match extents {self.extents}")
+        if min(self.extents, default=1) < 1:
+            raise ValueError(f"{self.name}: extents must be 1 or more, not {self.extents}")
+        unknown = {r for t in self.tensors for r in t.ranks} - set(self.ranks)
+        if unknown:
+            raise ValueError(f"{self.name}: projections use unknown ranks {sorted(unknown)}")
+
+    @cached_property
+    def extent(self) -> Mapping[str, int]:
+        """Extent of each rank."""
+        return dict(zip(self.ranks, self.extents))
+
+    @property
+    def macs(self) -> int:
+        """Number of points of the loop nest (multiply-accumulates)."""
+        return prod(self.extents)
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor called `name`; KeyError when there is none."""
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        raise KeyError(name)
+
+    def tensor_words(self, name: str) -> int:
+        """Words in the bounding box of the tensor called `name`."""
+        return footprint(self.tensor(name), self.extent)
+
+    @cached_property
+    def canonical(self) -> tuple:
+        """Equal for layers that cost the same on every architecture: the name does not count, nor
+        does the coefficient of a rank of extent 1."""
+        tensors = tuple(
+            (t.name, t.is_output, tuple(
+                tuple((x.rank, x.coefficient) for x in axis if self.extent[x.rank] > 1)
+                for axis in t.projection))
+            for t in self.tensors)
+        return (self.ranks, self.extents, tensors)
+
+
+def axis_extent(axis: Axis, extents: Mapping[str, int]) -> int:
+    """Length of the interval that `axis` sweeps over a tile of the given rank `extents`.
+
+    Gaps left by a stride larger than the window are counted (the box, not the points).
+    """
+    return 1 + sum(abs(t.coefficient) * (extents.get(t.rank, 1) - 1) for t in axis)
+
+
+def footprint(tensor: Tensor, extents: Mapping[str, int]) -> int:
+    """Words of `tensor` that a tile of the given rank `extents` touches (bounding box)."""
+    return prod(axis_extent(axis, extents) for axis in tensor.projection)
