@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping
 
 from .einsum import Einsum
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 class WorkloadGraph:
     """Layers (`Einsum`) in execution order over a `networkx.DiGraph`.
 
-    `graph` has a node a layer name, with attributes `einsum` and `count` (how often the layer
-    occurs), and an edge producer -> consumer with attribute `tensor`, the name of what flows.
+    `graph` has a node a layer name, with attributes `einsum`, `count` (how often the layer occurs)
+    and `extra_parameters` (trained numbers outside the loop nest: biases, batch normalisation), and
+    an edge producer -> consumer with attribute `tensor`, the name of what flows.
     """
 
     def __init__(self, name: str, layers: Iterable[tuple[Einsum, int]],
-                 edges: Iterable[tuple[str, str, str]] = ()) -> None:
+                 edges: Iterable[tuple[str, str, str]] = (),
+                 extra_parameters: Mapping[str, int] | None = None) -> None:
         import networkx  # 0.1 s: only when a workload is really built
 
         self.name = name
@@ -26,7 +28,8 @@ class WorkloadGraph:
         for einsum, count in layers:
             if einsum.name in self.graph:
                 raise ValueError(f"{name}: two layers are called {einsum.name!r}")
-            self.graph.add_node(einsum.name, einsum=einsum, count=count)
+            self.graph.add_node(einsum.name, einsum=einsum, count=count,
+                                extra_parameters=(extra_parameters or {}).get(einsum.name, 0))
         for producer, consumer, tensor in edges:
             for end in (producer, consumer):
                 if end not in self.graph:
@@ -52,6 +55,14 @@ class WorkloadGraph:
     def macs(self) -> int:
         """Multiply-accumulates of the whole network, repeated layers included."""
         return sum(e.macs * self.count(e.name) for e in self)
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the whole network: the words of every tensor called "Weights" and the
+        extra parameters, repeated layers included."""
+        return sum(
+            (sum(e.tensor_words(t.name) for t in e.tensors if t.name == "Weights")
+             + self.graph.nodes[e.name]["extra_parameters"]) * self.count(e.name) for e in self)
 
     def distinct(self) -> dict[tuple, list[str]]:
         """Layer names grouped by canonical form, in order of first occurrence."""
