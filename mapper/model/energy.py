@@ -1,0 +1,42 @@
+"""Energy of the accesses of one level, pJ."""
+
+from __future__ import annotations
+
+from ..hardware.architecture import Compute, Figure, Storage
+from .traffic import Accesses
+
+
+def action_energy(component: Storage | Compute, action: str) -> float:
+    """pJ of one `action` of `component`; ValueError when it is not known (never a silent zero)."""
+    figure = component.energy.get(action)
+    if figure is None:
+        raise ValueError(f"{component.name}: no energy is known for the action {action!r}; "
+                         f"known: {', '.join(sorted(component.energy)) or 'none'}")
+    return figure.value
+
+
+def actions(is_output: bool, outermost: bool) -> tuple[str, ...]:
+    """The actions that a tensor needs at a level; `outermost`: the level keeps the whole of it."""
+    return ("read",) + ("fill",) * (not outermost) + ("update",) * is_output
+
+
+def sharing(level: Storage, utilized: int) -> float:
+    """Instances of `level` that share one physical access, when `utilized` of them are at work."""
+    return utilized / min(utilized, level.instances // level.cluster_size)
+
+
+def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
+                  utilized: int) -> float:
+    """pJ that the accesses `x` of one tensor cost over all `utilized` instances of `level`.
+
+    A physical access moves a block of words; the last block of the run may be part empty.
+    """
+    counts = {"read": x.reads, "fill": x.fills, "update": x.updates}
+    energy = sum(-(-counts[action] // level.block_words) * action_energy(level, action)
+                 for action in actions(is_output, outermost))
+    return energy / sharing(level, utilized) * utilized
+
+
+def leakage_energy(level: Storage, cycles: int, utilized: int) -> float:
+    """pJ that the instances at work leak in `cycles`; unused ones are off."""
+    return level.energy.get("leak", Figure(0.0, "")).value * cycles * utilized

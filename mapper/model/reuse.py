@@ -1,0 +1,106 @@
+"""How often a tile must be sent: reuse in time (stationarity, sliding windows) and in space (multicast).
+
+For perfectly nested loops with exact factors the words that enter one instance of a level have a
+closed form, because the tile is a box that every loop moves by a constant vector.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from typing import Mapping as MappingOf
+from typing import Sequence
+
+from ..mapping.nest import Mapping
+from ..workload.einsum import Tensor, axis_extent, footprint
+
+#: A displacement over the axes of a tensor, words.
+Vector = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLoop:
+    """A loop of the nest with its storage level and the extent of its rank inside one iteration."""
+
+    level: int
+    rank: str
+    factor: int
+    spatial: bool
+    inside: int
+
+    def step(self, tensor: Tensor) -> Vector:
+        """How far one iteration moves the part of `tensor` that is worked on."""
+        return tuple(self.inside * sum(t.coefficient for t in axis if t.rank == self.rank)
+                     for axis in tensor.projection)
+
+
+def placed_loops(mapping: Mapping) -> tuple[PlacedLoop, ...]:
+    """All loops of the nest, outermost first."""
+    inside: dict[str, int] = {}
+    placed: list[PlacedLoop] = []
+    for level in reversed(range(len(mapping.blocks))):
+        block = mapping.blocks[level]
+        for position, loop in reversed(list(enumerate(block.loops))):
+            extent = inside.get(loop.rank, 1)
+            placed.append(PlacedLoop(level, loop.rank, loop.factor,
+                                     position >= len(block.temporal), extent))
+            inside[loop.rank] = extent * loop.factor
+    return tuple(reversed(placed))
+
+
+def words_received(tensor: Tensor, loops: Sequence[PlacedLoop], tile: MappingOf[str, int]) -> int:
+    """Words of `tensor` that enter one instance holding tiles of the rank extents `tile`.
+
+    `loops` are the temporal loops around the tile, outermost first. The first tile is loaded whole.
+    When a loop advances, the box moves by that loop's step less the steps of the loops inside it,
+    which start again; only words that the box did not cover before are loaded. Two rules are
+    Timeloop's (loop-analysis/nest-analysis.cpp) and part of the specification:
+
+    - only the innermost loop that moves the box (and a move by that same vector) finds the part of
+      the tile that overlaps; any other move loads the whole tile again;
+    - the second iteration of a loop stands for all later ones.
+    """
+    volume = footprint(tensor, tile)
+    steps = [loop.step(tensor) for loop in loops]
+    moving = [i for i, step in enumerate(steps) if any(step)]
+    if not moving:
+        return volume
+    innermost = moving[-1]
+    slab = _new_words(tensor, tile, steps[innermost])
+    words = volume
+    for i in range(innermost + 1):
+        inside = steps[i + 1:innermost + 1]
+        move = tuple(own - sum(step[axis] for step in inside) for axis, own in enumerate(steps[i]))
+        loaded = slab if move == steps[innermost] else volume if any(move) else 0
+        words += (loops[i].factor - 1) * prod(loop.factor for loop in loops[:i]) * loaded
+    return words
+
+
+def _new_words(tensor: Tensor, tile: MappingOf[str, int], move: Vector) -> int:
+    """Words of a tile that were not in the tile one `move` before (a box less a box)."""
+    sides = [axis_extent(axis, tile) for axis in tensor.projection]
+    moved = [axis for axis, distance in enumerate(move) if distance]
+    if len(moved) != 1:     # the difference is no box: the reference loads the whole tile
+        return prod(sides)
+    axis = moved[0]
+    return prod(sides) // sides[axis] * min(abs(move[axis]), sides[axis])
+
+
+def multicast_groups(tensor: Tensor, loops: Sequence[PlacedLoop], multicast: bool) -> dict[int, int]:
+    """How many instances share a tile: {instances in the group: number of such groups}.
+
+    `loops` are the spatial loops of one level. Instances share a word only when their tiles are
+    equal; tiles that merely overlap (halos) are sent separately.
+    """
+    count = prod(loop.factor for loop in loops)
+    if not multicast:
+        return {1: count}
+    offsets: Counter[Vector] = Counter({(0,) * len(tensor.projection): 1})
+    for loop in loops:
+        step, spread = loop.step(tensor), Counter[Vector]()
+        for offset, members in offsets.items():
+            for i in range(loop.factor):
+                spread[tuple(o + i * s for o, s in zip(offset, step, strict=True))] += members
+        offsets = spread
+    return dict(sorted(Counter(offsets.values()).items()))
