@@ -1,0 +1,157 @@
+"""`Record`: typed reading of one mapping in the user's text, where every fault is collected."""
+
+from __future__ import annotations
+
+import sys
+from typing import Callable, Sequence, TypeVar
+
+from .nodes import Node, Problems, did_you_mean, one_of
+
+T = TypeVar("T")
+
+
+class Record:
+    """A mapping whose keys must be among `allowed`. Getters give the default when the key is absent
+    or its value is wrong; a wrong value is reported once, at its own place.
+
+    >>> from .nodes import locate
+    >>> found = Problems()
+    >>> level = Record(locate({"name": "RF", "dept": 4}), found, "level", ("name", "depth"))
+    >>> level.text("name", ""), level.integer("depth", None)
+    ('RF', None)
+    >>> print(found.errors[0].message)
+    unknown key 'dept' in level; expected one of name, depth; did you mean 'depth'?
+    """
+
+    def __init__(self, node: Node, problems: Problems, what: str, allowed: Sequence[str]) -> None:
+        self.source = node
+        self.problems = problems
+        self.what = what
+        self.ok = node.is_map
+        if not node.is_map:
+            problems.error(node, f"{what} is {describe(node)}; expected a mapping with keys "
+                           f"such as {', '.join(allowed[:4])}")
+        for key, _ in node.items():
+            if key not in allowed:
+                problems.error(node.key(key), f"unknown key {key!r} in {what}; expected "
+                               f"{one_of(allowed, 30)}{did_you_mean(key, allowed)}")
+
+    def node(self, key: str) -> Node | None:
+        """The value of `key`; None when it is absent or null."""
+        found = self.source.get(key)
+        return None if found is None or found.value is None else found
+
+    def has(self, key: str) -> bool:
+        return self.node(key) is not None
+
+    def fault(self, key: str, message: str) -> None:
+        """Report `message` at the value of `key`, or at the record when there is none."""
+        self.problems.error(self.node(key) or self.source, message)
+
+    def require(self, *keys: str) -> bool:
+        """Report each key that is absent; true when all are there."""
+        absent = [key for key in keys if self.ok and not self.has(key)]
+        for key in absent:
+            self.problems.error(self.source, f"{self.what} has no {key!r}; expected the key {key!r}")
+        return self.ok and not absent
+
+    def text(self, key: str, default: str) -> str:
+        """A text; numbers count as text, since names may look like numbers."""
+        node = self.node(key)
+        if node is None:
+            return default
+        if not node.is_scalar or isinstance(node.value, bool):
+            self.problems.error(node, f"{key} is {describe(node)}; expected text")
+            return default
+        return str(node.value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        node = self.node(key)
+        if node is None:
+            return default
+        if not isinstance(node.value, bool):
+            self.problems.error(node, f"{key} is {describe(node)}; expected true or false")
+            return default
+        return node.value
+
+    def integer(self, key: str, default: T, least: int = 1) -> int | T:
+        node = self.node(key)
+        if node is None:
+            return default
+        value = whole(node)
+        if value is None or value < least:
+            self.problems.error(node, f"{key} is {describe(node)}; "
+                                f"expected a whole number, {least} or more")
+            return default
+        return value
+
+    def number(self, key: str, default: T, positive: bool = False) -> float | T:
+        node = self.node(key)
+        if node is None:
+            return default
+        value = finite(node)
+        if value is None or value < 0 or (positive and value == 0):
+            bound = "above 0" if positive else "0 or more"
+            self.problems.error(node, f"{key} is {describe(node)}; expected a number {bound}")
+            return default
+        return value
+
+    def names(self, key: str, default: T) -> tuple[str, ...] | T:
+        """A list of names, or a single one."""
+        node = self.node(key)
+        if node is None:
+            return default
+        entries = node if node.is_list else (node,)
+        found = tuple(str(entry.value) for entry in entries if entry.is_scalar)
+        if len(found) != len(node if node.is_list else (node,)):
+            self.problems.error(node, f"{key} holds a value that is no name; expected a list of names")
+        return found
+
+    def parsed(self, key: str, parse: Callable[[object], T], default: T) -> T:
+        """A scalar that `parse` understands; its ValueError becomes a located fault."""
+        node = self.node(key)
+        if node is None:
+            return default
+        if not node.is_scalar:
+            self.problems.error(node, f"{key} is {describe(node)}; expected a single value")
+            return default
+        try:
+            return parse(node.value)
+        except ValueError as error:
+            self.problems.error(node, f"{key}: {error}")
+            return default
+
+    def entries(self, key: str) -> tuple[Node, ...]:
+        """The elements of a list; a fault when it is anything else."""
+        node = self.node(key)
+        if node is None:
+            return ()
+        if not node.is_list:
+            self.problems.error(node, f"{key} is {describe(node)}; expected a list")
+            return ()
+        return tuple(node)
+
+
+def whole(node: Node) -> int | None:
+    """The value when it is a whole number (also written as `1e3`), else None."""
+    value = node.value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def finite(node: Node) -> float | None:
+    """The value when it is a finite number, else None."""
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) <= sys.float_info.max else None
+
+
+def describe(node: Node) -> str:
+    """The value in a few words, for a message."""
+    if node.is_map:
+        return "a mapping"
+    if node.is_list:
+        return "a list"
+    return "empty" if node.value is None else repr(node.value)
