@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Iterator, Literal, Mapping as MappingOf
+from typing import Iterator, Literal
+from typing import Mapping as MappingOf
 
 Kind = Literal["temporal", "x", "y"]
 
@@ -31,6 +32,7 @@ class Block:
     spatial_x: tuple[Loop, ...] = ()
     spatial_y: tuple[Loop, ...] = ()
     no_multicast: frozenset[str] = frozenset()   # tensors sent to each instance separately
+    no_links: frozenset[str] = frozenset()       # tensors that neighbours do not pass on
 
     @property
     def spatial(self) -> tuple[Loop, ...]:

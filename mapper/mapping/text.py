@@ -1,0 +1,177 @@
+"""The loop nest of a mapping as text: one line a level, one line a loop, readable both ways.
+
+    GLB [A 256, B 128, Z 128] no multicast [A]
+          for N in 4
+            for K in 4 (Spatial-Y)
+              for M in 8 (Spatial-X)
+
+A level line lists the tensors kept, with the words of their tiles; a person who writes one leaves
+the numbers out, and the brackets too when the level keeps all it may. Indentation is free.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ..errors import SpecError
+from ..hardware.architecture import Architecture
+from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
+from ..workload.einsum import Axis, Einsum, Tensor, footprint
+from .nest import Block, Loop, Mapping
+from .timeloop import default_keep
+
+# Both are matched after runs of blanks have been made single ones.
+LOOP = re.compile(r"for (?P<rank>\w+) in (?P<factor>\d{1,15})(?: ?\(Spatial-(?P<axis>[XY])\))?$")
+LEVEL = re.compile(r"(?P<name>[^\[\]]+?)(?: ?\[(?P<keep>[^\]]*)\])?"
+                   r"(?: no multicast ?\[(?P<no_multicast>[^\]]*)\])?"
+                   r"(?: no links ?\[(?P<no_links>[^\]]*)\])?$")
+
+
+def format_nest(mapping: Mapping, architecture: Architecture, einsum: Einsum) -> list[str]:
+    """One line a level and a loop, outermost first, and the compute unit's work at the end.
+
+    The numbers after the kept tensors are the words of the tile that one instance holds.
+    `parse_nest` reads the lines back.
+    """
+    lines, depth = [], 0
+    for index, block in enumerate(mapping):
+        tile = mapping.tile(index, einsum.extent)
+        kept = [f"{t.name} {footprint(t, tile)}" for t in einsum.tensors if t.name in block.keep]
+        heading = f"{block.level} [{', '.join(kept)}]"
+        for label, names in (("multicast", block.no_multicast), ("links", block.no_links)):
+            if names:
+                heading += f" no {label} [{', '.join(sorted(names))}]"
+        lines.append(heading)
+        for suffix, loops in (("", block.temporal), (" (Spatial-Y)", block.spatial_y),
+                              (" (Spatial-X)", block.spatial_x)):
+            for loop in loops:
+                lines.append(f"{'  ' * depth}for {loop.rank} in {loop.factor}{suffix}")
+                depth += 1
+    lines.append(f"{architecture.compute.name}: {'  ' * depth}{format_work(einsum)}")
+    return lines
+
+
+def format_work(einsum: Einsum) -> str:
+    """What one compute unit does at a point of the nest: `Z[M, N] += A[M, K] * B[K, N]`."""
+    outputs = " ".join(f"{_indexed(t)} +=" for t in einsum.tensors if t.is_output)
+    return f"{outputs} {' * '.join(_indexed(t) for t in einsum.tensors if not t.is_output)}".strip()
+
+
+def _indexed(tensor: Tensor) -> str:
+    return f"{tensor.name}[{', '.join(_affine(axis) for axis in tensor.projection)}]"
+
+
+def _affine(axis: Axis) -> str:
+    text = ""
+    for term in axis:
+        sign = "-" if term.coefficient < 0 else "+" if text else ""
+        scale = "" if abs(term.coefficient) == 1 else f"{abs(term.coefficient)}*"
+        text += f"{sign}{scale}{term.rank}"
+    return text or "0"
+
+
+def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
+               problems: Problems | None = None) -> Mapping:
+    """Read the lines that `format_nest` prints, or that a person wrote.
+
+    Parameters
+    ----------
+    data : str, list of str, or a `Node` of either
+        Blank lines and the line of the compute unit count for nothing. A level that is not
+        mentioned has no loops and keeps all it may.
+    problems : Problems, optional
+        Collects the faults; the mapping returned is meaningless when it gains any.
+
+    Raises
+    ------
+    SpecError
+        When `problems` is not given and there are faults.
+    """
+    found = Problems() if problems is None else problems
+    blocks = {level.name: Block(level.name, default_keep(level, einsum))
+              for level in architecture.levels}
+    seen: dict[str, Node] = {}
+    current = None
+    compute = re.compile(rf"{re.escape(architecture.compute.name)}(:|$)")
+    for line in _lines(locate(data)):
+        text = " ".join(str(line.value).split())
+        if not text or compute.match(text):
+            continue
+        if text.startswith("for "):
+            if current is None:
+                found.error(line, f"{text!r}; expected the line of a level first")
+            else:
+                blocks[current] = _with_loop(line, text, blocks[current], einsum, found)
+            continue
+        block = _level(line, text, blocks, einsum, found)
+        if block is None:
+            continue
+        if block.level in seen:
+            found.error(line, f"second line for level {block.level}; expected one, the first is at "
+                        f"{seen[block.level].place}")
+        current = block.level
+        seen[current], blocks[current] = line, block
+    if problems is None and found.errors:
+        raise SpecError(found.errors)
+    return Mapping(tuple(blocks.values()))
+
+
+def _lines(node: Node) -> list[Node]:
+    """The lines of a text block or of a list of texts, with their places."""
+    if node.is_list:
+        return list(node)
+    below = 1 if node.line else 0      # a block scalar starts on the line after its `|`
+    return [replace(node, value=text, line=node.line + below + i if node.line else i + 1)
+            for i, text in enumerate(str(node.value or "").splitlines())]
+
+
+def _with_loop(line: Node, text: str, block: Block, einsum: Einsum, problems: Problems) -> Block:
+    """`block` with the loop that `text` describes as its innermost."""
+    match = LOOP.match(text)
+    if match is None:
+        problems.error(line, f"{text!r}; expected for RANK in NUMBER, then nothing, (Spatial-X) or "
+                       "(Spatial-Y)")
+        return block
+    rank, factor = match["rank"], int(match["factor"])
+    if rank not in einsum.ranks or factor < 1:
+        wrong = f"factor {factor}; expected 1 or more" if factor < 1 else (
+            f"no rank {rank!r} in {einsum.name}; expected {one_of(einsum.ranks)}"
+            + did_you_mean(rank, einsum.ranks))
+        problems.error(line, wrong)
+        return block
+    loops = (Loop(rank, factor),) if factor > 1 else ()
+    if match["axis"] == "X":
+        return replace(block, spatial_x=block.spatial_x + loops)
+    if match["axis"] == "Y":
+        return replace(block, spatial_y=block.spatial_y + loops)
+    if block.spatial:
+        problems.error(line, f"{text!r} inside a spatial loop of {block.level}; expected temporal "
+                       "loops before spatial ones, or the line of the next level")
+    return replace(block, temporal=block.temporal + loops)
+
+
+def _level(line: Node, text: str, blocks: dict[str, Block], einsum: Einsum,
+           problems: Problems) -> Block | None:
+    """The level that `text` opens, without loops; None when there is no such level."""
+    match = LEVEL.match(text)
+    name = match["name"] if match else text
+    if match is None or name not in blocks:
+        problems.error(line, f"no storage level {name!r}; expected {one_of(blocks)}, or a loop "
+                       "for RANK in NUMBER" + did_you_mean(name, blocks))
+        return None
+    named = {key: _tensors(line, match[key], einsum, problems)
+             for key in ("keep", "no_multicast", "no_links")}
+    keep = blocks[name].keep if match["keep"] is None else named["keep"]
+    return Block(name, keep, no_multicast=named["no_multicast"], no_links=named["no_links"])
+
+
+def _tensors(line: Node, listed: str | None, einsum: Einsum, problems: Problems) -> frozenset[str]:
+    """The tensors of a bracket such as `A 256, B 128`; the numbers are not read."""
+    known = [t.name for t in einsum.tensors]
+    names = [item.split()[0] for item in (listed or "").split(",") if item.strip()]
+    for name in names:
+        if name not in known:
+            problems.error(line, f"no tensor {name!r} in {einsum.name}; expected {one_of(known)}"
+                           + did_you_mean(name, known))
+    return frozenset(names)

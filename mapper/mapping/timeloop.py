@@ -1,0 +1,322 @@
+"""Timeloop's mapping entries (v0.3 and v0.4) to a `Mapping`, and back.
+
+An entry is `{target, type, ...}`; its `permutation` lists ranks innermost first, and the first
+`split` ranks of a spatial entry run along X, the others along Y.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Iterable
+
+from ..errors import MappingError, SpecError
+from ..hardware.architecture import Architecture, Storage
+from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
+from ..workload.einsum import Einsum
+from .nest import Block, Loop, Mapping
+
+LOOP_TYPES = ("temporal", "spatial")
+KEEP_TYPES = ("bypass", "datatype", "dataspace")
+TYPES = (*LOOP_TYPES, *KEEP_TYPES)
+KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", "no_reuse",
+        "no_link_transfer")
+#: Options that change the counts in ways `Mapping` cannot say.
+UNSUPPORTED_KEYS = ("no_temporal_reuse", "no_coalesce", "rmw_first_update", "stream")
+
+FACTOR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)\s*=|(?P<short>[A-Za-z_]+))\s*(?P<bound>\d{1,15})"
+                    r"(?:\s*,\s*(?P<rest>\d{1,15})(?!\w))?[\s,]*")
+
+
+def default_keep(level: Storage, einsum: Einsum) -> frozenset[str]:
+    """What `level` keeps when a mapping does not say: every tensor that it need not bypass."""
+    return frozenset(t.name for t in einsum.tensors) - level.bypass
+
+
+def from_timeloop(data: object, architecture: Architecture, einsum: Einsum,
+                  problems: Problems | None = None) -> Mapping:
+    """Read a list of Timeloop mapping entries.
+
+    Parameters
+    ----------
+    data : list of dict, or a `Node`
+        The value of the key `mapping`. A target is the name of a storage level or its index,
+        0 being the innermost.
+    architecture, einsum
+        What the mapping is for; whether it fits them is the matter of `validate`.
+    problems : Problems, optional
+        Collects the faults; the mapping returned is meaningless when it gains any.
+
+    Raises
+    ------
+    SpecError
+        When `problems` is not given and there are faults or unsupported entries.
+    """
+    found = Problems() if problems is None else problems
+    reader = _Reader(architecture, einsum, found)
+    node = locate(data)
+    if node.is_list:
+        for entry in node:
+            reader.read_entry(entry)
+    else:
+        found.error(node, "a mapping; expected a list of entries with `target` and `type`")
+    if problems is None and (found.errors or found.unsupported):
+        raise SpecError([*found.errors, *found.unsupported])
+    return reader.mapping()
+
+
+def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
+    """Timeloop v0.4 mapping entries: a temporal, a spatial (where the level has a fanout in use)
+    and a bypass entry a level, outermost level first. `from_timeloop` is the exact inverse.
+
+    Raises
+    ------
+    MappingError
+        For a rank with two loops in one entry, which the format cannot express.
+    """
+    reasons = [f"{block.level}: rank {rank} has two {kind} loops, a Timeloop mapping allows one"
+               for block in mapping for kind, loops in (("temporal", block.temporal),
+                                                        ("spatial", block.spatial))
+               for rank in einsum.ranks if sum(x.rank == rank for x in loops) > 1]
+    if reasons:
+        raise MappingError(reasons)
+    entries: list[dict[str, Any]] = []
+    for block in mapping:
+        entries.append({"target": block.level, "type": "temporal",
+                        **_loop_fields(block.temporal, einsum)})
+        if block.spatial or block.no_multicast or block.no_links:
+            inner_first = block.spatial_y + block.spatial_x
+            entries.append({"target": block.level, "type": "spatial",
+                            **_loop_fields(inner_first, einsum), "split": len(block.spatial_x)})
+            for key, names in (("no_reuse", block.no_multicast),
+                               ("no_link_transfer", block.no_links)):
+                if names:
+                    entries[-1][key] = _in_order(names, einsum)
+        bypassed = {t.name for t in einsum.tensors} - block.keep
+        entries.append({"target": block.level, "type": "bypass",
+                        "keep": _in_order(block.keep, einsum),
+                        "bypass": _in_order(bypassed, einsum)})
+    return entries
+
+
+def _loop_fields(loops: tuple[Loop, ...], einsum: Einsum) -> dict[str, str]:
+    """`factors` and `permutation` of loops given outermost first."""
+    factors = {loop.rank: loop.factor for loop in loops}
+    order = [loop.rank for loop in reversed(loops)]
+    order += [rank for rank in einsum.ranks if rank not in factors]
+    separator = "" if all(len(rank) == 1 for rank in einsum.ranks) else ","
+    return {"factors": " ".join(f"{rank}={factors.get(rank, 1)}" for rank in einsum.ranks),
+            "permutation": separator.join(order)}
+
+
+def _in_order(names: Iterable[str], einsum: Einsum) -> list[str]:
+    wanted = set(names)
+    return [t.name for t in einsum.tensors if t.name in wanted]
+
+
+@dataclass
+class _Draft:
+    """What the entries read so far say about one level."""
+
+    level: str
+    loops: dict[str, tuple[Loop, ...]] = field(default_factory=dict)   # temporal, x, y
+    first: dict[str, Node] = field(default_factory=dict)   # the entry of each loop type
+    keep: dict[str, bool] = field(default_factory=dict)
+    no_multicast: frozenset[str] = frozenset()
+    no_links: frozenset[str] = frozenset()
+
+
+class _Reader:
+    """Reads entries one by one into a draft a level."""
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, problems: Problems) -> None:
+        self.levels = architecture.levels
+        self.einsum = einsum
+        self.problems = problems
+        self.tensors = [t.name for t in einsum.tensors]
+        self.drafts = {level.name: _Draft(level.name) for level in self.levels}
+
+    def mapping(self) -> Mapping:
+        """The mapping that all entries together describe."""
+        blocks = []
+        for level in self.levels:
+            draft = self.drafts[level.name]
+            kept = default_keep(level, self.einsum) | {t for t, k in draft.keep.items() if k}
+            kept -= {t for t, k in draft.keep.items() if not k}
+            loops = draft.loops
+            blocks.append(Block(level.name, kept, loops.get("temporal", ()), loops.get("x", ()),
+                                loops.get("y", ()), draft.no_multicast, draft.no_links))
+        return Mapping(tuple(blocks))
+
+    def read_entry(self, entry: Node) -> None:
+        """Read one entry into the draft of its level."""
+        if not entry.is_map:
+            self.problems.error(entry, "a mapping entry; expected keys `target` and `type`")
+            return
+        kind = entry.get("type")
+        if kind is not None and kind.value == "skew":
+            self.problems.refuse(entry, "mapping entries of type skew are not supported")
+            return
+        self.check_keys(entry)
+        draft = self.target(entry)
+        if kind is None or kind.value not in TYPES:
+            at = entry if kind is None else kind
+            word = "" if kind is None else str(kind.value)
+            self.problems.error(at, f"mapping entry of type {word!r}; expected {one_of(TYPES)}"
+                                + did_you_mean(word, TYPES))
+        elif kind.value in KEEP_TYPES:
+            self.read_keep(entry, draft)
+        else:
+            self.read_loops(entry, draft, str(kind.value))
+
+    def check_keys(self, entry: Node) -> None:
+        """Report keys that are unknown, or known but not supported."""
+        kind = entry.get("type")
+        for key, value in entry.items():
+            temporal_reuse = key == "no_reuse" and kind is not None and kind.value == "temporal"
+            if key in UNSUPPORTED_KEYS or temporal_reuse:
+                if len(value):
+                    self.problems.refuse(entry.key(key), f"mapping option {key!r} on a "
+                                         f"{kind.value if kind else ''} entry is not supported")
+            elif key not in KEYS:
+                self.problems.error(entry.key(key), f"unknown key {key!r} in a mapping entry; "
+                                    f"expected {one_of(KEYS)}" + did_you_mean(key, KEYS))
+
+    def target(self, entry: Node) -> _Draft:
+        """The draft of the level that `entry` is about; one that nobody uses when there is no such
+        level, so that the rest of the entry is still checked."""
+        names = [level.name for level in self.levels]
+        node = entry.get("target")
+        if node is None:
+            self.problems.error(entry, f"mapping entry without `target`; expected {one_of(names)}")
+            return _Draft("")
+        value = node.value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+            return self.drafts[names[len(names) - 1 - value]]
+        if isinstance(value, str) and value in self.drafts:
+            return self.drafts[value]
+        self.problems.error(node, f"no storage level {value!r}; expected {one_of(names)} or an index "
+                            f"from 0 (innermost) to {len(names) - 1}"
+                            + did_you_mean(str(value), names))
+        return _Draft("")
+
+    def read_keep(self, entry: Node, draft: _Draft) -> None:
+        """Read the lists `keep` and `bypass`."""
+        for key in ("keep", "bypass"):
+            for node in self.names(entry, key):
+                name, kept = str(node.value), key == "keep"
+                if draft.keep.setdefault(name, kept) != kept:
+                    self.problems.error(node, f"tensor {name} is both kept and bypassed at level "
+                                        f"{draft.level}; expected one of the two")
+
+    def read_loops(self, entry: Node, draft: _Draft, kind: str) -> None:
+        """Read a temporal or spatial entry."""
+        before = draft.first.setdefault(kind, entry)
+        if before is not entry:
+            self.problems.error(entry, f"second {kind} entry for level {draft.level}; "
+                                f"expected one, the first is at {before.place}")
+            return
+        factors = self.factors(entry)
+        order = self.permutation(entry)
+        order += [rank for rank in self.einsum.ranks if rank not in order]
+
+        def loops(ranks: list[str]) -> tuple[Loop, ...]:
+            return tuple(Loop(r, factors[r]) for r in reversed(ranks) if factors.get(r, 1) > 1)
+
+        if kind == "temporal":
+            draft.loops["temporal"] = loops(order)
+            return
+        split = self.split(entry)
+        draft.loops["x"], draft.loops["y"] = loops(order[:split]), loops(order[split:])
+        draft.no_multicast = frozenset(str(n.value) for n in self.names(entry, "no_reuse"))
+        draft.no_links = frozenset(str(n.value) for n in self.names(entry, "no_link_transfer"))
+
+    def split(self, entry: Node) -> int:
+        """How many ranks of the permutation run along X; all by default."""
+        node = entry.get("split")
+        if node is None:
+            return len(self.einsum.ranks)
+        if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 0:
+            self.problems.error(node, f"split {node.value!r}; expected a number of ranks, 0 or more")
+            return 0
+        return node.value
+
+    def factors(self, entry: Node) -> dict[str, int]:
+        """Loop bounds by rank, from text, a list of texts or a mapping; 0 is the full extent."""
+        factors: dict[str, int] = {}
+        for node, text in _factor_texts(entry.get("factors")):
+            position = 0
+            while position < len(text):
+                match = FACTOR.match(text, position)
+                if match is None:
+                    self.problems.error(node, f"factors {text[position:]!r}; expected RANK=NUMBER, "
+                                        "separated by spaces or commas")
+                    break
+                position = match.end()
+                rank, bound = match["name"] or match["short"], int(match["bound"])
+                if not self.known_rank(node, rank):
+                    continue
+                bound = bound or self.einsum.extent[rank]
+                if rank in factors:
+                    self.problems.error(node, f"rank {rank} has two factors; expected one")
+                if match["rest"] not in (None, str(bound)):
+                    self.problems.refuse(node, f"factor {rank}={bound},{match['rest']}: loops with a "
+                                         "remainder are not supported; use a divisor")
+                factors[rank] = bound
+        return factors
+
+    def permutation(self, entry: Node) -> list[str]:
+        """Ranks innermost first, from `KMN`, `K,M,N`, `K M N` or a list."""
+        node = entry.get("permutation")
+        if node is None or node.value is None:
+            return []
+        if node.is_list:
+            words = [str(x.value) for x in node]
+        else:
+            words = str(node.value).replace(",", " ").split()
+            if not set(words) <= set(self.einsum.ranks):
+                words = list("".join(words))       # one-letter ranks run together, as in `PQR SCM`
+        order: list[str] = []
+        for rank in words:
+            if not self.known_rank(node, rank):
+                continue
+            if rank in order:
+                self.problems.error(node, f"permutation lists rank {rank} twice; expected once")
+                continue
+            order.append(rank)
+        return order
+
+    def known_rank(self, node: Node, rank: str) -> bool:
+        """Whether the Einsum has `rank`; reported at `node` when not."""
+        if rank in self.einsum.extent:
+            return True
+        self.problems.error(node, f"no rank {rank!r} in {self.einsum.name}; expected "
+                            f"{one_of(self.einsum.ranks)}" + did_you_mean(rank, self.einsum.ranks))
+        return False
+
+    def names(self, entry: Node, key: str) -> list[Node]:
+        """The tensors listed under `key`, unknown ones reported and left out."""
+        node = entry.get(key)
+        if node is None or node.value is None:
+            return []
+        if not node.is_list:
+            self.problems.error(node, f"{key} {node.value!r}; expected a list of tensors")
+            return []
+        known = []
+        for item in node:
+            if item.value in self.tensors:
+                known.append(item)
+            else:
+                self.problems.error(item, f"no tensor {item.value!r} in {self.einsum.name}; expected "
+                                    f"{one_of(self.tensors)}"
+                                    + did_you_mean(str(item.value), self.tensors))
+        return known
+
+
+def _factor_texts(node: Node | None) -> list[tuple[Node, str]]:
+    """The texts that `factors` consists of, each with its place."""
+    if node is None or node.value is None:
+        return []
+    if node.is_map:
+        return [(value, f"{rank}={value.value}") for rank, value in node.items()]
+    return [(x, str(x.value).strip()) for x in (node if node.is_list else [node])]

@@ -1,0 +1,109 @@
+"""Whether a mapping fits its Einsum and its architecture."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..errors import MappingError
+from ..hardware.architecture import Architecture, Storage
+from ..workload.einsum import Einsum, footprint
+from .nest import Block, Loop, Mapping
+
+
+def validate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
+    """Raise a MappingError with all reasons of `check_mapping`, if there are any."""
+    reasons = check_mapping(architecture, einsum, mapping)
+    if reasons:
+        raise MappingError(reasons)
+
+
+def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
+    """Every reason why `mapping` cannot run `einsum` on `architecture`; empty when it can.
+
+    Each reason names the level, tensor or rank, what is needed and what there is. Tensors that an
+    architecture forces in or out of a level but the Einsum does not have are ignored.
+    """
+    names = [level.name for level in architecture.levels]
+    blocks = [block.level for block in mapping]
+    if names != blocks:
+        return [f"mapping: blocks for levels {', '.join(blocks) or 'none'}, "
+                f"{architecture.name} has {', '.join(names)}"]
+    unknown = _unknown_names(einsum, mapping)
+    if unknown:
+        return unknown
+    reasons = _factor_reasons(einsum, mapping)
+    reasons += [f"tensor {t.name}: kept at no level, needs at least one" for t in einsum.tensors
+                if not any(t.name in block.keep for block in mapping)]
+    for index, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True)):
+        reasons += _fanout_reasons(level, block, architecture.fanout(index))
+        reasons += _keep_reasons(level, block, einsum)
+        reasons += _capacity_reasons(level, einsum, mapping, index)
+    return reasons
+
+
+def _unknown_names(einsum: Einsum, mapping: Mapping) -> list[str]:
+    tensors = {t.name for t in einsum.tensors}
+    reasons = []
+    for block in mapping:
+        for rank in dict.fromkeys(x.rank for x in block.loops if x.rank not in einsum.ranks):
+            reasons.append(f"{block.level}: loop over rank {rank}, "
+                           f"{einsum.name} has {', '.join(einsum.ranks)}")
+        for name in sorted((block.keep | block.no_multicast | block.no_links) - tensors):
+            reasons.append(f"{block.level}: tensor {name}, "
+                           f"{einsum.name} has {', '.join(t.name for t in einsum.tensors)}")
+    return reasons
+
+
+def _factor_reasons(einsum: Einsum, mapping: Mapping) -> list[str]:
+    reasons = [f"{block.level}: loop over rank {loop.rank} has factor {loop.factor}, needs 1 or more"
+               for block in mapping for loop in block.loops if loop.factor < 1]
+    for rank in einsum.ranks:
+        factors = [(b.level, x.factor) for b in mapping for x in b.loops if x.rank == rank]
+        product = prod(factor for _, factor in factors)
+        if product != einsum.extent[rank]:
+            listed = ", ".join(f"{level} {factor}" for level, factor in factors) or "no loop"
+            reasons.append(f"rank {rank}: factors multiply to {product} ({listed}), "
+                           f"need {einsum.extent[rank]}")
+    return reasons
+
+
+def _fanout_reasons(level: Storage, block: Block, fanout: tuple[int, int]) -> list[str]:
+    axes: tuple[tuple[str, tuple[Loop, ...], tuple[str, ...] | None, int], ...] = (
+        ("X", block.spatial_x, level.spatial_x, fanout[0]),
+        ("Y", block.spatial_y, level.spatial_y, fanout[1]))
+    reasons = []
+    for axis, loops, allowed, have in axes:
+        need = prod(loop.factor for loop in loops)
+        if need > have:
+            listed = ", ".join(f"{loop.rank} {loop.factor}" for loop in loops)
+            reasons.append(f"{level.name}: spatial loops need {need} instances along {axis} "
+                           f"({listed}), has {have}")
+        for loop in loops:
+            if allowed is not None and loop.rank not in allowed:
+                reasons.append(f"{level.name}: rank {loop.rank} is unrolled along {axis}, where only "
+                               f"{', '.join(allowed) or 'no rank'} may be")
+    return reasons
+
+
+def _keep_reasons(level: Storage, block: Block, einsum: Einsum) -> list[str]:
+    reasons = []
+    for tensor in einsum.tensors:
+        if tensor.name in level.keep and tensor.name not in block.keep:
+            reasons.append(f"{level.name}: tensor {tensor.name} is bypassed, the level must keep it")
+        if tensor.name in level.bypass and tensor.name in block.keep:
+            reasons.append(f"{level.name}: tensor {tensor.name} is kept, the level must bypass it")
+    return reasons
+
+
+def _capacity_reasons(level: Storage, einsum: Einsum, mapping: Mapping, index: int) -> list[str]:
+    have = level.capacity_words
+    if have is None:
+        return []
+    tile = mapping.tile(index, einsum.extent)
+    words = {t.name: footprint(t, tile) for t in einsum.tensors
+             if t.name in mapping.blocks[index].keep}
+    need = sum(words.values())
+    if need <= have:
+        return []
+    listed = ", ".join(f"{name} {count}" for name, count in words.items())
+    return [f"{level.name}: tiles need {need} words ({listed}), has {have}"]
