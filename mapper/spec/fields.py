@@ -107,19 +107,19 @@ class Record:
             self.problems.error(node, f"{key} holds a value that is no name; expected a list of names")
         return found
 
-    def parsed(self, key: str, parse: Callable[[object], T], default: T) -> T:
+    def parsed(self, key: str, parse: Callable[[object], T]) -> T | None:
         """A scalar that `parse` understands; its ValueError becomes a located fault."""
         node = self.node(key)
         if node is None:
-            return default
+            return None
         if not node.is_scalar:
             self.problems.error(node, f"{key} is {describe(node)}; expected a single value")
-            return default
+            return None
         try:
             return parse(node.value)
         except ValueError as error:
             self.problems.error(node, f"{key}: {error}")
-            return default
+            return None
 
     def entries(self, key: str) -> tuple[Node, ...]:
         """The elements of a list; a fault when it is anything else."""

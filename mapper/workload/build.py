@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
-from .einsum import Axis, Einsum, Tensor
+from .einsum import Einsum, Tensor
 from .graph import WorkloadGraph
 from .projection import parse_projection, projection_text
 
@@ -171,10 +171,8 @@ def _tensor(name: str, node: Node, problems: Problems, extents: dict[str, int]) 
     if node.is_scalar:
         node = node.at({"projection": node})
     record = Record(node, problems, f"tensor {name}", ("projection", "output", "alias"))
-    if node.get("projection") is None:
-        record.require("projection")
-    scalar: tuple[Axis, ...] = ()
-    projection = record.parsed("projection", lambda text: parse_projection(str(text)), scalar)
+    record.require("projection")
+    projection = record.parsed("projection", lambda text: parse_projection(str(text))) or ()
     for rank in sorted({term.rank for axis in projection for term in axis} - set(extents)):
         problems.error(record.node("projection") or node, f"unknown rank {rank!r} in the projection of "
                        f"{name}; expected {one_of(extents)}{did_you_mean(rank, extents)}")
