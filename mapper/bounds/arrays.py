@@ -1,0 +1,81 @@
+"""Small number theory: divisors, factorisations, and how much of an array whole factors can fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Kind
+from ..workload.einsum import Einsum
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    """All divisors of `n`, ascending.
+
+    >>> divisors(12)
+    (1, 2, 3, 4, 6, 12)
+    """
+    small = [d for d in range(1, int(n ** 0.5) + 1) if n % d == 0]
+    return tuple(small + [n // d for d in reversed(small) if d * d != n])
+
+
+@cache
+def prime_factors(n: int) -> tuple[int, ...]:
+    """Prime factors of `n` with repetition, ascending; empty for 1."""
+    found, d = [], 2
+    while d * d <= n:
+        while n % d == 0:
+            found.append(d)
+            n //= d
+        d += 1
+    return tuple(found + [n] if n > 1 else found)
+
+
+def smallest_prime(n: int) -> int:
+    """The smallest prime factor of `n`; 1 for 1."""
+    return prime_factors(n)[0] if n > 1 else 1
+
+
+@cache
+def factorizations(n: int, slots: int) -> np.ndarray:
+    """Every ordered way to write `n` as a product of `slots` factors; shape (ways, slots)."""
+    if slots == 1:
+        return np.array([[n]], dtype=np.int64)
+    parts = []
+    for d in divisors(n):
+        rest = factorizations(n // d, slots - 1)
+        parts.append(np.concatenate([np.full((len(rest), 1), d, dtype=np.int64), rest], axis=1))
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class ArrayLimit:
+    """The product of the spatial factors of `kinds` below `level` is at most `most`."""
+
+    level: int
+    kinds: tuple[Kind, ...]
+    most: int
+
+
+def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit, ...]:
+    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say."""
+    limits = []
+    for i, level in enumerate(architecture.levels):
+        x, y = architecture.fanout(i)
+        if x * y == 1:
+            continue
+        pairs = {(1, 1)}
+        for rank, extent in zip(einsum.ranks, einsum.extents):
+            along_x = divisors(extent) if level.spatial_x is None or rank in level.spatial_x else (1,)
+            along_y = divisors(extent) if level.spatial_y is None or rank in level.spatial_y else (1,)
+            pairs = {(a * p, b * q) for a, b in pairs for p, q in product(along_x, along_y)
+                     if a * p <= x and b * q <= y and extent % (p * q) == 0}
+        limits += [ArrayLimit(i, ("x",), max(a for a, _ in pairs)),
+                   ArrayLimit(i, ("y",), max(b for _, b in pairs)),
+                   ArrayLimit(i, ("x", "y"), max(a * b for a, b in pairs))]
+    return tuple(limits)

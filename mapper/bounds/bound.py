@@ -1,0 +1,67 @@
+"""From a region to a proven lower bound on the objective, and back from stored multipliers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, inf, log
+
+import numpy as np
+
+from .certificate import certified_log_bound
+from .program import Multipliers, Program
+from .region import Region
+from .relax import Relaxation
+from .solve import solve
+
+
+@dataclass(frozen=True)
+class Bound:
+    """No mapping of the region has an objective below `value`. `point` holds the logarithms of
+    the relaxed factors, shape (slots, ranks), where they are known."""
+
+    value: float
+    multipliers: Multipliers | None
+    point: np.ndarray | None = None
+
+
+INFEASIBLE = Bound(inf, None)
+
+
+def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycles_power: int,
+                 floor: float) -> Bound:
+    """Solve the relaxation of `region`; `INFEASIBLE` where no point satisfies it.
+
+    `floor` is a proven lower bound, in pJ, on the energy before `Program.offset` is taken off
+    (see `energy_floor`); it matters only where both powers are positive.
+    """
+    program = relaxation.program(region, energy_power, cycles_power)
+    relaxed = None if program is None else solve(program)
+    if program is None or relaxed is None:
+        return INFEASIBLE
+    multipliers = relaxed.multipliers.rounded()
+    return Bound(proven_value(program, multipliers, floor), multipliers,
+                 relaxation.point(region, relaxed.point))
+
+
+def proven_value(program: Program, multipliers: Multipliers, floor: float) -> float:
+    """The bound on the objective that `multipliers` prove, by arithmetic.
+
+    The energy is P - K with K the program's offset. For P >= floor, P - K >= P (1 - K / floor).
+    """
+    low = certified_log_bound(program, multipliers)
+    if program.energy_power == 0 or program.offset == 0.0:
+        return exp(low)
+    if program.cycles_power == 0:
+        return max(exp(low / program.energy_power) - program.offset, 0.0) ** program.energy_power
+    kept = 1.0 - program.offset / floor if floor > program.offset else 0.0
+    return exp(low + program.energy_power * log(kept)) if kept > 0.0 else 0.0
+
+
+def energy_floor(relaxation: Relaxation, region: Region) -> tuple[float, Multipliers | None]:
+    """A proven lower bound on the energy of `region` before the offset, pJ, and its multipliers."""
+    program = relaxation.program(region, 1, 0)
+    relaxed = None if program is None else solve(program)
+    if program is None or relaxed is None:
+        return inf, None
+    multipliers = relaxed.multipliers.rounded()
+    return exp(certified_log_bound(program, multipliers)), multipliers

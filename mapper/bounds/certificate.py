@@ -1,0 +1,59 @@
+"""The lower bound that dual multipliers prove, by arithmetic alone.
+
+For weights d > 0 that sum to D, the weighted inequality of arithmetic and geometric means gives
+`D log sum exp(y) >= sum d (y - log(d / D))`. Applied to the objective (D = energy_power) and to
+every constraint (whose logarithm is at most 0, any D) this bounds the program from below by a
+linear function of the variables, whose least value over ranges and groups is found by filling the
+cheapest variables first. See Boyd and Vandenberghe, Convex Optimization, section 5.7.1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .program import Multipliers, Posynomial, Program
+
+
+def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
+    """A value that the program's optimum is not below (natural logarithm), for ANY non-negative
+    `multipliers`; -inf when they prove nothing."""
+    constant, linear = 0.0, np.zeros(program.variables)
+    linear[program.cycles] += program.cycles_power
+    if program.objective is not None and program.energy_power:
+        weights = np.maximum(multipliers.objective, 0.0)
+        if weights.sum() <= 0.0:
+            return -np.inf
+        weights = weights * (program.energy_power / weights.sum())
+        part, slope = _lower_plane(program.objective, weights)
+        constant, linear = constant + part, linear + slope
+    for constraint, weights in zip(program.constraints, multipliers.constraints, strict=True):
+        weights = np.maximum(weights, 0.0)
+        if weights.sum() > 0.0:
+            part, slope = _lower_plane(constraint, weights)
+            constant, linear = constant + part, linear + slope
+    return constant + _least(program, linear)
+
+
+def _lower_plane(posynomial: Posynomial, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """(a, g) with `a + g . v <= sum(weights) * log posynomial(v)` for every v."""
+    used = weights > 0.0
+    w = weights[used]
+    constant = float(w @ (posynomial.logs[used] - np.log(w / w.sum())))
+    return constant, w @ posynomial.exponents[used]
+
+
+def _least(program: Program, linear: np.ndarray) -> float:
+    """Least value of `linear . v` over the ranges and group totals of the program."""
+    grouped = np.zeros(program.variables, dtype=bool)
+    value = 0.0
+    for members, total in program.groups:
+        grouped[members] = True
+        left = total - program.lower[members].sum()
+        value += float(linear[members] @ program.lower[members])
+        for i in members[np.argsort(linear[members], kind="stable")]:
+            step = min(left, program.upper[i] - program.lower[i])
+            value += float(linear[i]) * step
+            left -= step
+    free = linear[~grouped]
+    return value + float(np.where(free > 0, free * program.lower[~grouped],
+                                  free * program.upper[~grouped]).sum())

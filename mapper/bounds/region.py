@@ -1,0 +1,49 @@
+"""`Region`: a part of the mapspace, described by the choices already made.
+
+A region is a tree node of the search. It fixes what each level keeps; for some levels which rank is
+the innermost loop that really iterates; for some ranks all their factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Kind
+from ..mapping.template import KINDS, slot
+from ..workload.einsum import Einsum
+
+#: Order choice of a level none of whose temporal loops iterates.
+TRIVIAL = ""
+
+
+@dataclass(frozen=True)
+class Region:
+    """`keep` by level; `innermost` by level but the last: None while open, `TRIVIAL`, or the rank
+    of the innermost temporal loop with two or more iterations; `fixed`: (rank, factor by slot)."""
+
+    keep: tuple[frozenset[str], ...]
+    innermost: tuple[str | None, ...]
+    fixed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def with_innermost(self, level: int, rank: str) -> Region:
+        """The part in which `rank` is innermost at `level`."""
+        return replace(self, innermost=(*self.innermost[:level], rank, *self.innermost[level + 1:]))
+
+    def with_factors(self, rank: str, factors: tuple[int, ...]) -> Region:
+        """The part in which `rank` is split over the slots as `factors`."""
+        return replace(self, fixed=(*self.fixed, (rank, factors)))
+
+
+def open_slots(architecture: Architecture, einsum: Einsum) -> dict[str, tuple[int, ...]]:
+    """For each rank the slots (rows of a factor array) in which it may have a factor above 1."""
+    slots: dict[str, list[int]] = {rank: [] for rank in einsum.ranks}
+    for i, level in enumerate(architecture.levels):
+        width = dict(zip(("x", "y"), architecture.fanout(i)))
+        allowed: dict[Kind, tuple[str, ...] | None] = {"x": level.spatial_x, "y": level.spatial_y}
+        for kind in KINDS:
+            for rank in einsum.ranks:
+                ranks = allowed.get(kind)
+                if kind == "temporal" or (width[kind] > 1 and (ranks is None or rank in ranks)):
+                    slots[rank].append(slot(i, kind))
+    return {rank: tuple(found) for rank, found in slots.items()}
