@@ -1,0 +1,123 @@
+"""`price`: give every component of an architecture the figures that its description leaves out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Mapping
+
+from ..hardware.architecture import Architecture, Compute, Figure, Storage
+from .sram import Memory
+from .table import EnergyTable
+
+#: What a component class must contain (in lower case) to be priced by a model; first match counts.
+STORAGE_MODELS = {"dram": "dram", "regfile": "regfile", "register": "regfile", "_rf": "regfile",
+                  "sram": "sram", "smartbuffer": "sram", "storage": "sram"}
+COMPUTE_MODELS = {"fpmac": "fp", "fp_mac": "fp", "mac": "int"}
+
+STORAGE_ACTIONS = ("read", "fill", "update")
+
+
+def price(architecture: Architecture, table: EnergyTable | None = None) -> Architecture:
+    """The same architecture with a figure, and its source, for every action.
+
+    A component that misses an action ("read", "fill" or "update" of storage, "compute" of compute)
+    is looked up in `table` (default: the one that comes with tilebound) by its class, size, width
+    and technology, which fills in the missing actions, the area (um^2 an instance) and, where the
+    cycle time is known, the leakage (pJ a cycle). What is given stays as it is; a component with
+    all its actions given is not looked up at all. A fill and an update each cost one write.
+
+    Raises
+    ------
+    ValueError
+        A class, size or technology that the table does not know. There is no default figure.
+    """
+    table = table or EnergyTable.default()
+    return replace(
+        architecture,
+        levels=tuple(_price_storage(level, architecture, table) for level in architecture.levels),
+        compute=_price_compute(architecture.compute, architecture, table))
+
+
+def _price_storage(level: Storage, architecture: Architecture, table: EnergyTable) -> Storage:
+    if all(action in level.energy for action in STORAGE_ACTIONS):
+        return level
+    try:
+        model = _model(level.component, STORAGE_MODELS)
+        if model == "dram":
+            energy, area = _dram(level, table)
+        else:
+            memory = _memory(level, model, _node(level, architecture), table)
+            energy, area = _actions(memory, level.cluster_size, architecture.cycle_seconds)
+    except ValueError as error:
+        raise ValueError(f"{level.name}: {error}") from None
+    return replace(level, energy={**energy, **level.energy}, area=level.area or area)
+
+
+def _price_compute(compute: Compute, architecture: Architecture, table: EnergyTable) -> Compute:
+    if "compute" in compute.energy:
+        return compute
+    try:
+        number = _model(compute.component, COMPUTE_MODELS)
+        unit = table.mac(bits=compute.word_bits, node_nm=_node(compute, architecture), number=number)
+    except ValueError as error:
+        raise ValueError(f"{compute.name}: {error}") from None
+    return replace(compute, energy={**compute.energy, "compute": unit.energy}, area=compute.area or unit.area)
+
+
+def _dram(level: Storage, table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
+    kind = level.attributes.get("type")
+    if kind is None:
+        raise ValueError(f"class {level.component!r} needs a `type`, one of {', '.join(table.dram_kinds)}")
+    access = table.dram(kind=str(kind), width=_access_bits(level))
+    return dict.fromkeys(STORAGE_ACTIONS, access), Figure(0.0, "off chip")
+
+
+def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> Memory:
+    if level.size_words is None:
+        raise ValueError(f"class {level.component!r} needs a size")
+    bits = level.size_words * level.word_bits * level.cluster_size
+    cell = str(level.attributes.get("cell", "itrs-lstp"))
+    if model == "regfile":
+        return table.regfile(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell)
+    return table.sram(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell,
+                      ports=str(level.attributes.get("ports", "1RW")))
+
+
+def _actions(memory: Memory, cluster_size: int,
+             cycle_seconds: float | None) -> tuple[Mapping[str, Figure], Figure]:
+    """Energy by action and area of one instance, of which `cluster_size` share the array."""
+    write = Figure(memory.write_pj, f"{memory.provenance} (write)")
+    energy = {"read": Figure(memory.read_pj, f"{memory.provenance} (read)"), "fill": write, "update": write}
+    if cycle_seconds is not None:
+        leak = memory.leakage_mw * 1e9 * cycle_seconds / cluster_size     # mW x s = 1e9 pJ
+        energy["leak"] = Figure(leak, f"{memory.provenance} (leakage x {cycle_seconds:g} s)")
+    return energy, Figure(memory.area_um2 / cluster_size, memory.provenance)
+
+
+def _access_bits(level: Storage) -> int:
+    """Bits that one physical access moves: a block of words for every instance of the cluster."""
+    return level.word_bits * level.block_words * level.cluster_size
+
+
+def _node(component: Storage | Compute, architecture: Architecture) -> float:
+    """Technology node in nm: the component's own, else the architecture's."""
+    own = component.attributes.get("technology")
+    if own is None and architecture.node_nm is not None:
+        return architecture.node_nm
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:nm)?\s*", str(own))
+    if match is None:
+        raise ValueError(f"class {component.component!r} needs a technology such as 45nm, not {own}")
+    return float(match[1])
+
+
+def _model(component: str, models: Mapping[str, str]) -> str:
+    """The model that prices the class `component`."""
+    for part, model in models.items():
+        if part in component.lower():
+            return model
+    close = get_close_matches(component.lower(), models, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"class {component!r} is not in the component table{hint}; "
+                     f"known are {', '.join(models)}, or give `energy`")
