@@ -82,7 +82,8 @@ def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> M
     if model == "regfile":
         return table.regfile(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell)
     return table.sram(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell,
-                      ports=str(level.attributes.get("ports", "1RW")))
+                      ports=str(level.attributes.get("ports", "1RW")),
+                      banks=int(str(level.attributes.get("banks", 1))))
 
 
 def _actions(memory: Memory, cluster_size: int,

@@ -98,9 +98,13 @@ class EnergyTable:
 
     def dram(self, *, kind: str, width: int) -> Figure:
         """pJ to move `width` bits to or from DRAM of the given `kind`, e.g. "LPDDR4"."""
-        bit = self._component(f"dram_{kind}", 1)
-        return Figure(bit.energy_pj * width,
-                      f"components.csv {kind} {bit.energy_pj:g} pJ/bit x {width} bits ({bit.source})")
+        known = {name.lower(): name for name in self.dram_kinds}
+        if kind.lower() not in known:
+            raise ValueError(f"components.csv has no DRAM of type {kind!r}{_hint(kind, known.values())}; "
+                             f"it has {', '.join(known.values())}")
+        bit = self._component(f"dram_{known[kind.lower()]}", 1)
+        return Figure(bit.energy_pj * width, f"components.csv {known[kind.lower()]} {bit.energy_pj:g} pJ/bit "
+                                             f"x {width} bits ({bit.source})")
 
     @property
     def dram_kinds(self) -> tuple[str, ...]:
@@ -108,13 +112,12 @@ class EnergyTable:
         return tuple(c.name.removeprefix("dram_") for c in self.components if c.name.startswith("dram_"))
 
     def _component(self, name: str, bits: int) -> Component:
-        for component in self.components:
-            if (component.name.lower(), component.bits) == (name.lower(), bits):
+        known = [c for c in self.components if c.name == name]
+        for component in known:
+            if component.bits == bits:
                 return component
-        known = ", ".join(f"{c.name} ({c.bits} bits)" for c in self.components)
-        close = get_close_matches(name, [c.name for c in self.components], n=1)
-        hint = f"; did you mean {close[0]}?" if close and close[0] != name else ""
-        raise ValueError(f"components.csv has no {name} of {bits} bits{hint}; it has {known}")
+        raise ValueError(f"components.csv has no {name} of {bits} bits; "
+                         f"it has {', '.join(str(c.bits) for c in known) or 'no ' + name}")
 
     def _scale(self, component: Component, node_nm: float) -> tuple[float, float]:
         """Factors on energy and area from the node of `component` to `node_nm`."""
@@ -139,6 +142,11 @@ def _shipped() -> EnergyTable:
         for r in _rows("components.csv")]
     scaling = {float(r["node_nm"]): (float(r["energy"]), float(r["area"])) for r in _rows("scaling.csv")}
     return EnergyTable(SramTable(_rows("sram.csv")), components, scaling)
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word.upper(), list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _rows(name: str) -> list[dict[str, str]]:
