@@ -28,6 +28,7 @@ class _Layer:
     einsum: Einsum
     count: int
     inputs: tuple[str, ...]
+    extra_parameters: int
 
 
 def build_workload(node: Node, problems: Problems) -> WorkloadGraph | None:
@@ -61,7 +62,8 @@ def build_workload(node: Node, problems: Problems) -> WorkloadGraph | None:
     if len(problems.errors) > before:
         return None
     return WorkloadGraph(record.text("name", "workload"),
-                         [(layer.einsum, layer.count) for layer in layers.values()], edges)
+                         [(layer.einsum, layer.count) for layer in layers.values()], edges,
+                         {name: layer.extra_parameters for name, layer in layers.items()})
 
 
 def _layer(node: Node, problems: Problems) -> _Layer | None:
@@ -83,7 +85,7 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
                        f", or no type but ranks and tensors{did_you_mean(str(kind.value), _SHORTHANDS)}")
         return None
     count = record.integer("count", 1)
-    record.integer("extra_parameters", 0, least=0)
+    extra_parameters = record.integer("extra_parameters", 0, least=0)
     inputs = record.names("input", ())
     if len(problems.errors) > before:
         return None
@@ -92,7 +94,7 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
     aliases = {**_default_aliases(name, tensors, inputs), **aliases}
     einsum = Einsum(name, tuple(extents), tuple(extents.values()), tensors,
                     tuple((role, alias) for role, alias in aliases.items() if role != alias))
-    return _Layer(node, einsum, count, inputs)
+    return _Layer(node, einsum, count, inputs, extra_parameters)
 
 
 _Parts = tuple[dict[str, int], tuple[Tensor, ...], dict[str, str]]
@@ -207,6 +209,8 @@ def _layer_to_dict(graph: WorkloadGraph, einsum: Einsum) -> dict[str, object]:
                  "alias": aliases.get(t.name, t.name)} for t in einsum.tensors}}
     if graph.count(einsum.name) != 1:
         layer["count"] = graph.count(einsum.name)
+    if extra := graph.graph.nodes[einsum.name]["extra_parameters"]:
+        layer["extra_parameters"] = extra
     if producers := list(graph.graph.predecessors(einsum.name)):
         layer["input"] = producers
     return layer
