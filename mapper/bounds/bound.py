@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, log
+from math import exp, inf, isfinite, log
 
 import numpy as np
 
@@ -24,23 +24,20 @@ class Bound:
     point: np.ndarray | None = None
 
 
-INFEASIBLE = Bound(inf, None)
-
-
 def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycles_power: int,
                  floor: float) -> Bound:
-    """Solve the relaxation of `region`; `INFEASIBLE` where no point satisfies it.
+    """Solve the relaxation of `region`; a bound of inf means that nothing in it can fit.
 
     `floor` is a proven lower bound, in pJ, on the energy before `Program.offset` is taken off
     (see `energy_floor`); it matters only where both powers are positive.
     """
     program = relaxation.program(region, energy_power, cycles_power)
-    relaxed = None if program is None else solve(program)
-    if program is None or relaxed is None:
-        return INFEASIBLE
+    if program is None:
+        return Bound(inf, None)
+    relaxed = solve(program)
     multipliers = relaxed.multipliers.rounded()
     return Bound(proven_value(program, multipliers, floor), multipliers,
-                 relaxation.point(region, relaxed.point))
+                 relaxation.point(region, relaxed.point) if isfinite(relaxed.value) else None)
 
 
 def proven_value(program: Program, multipliers: Multipliers, floor: float) -> float:
@@ -49,6 +46,8 @@ def proven_value(program: Program, multipliers: Multipliers, floor: float) -> fl
     The energy is P - K with K the program's offset. For P >= floor, P - K >= P (1 - K / floor).
     """
     low = certified_log_bound(program, multipliers)
+    if low == inf:
+        return inf
     if program.energy_power == 0 or program.offset == 0.0:
         return exp(low)
     if program.cycles_power == 0:
@@ -60,8 +59,7 @@ def proven_value(program: Program, multipliers: Multipliers, floor: float) -> fl
 def energy_floor(relaxation: Relaxation, region: Region) -> tuple[float, Multipliers | None]:
     """A proven lower bound on the energy of `region` before the offset, pJ, and its multipliers."""
     program = relaxation.program(region, 1, 0)
-    relaxed = None if program is None else solve(program)
-    if program is None or relaxed is None:
+    if program is None:
         return inf, None
-    multipliers = relaxed.multipliers.rounded()
+    multipliers = solve(program).multipliers.rounded()
     return exp(certified_log_bound(program, multipliers)), multipliers

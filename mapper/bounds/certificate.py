@@ -16,22 +16,36 @@ from .program import Multipliers, Posynomial, Program
 
 def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
     """A value that the program's optimum is not below (natural logarithm), for ANY non-negative
-    `multipliers`; -inf when they prove nothing."""
+    `multipliers`: inf when they prove that no point satisfies the constraints, -inf when they
+    prove nothing."""
     constant, linear = 0.0, np.zeros(program.variables)
-    linear[program.cycles] += program.cycles_power
     if program.objective is not None and program.energy_power:
         weights = np.maximum(multipliers.objective, 0.0)
         if weights.sum() <= 0.0:
-            return -np.inf
+            return np.inf if _contradiction(program, multipliers) else -np.inf
         weights = weights * (program.energy_power / weights.sum())
         part, slope = _lower_plane(program.objective, weights)
         constant, linear = constant + part, linear + slope
+    linear[program.cycles] += program.cycles_power
+    part, slope = _constraint_plane(program, multipliers)
+    return constant + part + _least(program, linear + slope)
+
+
+def _contradiction(program: Program, multipliers: Multipliers) -> bool:
+    """Whether the weighted constraints alone ask for more than their limit at every point."""
+    constant, linear = _constraint_plane(program, multipliers)
+    return constant + _least(program, linear) > 1e-9
+
+
+def _constraint_plane(program: Program, multipliers: Multipliers) -> tuple[float, np.ndarray]:
+    """(a, g) with `a + g . v <= 0` wherever every constraint holds."""
+    constant, linear = 0.0, np.zeros(program.variables)
     for constraint, weights in zip(program.constraints, multipliers.constraints, strict=True):
         weights = np.maximum(weights, 0.0)
         if weights.sum() > 0.0:
             part, slope = _lower_plane(constraint, weights)
             constant, linear = constant + part, linear + slope
-    return constant + _least(program, linear)
+    return constant, linear
 
 
 def _lower_plane(posynomial: Posynomial, weights: np.ndarray) -> tuple[float, np.ndarray]:

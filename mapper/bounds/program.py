@@ -25,6 +25,8 @@ class Posynomial:
 
     def __mul__(self, other: Posynomial) -> Posynomial:
         n, m = len(self.logs), len(other.logs)
+        if n == 1 or m == 1:
+            return Posynomial(self.exponents + other.exponents, self.logs + other.logs)
         return Posynomial(np.repeat(self.exponents, m, axis=0) + np.tile(other.exponents, (n, 1)),
                           np.repeat(self.logs, m) + np.tile(other.logs, n))
 

@@ -7,13 +7,13 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 
 from __future__ import annotations
 
-from math import log, prod
+from math import exp, log, prod
 
 import numpy as np
 
 from ..hardware.architecture import Architecture, Figure
 from ..mapping.template import slot
-from ..workload.einsum import Axis, Einsum, Tensor
+from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, divisors, smallest_prime
 from .program import Posynomial, Program
 from .region import TRIVIAL, Region, open_slots
@@ -67,7 +67,10 @@ class _Builder:
         self.constraints: list[Posynomial] = []
         self.energy: list[Posynomial] = []
         self.offset = 0.0
+        self.streams: dict[tuple[str, int], Posynomial] = {}
+        self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
         self._ranges()
+        self.loose = self.upper > self.lower
 
     # ---- variables -------------------------------------------------------------------------
 
@@ -117,9 +120,12 @@ class _Builder:
     def factors(self, rows: list[int], ranks: frozenset[str] | None = None) -> np.ndarray:
         """Exponents of the product of the factors of `ranks` (default all) in the slots `rows`."""
         exponents = np.zeros(self.width)
-        for rank in self.einsum.ranks if ranks is None else ranks:
-            for row in rows:
-                exponents[self.index(row, rank)] = 1.0
+        table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
+        if ranks is None:
+            table[rows] = 1.0
+        else:
+            for rank in ranks:
+                table[rows, self.column[rank]] = 1.0
         return exponents
 
     def inside(self, level: int) -> list[int]:
@@ -133,9 +139,9 @@ class _Builder:
 
     def constant_value(self, exponents: np.ndarray) -> float | None:
         """The value of a product whose variables are all fixed, else None."""
-        if np.any(exponents * (self.upper - self.lower)):
+        if np.any(exponents[self.loose]):
             return None
-        return round(float(np.exp(exponents @ self.lower)))
+        return round(exp(exponents @ self.lower))
 
     def may_iterate(self, rank: str, rows: list[int]) -> bool:
         """Whether `rank` may have a factor above 1 in one of the slots."""
@@ -148,11 +154,17 @@ class _Builder:
 
         `times` multiplies the extents of a rank by more factors (a window that slides over them).
         """
+        parts = [self.factors(rows, frozenset((t.rank,))) for t in axis]
+        if times:
+            parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis)]
+        key = axis, b"".join(p.tobytes() for p in parts)
+        if key not in self.axes:
+            self.axes[key] = self._sum(axis, parts)
+        return self.axes[key]
+
+    def _sum(self, axis: Axis, parts: list[np.ndarray]) -> Posynomial:
         constant, free = 1.0, []
-        for term in axis:
-            exponents = self.factors(rows, frozenset((term.rank,)))
-            if times and term.rank in times:
-                exponents = exponents + times[term.rank]
+        for term, exponents in zip(axis, parts):
             value = self.constant_value(exponents)
             if value is None:
                 free.append((exponents, abs(term.coefficient), self.einsum.extent[term.rank]))
@@ -190,6 +202,12 @@ class _Builder:
         `child` equal to the number of levels stands for the compute units, which ask for a word
         of every tensor at each temporal iteration.
         """
+        key = tensor.name, child
+        if key not in self.streams:
+            self.streams[key] = self._stream(tensor, child)
+        return self.streams[key]
+
+    def _stream(self, tensor: Tensor, child: int) -> Posynomial:
         if child == self.r.depth:
             return self.monomial(1.0, self.factors([slot(i, "temporal") for i in range(child)]))
         counted, slider, sure = self.refetched(tensor, child)
@@ -272,11 +290,13 @@ class _Builder:
         rows = self.spatial(level, level + 1)
         if not self.arch.levels[level].network.multicast:
             return self.monomial(1.0, self.factors(rows))
-        count = self.monomial()
+        count, seen = self.monomial(), set[str]()
         for axis in tensor.projection:
-            # |A + B| >= |A| + |B| - 1: the sums of two sets of offsets.
-            unit = tuple(type(t)(t.rank) for t in axis)
-            count = count * self.axis(unit, rows)
+            ranks = {t.rank for t in axis}
+            if not ranks & seen:    # axes that move together do not multiply
+                # |A + B| >= |A| + |B| - 1: the sums of two sets of offsets.
+                count = count * self.axis(tuple(Term(t.rank) for t in axis), rows)
+            seen |= ranks
         return count
 
     # ---- the program ---------------------------------------------------------------------------
@@ -361,7 +381,7 @@ class _Builder:
     def _partial_sums(self, tensor: Tensor, parent: int, child: int, requests: Posynomial) -> None:
         """Updates, and reads and fills less the first touch of every word in every instance."""
         self._charge(self._price(parent, "update"), requests)
-        if any(len(axis) > 1 or abs(axis[0].coefficient) != 1 for axis in tensor.projection if axis):
+        if not _is_plain(tensor):
             return      # first touches of overlapping outputs are not bounded here
         size = self.einsum.tensor_words(tensor.name)
         reused = frozenset(self.einsum.ranks) - tensor.ranks
@@ -440,3 +460,10 @@ class _Builder:
                        tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
                        energy_power, cycles_power, self.offset)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether every axis is one rank of its own, so that tiles never overlap."""
+    ranks = [t.rank for axis in tensor.projection for t in axis]
+    return len(set(ranks)) == len(ranks) and all(
+        len(axis) <= 1 and all(abs(t.coefficient) == 1 for t in axis) for axis in tensor.projection)

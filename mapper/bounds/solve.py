@@ -15,15 +15,16 @@ from .program import Multipliers, Posynomial, Program
 
 @dataclass(frozen=True)
 class Relaxed:
-    """`value` is the solver's optimum (natural logarithm), `point` where it is taken."""
+    """`value` is the solver's optimum (natural logarithm), `point` where it is taken. A `value` of
+    inf says that no point satisfies the constraints, and the multipliers are to prove that."""
 
     value: float
     point: np.ndarray
     multipliers: Multipliers
 
 
-def solve(program: Program) -> Relaxed | None:
-    """The optimum of `program`, or None when no point satisfies its constraints."""
+def solve(program: Program) -> Relaxed:
+    """The optimum of `program`."""
     import clarabel
     from scipy import sparse
 
@@ -40,8 +41,9 @@ def solve(program: Program) -> Relaxed | None:
         sparse.csc_matrix((rows.variables, rows.variables)), rows.cost, matrix,
         np.concatenate(rows.right), cones, settings).solve()
     status = str(solution.status)
-    if "PrimalInfeasible" in status:
-        return None
+    if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
+        ray = np.array(solution.z)
+        return Relaxed(np.inf, np.zeros(program.variables), rows.multipliers(ray / np.abs(ray).max()))
     if status not in ("Solved", "AlmostSolved"):
         return solve_cvxpy(program)
     return Relaxed(solution.obj_val, np.array(solution.x)[:program.variables],
@@ -141,7 +143,7 @@ class _Rows:
                            tuple(of(c) for c in self.program.constraints))
 
 
-def solve_cvxpy(program: Program) -> Relaxed | None:
+def solve_cvxpy(program: Program) -> Relaxed:
     """The same optimum through cvxpy: slower and readable, the truth that tests hold `solve` to."""
     import cvxpy as cp
 
@@ -166,7 +168,13 @@ def solve_cvxpy(program: Program) -> Relaxed | None:
     problem = cp.Problem(cp.Minimize(goal), limits)
     problem.solve(solver=cp.CLARABEL)
     if problem.status not in ("optimal", "optimal_inaccurate"):
-        return None
+        return Relaxed(np.inf, np.zeros(program.variables), nothing_proven(program))
     duals = [np.maximum(np.atleast_1d(row.dual_value), 0.0) for row in epigraphs]
     objective = duals.pop(0) if program.objective is not None else np.zeros(0)
     return Relaxed(float(problem.value), v.value, Multipliers(objective, tuple(duals)))
+
+
+def nothing_proven(program: Program) -> Multipliers:
+    """Multipliers of zero, which prove no bound."""
+    return Multipliers(np.zeros(0 if program.objective is None else len(program.objective.logs)),
+                       tuple(np.zeros(len(c.logs)) for c in program.constraints))
