@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..hardware.architecture import Compute, Figure, Storage
+from ..hardware.architecture import Compute, Storage
 from .traffic import Accesses
 
 
@@ -20,9 +20,10 @@ def actions(is_output: bool, outermost: bool) -> tuple[str, ...]:
     return ("read",) + ("fill",) * (not outermost) + ("update",) * is_output
 
 
-def sharing(level: Storage, utilized: int) -> float:
-    """Instances of `level` that share one physical access, when `utilized` of them are at work."""
-    return utilized / min(utilized, level.instances // level.cluster_size)
+def clusters(level: Storage, utilized: int) -> int:
+    """Physical accesses that happen at once when `utilized` instances of `level` are at work:
+    the instances of a cluster share one."""
+    return min(utilized, max(level.instances // level.cluster_size, 1))
 
 
 def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
@@ -34,9 +35,15 @@ def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
     counts = {"read": x.reads, "fill": x.fills, "update": x.updates}
     energy = sum(-(-counts[action] // level.block_words) * action_energy(level, action)
                  for action in actions(is_output, outermost))
-    return energy / sharing(level, utilized) * utilized
+    return energy * clusters(level, utilized)
 
 
 def leakage_energy(level: Storage, cycles: int, utilized: int) -> float:
     """pJ that the instances at work leak in `cycles`; unused ones are off."""
-    return level.energy.get("leak", Figure(0.0, "")).value * cycles * utilized
+    return leakage_per_cycle(level) * cycles * utilized
+
+
+def leakage_per_cycle(level: Storage) -> float:
+    """pJ that one instance leaks in a cycle; 0 where no leakage is declared."""
+    figure = level.energy.get("leak")
+    return 0.0 if figure is None else figure.value
