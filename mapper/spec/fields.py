@@ -94,7 +94,7 @@ class Record:
             bound = "above 0" if positive else "0 or more"
             self.problems.error(node, f"{key} is {describe(node)}; expected a number {bound}")
             return default
-        return value
+        return float(value)
 
     def names(self, key: str, default: T) -> tuple[str, ...] | T:
         """A list of names, or a single one."""

@@ -150,9 +150,9 @@ def one_of(names: Iterable[str], limit: int = 12) -> str:
     return f"one of {shown}" if len(listed) > 1 else shown or "nothing"
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """`; did you mean 'NAME'?` for the name closest to `word`, or nothing."""
+def did_you_mean(word: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """`; did you mean 'NAME'?` for the name closest to `word`, or nothing below the `cutoff`."""
     listed = list(names)
     folded = {name.lower(): name for name in listed}
-    close = get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
+    close = get_close_matches(word.lower(), list(folded), n=1, cutoff=cutoff)
     return f"; did you mean {folded[close[0]]!r}?" if close else ""

@@ -46,7 +46,7 @@ def words(text: object, word_bits: int) -> int:
     Raises
     ------
     ValueError
-        For an unknown unit, a number without a unit, or a size that is not a positive whole number of words.
+        For an unknown unit, a number without a unit, or a size that is no whole number of words.
 
     >>> words("108 KiB", 16), words("64 words", 16), words("512 B", 8)
     (55296, 64, 512)
@@ -58,9 +58,9 @@ def words(text: object, word_bits: int) -> int:
         count = number * BITS[unit] / word_bits
     else:
         raise ValueError(_unit_fault(text, unit, [*BITS, "words"], "108 KiB or 64 words"))
-    if count != int(count) or count < 1:
+    if count != int(count) or count < 0:
         raise ValueError(f"size {text!r} is {count:g} words of {word_bits} bits; "
-                         "expected a whole number of words, 1 or more")
+                         "expected a whole number of words")
     return int(count)
 
 

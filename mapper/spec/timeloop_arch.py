@@ -1,0 +1,292 @@
+"""Timeloop's architecture (the resolved tree of v0.2 to v0.4, the older two lists) as native text.
+
+Every node of the result keeps the place where the user wrote its value, so that faults found later
+point at the user's file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .fields import describe, finite, whole
+from .nodes import Node, Problems, Value, did_you_mean
+
+STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
+COMPUTE_CLASSES = ("mac", "compute")
+NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
+_NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>\d+)\.\.(?P<last>\d+)\])?")
+#: Attributes that change results in a way that cannot be evaluated, unless they are zero or absent.
+_UNSUPPORTED = {
+    "wire_energy": "wire energy", "energy_per_hop": "wire energy", "router_energy": "router energy",
+    "addr_gen_energy": "address generation energy", "network_fill_latency": "network latency",
+    "network_drain_latency": "network latency", "power_gated_at": "power gating",
+    "min_utilization": "a minimum utilization", "allow_overbooking": "overbooking",
+    "network_read": "a network of its own", "network_fill": "a network of its own",
+    "network_drain": "a network of its own", "network_update": "a network of its own",
+    "network_type": "a network type"}
+_ALIASES = {"word_bits": ("word_bits", "word_width", "datawidth"),
+            "width": ("width", "memory_width", "data_storage_width"),
+            "depth": ("depth", "memory_depth", "data_storage_depth"),
+            "block_size": ("block_size", "n_words")}
+_KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth", "bandwidth",
+          "per_dataspace_bandwidth_consumption_scale", "multiple_buffering", "meshX", "meshY",
+          "vector_access_energy", "energy_per_ingress", "reduction_supported", "technology",
+          *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
+
+
+@dataclass(frozen=True)
+class _Component:
+    """One entry of `local`, or of the older lists, with how many there are (None: not said)."""
+
+    node: Node
+    name: str
+    kind: str
+    count: int | None
+    attributes: dict[str, Node]
+    energy: Node | None = None
+
+
+def lower_architecture(node: Node, problems: Problems, has_table: bool = True) -> Node:
+    """The native `architecture` that `node`, a Timeloop architecture, describes.
+
+    Faults, and constructs that cannot be evaluated, go to `problems`. Without an energy reference
+    table the older lists cost what Timeloop itself estimates.
+    """
+    if "subtree" in node:
+        found, system = _walk(node, problems)
+    else:
+        found, system = _lists(node, problems, not has_table), {}
+    levels, computes = [], []
+    for component in found:
+        if any(word in component.kind for word in STORAGE_CLASSES):
+            levels.append(_storage(component, problems))
+        elif any(word in component.kind for word in COMPUTE_CLASSES):
+            computes.append(component.node.at(_common(component, problems)))
+        elif any(word in component.kind for word in NETWORK_CLASSES):
+            problems.refuse(component.node, f"network {component.name!r} of class {component.kind} "
+                            "cannot be evaluated; expected Timeloop's default networks")
+    if len(computes) != 1:
+        problems.error(node, f"{len(computes)} compute components; expected exactly one, with a class "
+                       "that contains mac or compute")
+    result: dict[str, Node] = {"levels": node.at(tuple(levels))}
+    if computes:
+        result["compute"] = computes[-1]
+    return node.at({**result, **system})
+
+
+def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, Node]]:
+    """The components of the tree, outermost first, and what the tree says of the whole machine."""
+    found: list[_Component] = []
+    system: dict[str, Node] = {}
+    count: int | None = None
+    while (subtree := node.get("subtree")) is not None:
+        if len(subtree) != 1 or not subtree.is_list:
+            problems.error(subtree, f"a subtree with {len(subtree)} branches; expected a list with one "
+                           "entry: machines that fork are not described by this form")
+        if not len(subtree) or not subtree.is_list:
+            break
+        node = subtree[0]
+        name, times = _split_name(node, problems)
+        system.setdefault("name", node.at(name or "architecture"))
+        for key, value in _normal(node.get("attributes")).items():
+            if key == "technology" and re.fullmatch(r"\d+(\.\d+)?\s*nm", str(value.value)):
+                system["technology"] = value
+            elif key == "global_cycle_seconds" and (seconds := _number(value)):
+                system["cycle"] = value.at(f"{seconds!r} s")
+        count = _times(count, times)
+        local = node.get("local")
+        for entry in local or ():
+            name, times = _split_name(entry, problems)
+            kind = entry.get("class")
+            found.append(_Component(entry, name, str(kind.value) if kind else "", _times(count, times),
+                                    _normal(entry.get("attributes"))))
+    return found, system
+
+
+def _lists(node: Node, problems: Problems, estimate: bool) -> list[_Component]:
+    """The older form: `arithmetic`, and `storage` innermost first, with all attributes at the top."""
+    arithmetic, storage = node.get("arithmetic"), node.get("storage")
+    if arithmetic is None or storage is None:
+        problems.error(node, "an architecture in no known form; expected `levels` (native), `subtree` "
+                       "(Timeloop), or `arithmetic` and `storage`; resolve a tree of `nodes` first")
+        return []
+    found = []
+    for entry, kind in [*((level, "SRAM") for level in reversed(list(storage))), (arithmetic, "mac")]:
+        attributes = _normal(entry)
+        name, _ = _split_name(entry, problems)
+        technology = attributes.get("technology")
+        if technology is not None and technology.value == "DRAM" and kind == "SRAM":
+            kind = "DRAM"
+        instances = attributes.get("instances")
+        free = {key: value for key, value in attributes.items()
+                if key not in ("name", "technology", "instances")}
+        found.append(_Component(entry, name, kind, whole(instances) if instances else None, free,
+                                _built_in_energy(entry, kind, free) if estimate else None))
+    return found
+
+
+def _built_in_energy(node: Node, kind: str, attributes: dict[str, Node]) -> Node:
+    """The estimate, in pJ, that Timeloop itself makes for a component of the older lists: 200 for 16
+    bits of DRAM; for each 16 bits of an SRAM's width a line through 1 at 0.5 KiB and 6 at 100 KiB; the
+    square of the width in 16 bits for a multiplier."""
+    word_bits = _positive(_first(attributes, "word_bits"), 16)
+    width = word_bits * _positive(_first(attributes, "block_size"), 1)
+    if kind == "DRAM":
+        energy = 200 * width / 16
+    elif kind == "mac":
+        energy = (word_bits / 16) ** 2
+    else:
+        kib = _number(attributes.get("sizeKB"))
+        kib = _positive(attributes.get("entries"), 0) * word_bits / 8192 if kib is None else kib
+        energy = (1 + 5 / 99.5 * (kib - 0.5)) * width / 16
+    return node.at({"value": node.at(energy), "source": node.at("Timeloop's built-in estimate")})
+
+
+def _times(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a * b
+
+
+def _split_name(node: Node, problems: Problems) -> tuple[str, int | None]:
+    """`RF[0..167]` as the name and the number of instances (None without a range)."""
+    name = node.get("name")
+    if name is None:
+        problems.error(node, "a component without a name; expected the key 'name'")
+        return "", None
+    match = _NAME.fullmatch(str(name.value))
+    if match is None:
+        problems.error(name, f"name {name.value!r}; expected a name, or a range such as RF[0..15]")
+        return "", None
+    if match["first"] is None:
+        return match["name"], None
+    return match["name"], int(match["last"]) - int(match["first"]) + 1
+
+
+def _normal(node: Node | None) -> dict[str, Node]:
+    """Attributes without nulls, with underscores for the hyphens of old files."""
+    return {key.replace("-", "_"): value for key, value in (node.items() if node else ())
+            if value.value is not None}
+
+
+def _number(node: Node | None) -> float | None:
+    """A number, also when it is quoted."""
+    if node is None:
+        return None
+    if isinstance(node.value, str):
+        try:
+            return float(node.value)
+        except ValueError:
+            return None
+    return finite(node)
+
+
+def _common(component: _Component, problems: Problems) -> dict[str, Node]:
+    """The native keys that storage and compute share."""
+    node, attributes = component.node, component.attributes
+    for key, value in attributes.items():
+        if key not in _KNOWN and not key.startswith("metadata_") \
+                and (close := did_you_mean(key, _KNOWN, cutoff=0.9)):
+            problems.error(value, f"unknown attribute {key!r}; expected a known one{close}")
+    result = {"name": (node.get("name") or node).at(component.name), "class": node.at(component.kind),
+              "instances": _mesh(component, problems)}
+    if (bits := _first(attributes, "word_bits")) is not None:
+        result["word_bits"] = bits
+    if component.energy is not None:
+        result["energy"] = component.energy
+    free = {key: value for key, value in attributes.items() if key not in ("meshX", "meshY")}
+    result["attributes"] = node.at(free)
+    return result
+
+
+def _mesh(component: _Component, problems: Problems) -> Node:
+    """Instances in x and y, of which either may follow from the range in the name."""
+    x, y = (whole(component.attributes.get(key) or component.node) for key in ("meshX", "meshY"))
+    count, node = component.count, component.node
+    if x is None and y is None:
+        x, y = count or 1, 1
+    elif x is None or y is None:
+        given = x or y or 1
+        other, rest = divmod(given if count is None else count, given)
+        if rest:
+            problems.error(node, f"{count} instances of {component.name} do not fill rows of {given}; "
+                           "expected a multiple")
+        x, y = (given, other) if x else (other, given)
+    elif count is not None and x * y != count:
+        problems.error(node, f"a mesh of {x} x {y} for {count} instances of {component.name}; "
+                       f"expected {x * y} instances in its name and those around it")
+    return node.at({"x": node.at(x), "y": node.at(y)})
+
+
+def _storage(component: _Component, problems: Problems) -> Node:
+    node, attributes = component.node, component.attributes
+    result = _common(component, problems)
+    for key in ("multiple_buffering", "read_bandwidth", "write_bandwidth", "shared_bandwidth"):
+        if key in attributes:
+            result[key] = attributes[key]
+    if "per_dataspace_bandwidth_consumption_scale" in attributes:
+        result["bandwidth_scale"] = attributes["per_dataspace_bandwidth_consumption_scale"]
+    half = _number(attributes.get("bandwidth"))
+    if half is not None:        # deprecated: shared out evenly between reading and writing
+        for key in ("read_bandwidth", "write_bandwidth"):
+            result.setdefault(key, attributes["bandwidth"].at(half / 2))
+    _geometry(component, result, problems)
+    network: dict[str, Node] = {"links": node.at(True)}
+    if "energy_per_ingress" in attributes:
+        network["ingress_energy"] = attributes["energy_per_ingress"]
+    result["network"] = node.at(network)
+    if "vector_access_energy" in attributes:
+        result["energy"] = attributes["vector_access_energy"]
+    _refuse(component, problems)
+    return node.at(result)
+
+
+def _geometry(component: _Component, result: dict[str, Node], problems: Problems) -> None:
+    """`block_words`, `cluster_size` and `size`. Of the block and the cluster, one that is not given
+    follows from the width; the depth counts rows of one block each."""
+    attributes = component.attributes
+    word_bits = _positive(_first(attributes, "word_bits"), 16)
+    block_node, cluster_node = _first(attributes, "block_size"), attributes.get("cluster_size")
+    block, cluster = _positive(block_node, 1), _positive(cluster_node, 1)
+    width = _first(attributes, "width")
+    if width is not None and (bits := whole(width)) is not None:
+        fixed = word_bits * (block if block_node else cluster)
+        if bits % fixed:
+            problems.error(width, f"width {bits} of {component.name} is no multiple of {fixed}, word_bits "
+                           f"times {'block_size' if block_node else 'cluster_size'}; expected one")
+        elif block_node is None:
+            block = max(bits // fixed, 1)
+        elif cluster_node is None:
+            cluster = max(bits // fixed, 1)
+    for key, given, value in (("block_words", block_node, block), ("cluster_size", cluster_node, cluster)):
+        result[key] = given if given is not None else (width or component.node).at(value)
+    depth, entries = _first(attributes, "depth"), attributes.get("entries")
+    kilobytes = attributes.get("sizeKB")
+    if depth is not None and whole(depth) is not None:
+        result["size"] = depth.at(f"{(whole(depth) or 0) * block} words")
+    elif entries is not None:
+        result["size"] = entries.at(f"{entries.value} words")
+    elif kilobytes is not None and (size := _number(kilobytes)):
+        result["size"] = kilobytes.at(f"{int(size * 8192 / word_bits)} words")
+
+
+def _first(attributes: dict[str, Node], key: str) -> Node | None:
+    """The value of an attribute under the first of its names that is there."""
+    return next((attributes[name] for name in _ALIASES[key] if name in attributes), None)
+
+
+def _positive(node: Node | None, default: int) -> int:
+    value = default if node is None else whole(node)
+    return value if value is not None and value > 0 else default
+
+
+def _refuse(component: _Component, problems: Problems) -> None:
+    for key, what in _UNSUPPORTED.items():
+        value: Value = component.attributes[key].value if key in component.attributes else None
+        if value not in (None, 0, 0.0, False):
+            problems.refuse(component.attributes[key], f"{key} of {component.name}: {what} cannot be "
+                            "evaluated; expected none")
+    reduces = component.attributes.get("reduction_supported")
+    default = "DRAM" not in component.kind
+    if reduces is not None and reduces.value != default and "energy_per_ingress" in component.attributes:
+        problems.refuse(reduces, f"reduction_supported of {component.name} is {describe(reduces)}; "
+                        f"expected {default}, the default of its class")

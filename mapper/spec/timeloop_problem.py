@@ -1,0 +1,125 @@
+"""Timeloop's problem (a shape and an instance of it) as a native workload of one layer."""
+
+from __future__ import annotations
+
+from .fields import describe, whole
+from .nodes import Node, Problems, did_you_mean, locate, one_of
+
+#: Timeloop's default shape, for problems that only name it.
+_CNN_LAYER = {
+    "name": "cnn_layer", "dimensions": list("RSPQCKN"),
+    "coefficients": [{"name": name, "default": 1}
+                     for name in ("Wstride", "Hstride", "Wdilation", "Hdilation")],
+    "data_spaces": [
+        {"name": "Weights", "projection": ["C", "K", "R", "S"]},
+        {"name": "Inputs", "projection": ["N", "C", [["R", "Wdilation"], ["P", "Wstride"]],
+                                          [["S", "Hdilation"], ["Q", "Hstride"]]]},
+        {"name": "Outputs", "projection": ["N", "K", "Q", "P"], "read_write": True}]}
+#: Keys of a problem that are not extents.
+_NOT_EXTENTS = ("version", "shape", "instance", "densities", "commonDensity", "common_density", "name")
+
+
+def lower_problem(node: Node, problems: Problems) -> Node:
+    """The native `workload` that `node`, a Timeloop problem, describes.
+
+    Faults, and constructs that cannot be evaluated, go to `problems`.
+    """
+    node = underscored(node)
+    shape = _shape(node, problems)
+    instance = node.get("instance") or node
+    ranks = [str(rank.value) for rank in shape.get("dimensions") or ()]
+    defaults = {str(c["name"].value): c.get("default") or c.at(1)
+                for c in shape.get("coefficients") or () if "name" in c}
+    _check_instance(instance, [*ranks, *defaults], problems)
+    coefficients = {}
+    for name, default in defaults.items():
+        given = instance.get(name) or default
+        value = whole(given)
+        if value is None:
+            problems.error(given, f"coefficient {name} is {describe(given)}; expected a whole number")
+        coefficients[name] = 1 if value is None else value
+    extents = {rank: instance[rank] for rank in ranks if rank in instance}
+    for rank in ranks:
+        if rank not in extents:
+            problems.error(instance, f"no extent for rank {rank}; expected the key {rank!r}")
+            extents[rank] = instance.at(1)
+    tensors: dict[str, Node] = {}
+    for space in shape.get("data_spaces") or ():
+        label = space.get("name")
+        if label is None or str(label.value) in tensors:
+            problems.error(space, "a data space without a name of its own; expected unique names")
+            continue
+        text = _projection(space, ranks, coefficients, problems)
+        tensors[str(label.value)] = space.at({"projection": (space.get("projection") or space).at(text),
+                                              "output": space.get("read_write") or space.at(False)})
+    if (flatten := shape.get("flatten")) is not None:
+        problems.refuse(flatten, "flattened ranks cannot be evaluated; expected none")
+    title = shape.get("name") or shape.at("problem")
+    layer = node.at({"name": title, "ranks": instance.at(extents), "tensors": shape.at(tensors)})
+    return node.at({"name": title, "layers": node.at((layer,))})
+
+
+def underscored(node: Node) -> Node:
+    """The same value with underscores for the hyphens that old files have in their keys."""
+    if node.is_list:
+        return node.at(tuple(underscored(part) for part in node))
+    if not node.is_map:
+        return node
+    return node.at({key.replace("-", "_"): underscored(value) for key, value in node.items()},
+                   {key.replace("-", "_"): place for key, place in node.keys.items()})
+
+
+def _shape(node: Node, problems: Problems) -> Node:
+    shape = node.get("shape")
+    if shape is None or shape.value in ("cnn_layer", "cnn-layer"):
+        return locate(_CNN_LAYER, node.file)
+    if not shape.is_map:
+        problems.error(shape, f"shape {describe(shape)}; expected a mapping, or cnn_layer")
+        return shape.at({})
+    for key in ("dimensions", "data_spaces"):
+        if key not in shape:
+            problems.error(shape, f"shape has no {key!r}; expected the key {key!r}")
+    return shape
+
+
+def _check_instance(instance: Node, known: list[str], problems: Problems) -> None:
+    """Timeloop lets an instance say more than the shape asks for; only what looks like a misspelt
+    name is a fault."""
+    absent = [name for name in known if name not in instance]
+    for key, _ in instance.items():
+        close = did_you_mean(key, absent, cutoff=0.8)
+        if close and key not in known and key not in _NOT_EXTENTS:
+            problems.error(instance.key(key), f"unknown rank or coefficient {key!r}; expected "
+                           f"{one_of(known)}{close}")
+
+
+def _projection(space: Node, ranks: list[str], coefficients: dict[str, int], problems: Problems) -> str:
+    """The projection in native text, with the values of the coefficients in it."""
+    projection = space.get("projection")
+    if projection is None or not projection.is_list:
+        problems.error(space, "a data space without a list as projection; expected the key 'projection'")
+        return ""
+    axes = []
+    for axis in projection:
+        terms = [_term(term, ranks, coefficients, problems) for term in (axis if axis.is_list else (axis,))]
+        if text := "".join(terms).removeprefix("+"):
+            axes.append(text)
+    return ", ".join(axes)
+
+
+def _term(node: Node, ranks: list[str], coefficients: dict[str, int], problems: Problems) -> str:
+    """One term: a rank, or the list [rank] or [rank, coefficient]. Empty for a coefficient of 0."""
+    parts = list(node) if node.is_list else [node]
+    names = [str(part.value) for part in parts]
+    if not 1 <= len(parts) <= 2 or not all(part.is_scalar for part in parts) or names[0] not in ranks:
+        problems.error(node, f"a projection term {names!r}; expected [RANK] or [RANK, COEFFICIENT] "
+                       f"with a rank among {', '.join(ranks)}")
+        return ""
+    if len(parts) == 1:
+        return f"+{names[0]}"
+    factor = coefficients.get(names[1], whole(parts[1]))
+    if factor is None:
+        problems.error(parts[1], f"unknown coefficient {names[1]!r}; expected {one_of(coefficients)}"
+                       f"{did_you_mean(names[1], coefficients)}")
+        return ""
+    return f"{factor:+d}*{names[0]}" if factor else ""

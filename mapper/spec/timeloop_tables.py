@@ -1,0 +1,104 @@
+"""Energy and area reference tables (ERT, ART) written into the levels of a native architecture."""
+
+from __future__ import annotations
+
+import re
+
+from .fields import finite, whole
+from .nodes import Node, Problems
+
+_RANGE = re.compile(r"\[[^\]]*\]")       # goes first, since a range holds dots too
+_Names = dict[str, tuple[str, ...]]
+#: The actions of a table that give each of ours: the first that is there.
+_STORAGE_ACTIONS: _Names = {"read": ("random_read", "read"),
+                            "fill": ("random_fill", "random_write", "fill", "write"),
+                            "update": ("random_update", "random_write", "update", "write")}
+_COMPUTE_ACTIONS: _Names = {"compute": ("mac_random", "mult_random", "mac", "mult", "compute")}
+
+
+def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problems: Problems) -> Node:
+    """`architecture` with the energies and areas that it leaves out taken from the tables.
+
+    A component is found by the last part of its dotted name. Each figure names its line as source.
+    """
+    energies, areas = _tables(ert, "ERT", problems), _tables(art, "ART", problems)
+    wire = energies.get("wire")
+    for row in (wire.get("actions") or () if wire else ()):
+        energy = row.get("energy")
+        if energy is not None and energy.value:
+            problems.refuse(energy, "wire energy cannot be evaluated; expected none")
+
+    def filled(level: Node, actions: _Names) -> Node:
+        name = level.get("name")
+        entries = dict(level.items())
+        table = energies.get(str(name.value)) if name else None
+        if table is not None and "energy" not in level:
+            entries["energy"] = table.at(_actions(table, actions, level, problems))
+        area = areas.get(str(name.value)) if name else None
+        if area is not None and "area" not in level and (value := area.get("area")) is not None:
+            entries["area"] = _figure(value, value.value, f"ART {value.place}")
+        return level.at(entries, level.keys)
+
+    entries = dict(architecture.items())
+    levels = entries.get("levels")
+    if levels is not None and levels.is_list:
+        storage = list(levels)
+        bottom = [] if "compute" in entries else storage[-1:]
+        storage = storage[:len(storage) - len(bottom)]
+        entries["levels"] = levels.at((*(filled(level, _STORAGE_ACTIONS) for level in storage),
+                                       *(filled(level, _COMPUTE_ACTIONS) for level in bottom)))
+    if "compute" in entries:
+        entries["compute"] = filled(entries["compute"], _COMPUTE_ACTIONS)
+    return architecture.at(entries, architecture.keys)
+
+
+def _tables(node: Node | None, what: str, problems: Problems) -> dict[str, Node]:
+    """The tables by the last part of their names, without instance ranges."""
+    if node is None:
+        return {}
+    tables = node.get("tables")
+    if tables is None or not tables.is_list:
+        problems.error(node, f"{what} without a list of tables; expected the key 'tables'")
+        return {}
+    result = {}
+    for table in tables:
+        name = table.get("name")
+        if name is None:
+            problems.error(table, f"a table of the {what} without a name; expected the key 'name'")
+            continue
+        result[_RANGE.sub("", str(name.value)).rpartition(".")[2]] = table
+    return result
+
+
+def _actions(table: Node, wanted: _Names, level: Node, problems: Problems) -> dict[str, Node]:
+    """Energy by action. Of several rows of one action the dearest counts; an action that is missing
+    costs the dearest of all, shared by the instances of a cluster."""
+    dearest: dict[str, Node] = {}
+    for row in table.get("actions") or ():
+        name, energy = row.get("name"), row.get("energy")
+        if name is None or energy is None or finite(energy) is None:
+            problems.error(energy or row, "an action without a name and a number as energy; expected "
+                           "{name: ACTION, energy: NUMBER}")
+            continue
+        best = dearest.get(str(name.value))
+        if best is None or (finite(energy) or 0) > (finite(best) or 0):
+            dearest[str(name.value)] = energy
+    if not dearest:
+        return {}
+    top = max(dearest.values(), key=lambda node: finite(node) or 0)
+    cluster = whole(level["cluster_size"]) if "cluster_size" in level else 1
+    result = {}
+    for action, names in wanted.items():
+        found = next((dearest[name] for name in names if name in dearest), None)
+        if found is not None:
+            result[action] = _figure(found, found.value, f"ERT {found.place}")
+        else:
+            result[action] = _figure(top, (finite(top) or 0) / (cluster or 1),
+                                     f"ERT {top.place}, the dearest action for want of {action!r}")
+    if "leak" in dearest:
+        result["leak"] = _figure(dearest["leak"], dearest["leak"].value, f"ERT {dearest['leak'].place}")
+    return result
+
+
+def _figure(node: Node, value: object, source: str) -> Node:
+    return node.at({"value": node.at(value), "source": node.at(source)})  # type: ignore[arg-type]
