@@ -11,11 +11,15 @@ from pathlib import Path
 def write_atomic(path: str | Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, so that no reader ever sees half of it.
 
-    The text goes to a temporary file beside `path`, which then replaces it. Folders that do not
-    exist are made. Raises OSError, and leaves a former file as it was, when that fails.
+    The text goes to a temporary file beside `path`, which then replaces it; a link is followed,
+    and a device or a pipe is simply written to. Folders that do not exist are made. Raises
+    OSError, and leaves a former file as it was, when that fails.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

@@ -1,0 +1,301 @@
+"""`NetworkResult` to the result document and back. The document is what every report is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+from typing import Mapping as MappingOf
+
+from ..errors import MappingError, Problem, SpecError
+from ..hardware.architecture import Architecture, Compute, Storage
+from ..hardware.build import build_architecture
+from ..hardware.write import architecture_to_dict
+from ..mapping.text import format_nest, parse_nest
+from ..mapping.timeloop import to_timeloop
+from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
+from ..search.result import Certificate, LayerResult, NetworkResult
+from ..spec.nodes import Problems, locate
+from ..workload.build import build_workload, workload_to_dict
+from ..workload.graph import WorkloadGraph
+from .schema import (
+    Actions,
+    ArchitectureEntry,
+    CertificateEntry,
+    ComponentEntry,
+    FigureEntry,
+    LayerEntry,
+    LevelEntry,
+    NetworkCertificate,
+    NetworkEntry,
+    ResultDocument,
+    TensorEntry,
+    Total,
+    validate,
+)
+
+
+def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> ResultDocument:
+    """The result document of `result`: JSON-ready, its keys always in the same order.
+
+    `graph` is the workload; without it, the document holds the layers without their edges.
+    """
+    if graph is None:
+        graph = WorkloadGraph(result.workload, [(x.einsum, x.count) for x in result.layers])
+    workload = workload_to_dict(graph)
+    return {
+        "schema": "tilebound.result/1",
+        "tool": {"name": "tilebound", "version": version("tilebound")},
+        "objective": cast(Any, result.objective),
+        "interrupted": result.interrupted,
+        "architecture": _architecture_entry(result.architecture),
+        "workload": {"name": graph.name, "sha256": digest(workload), "spec": workload},
+        "total": _total(result),
+        "layers": [_layer_entry(layer, result.architecture) for layer in result.layers],
+    }
+
+
+def dumps(document: ResultDocument) -> str:
+    """The JSON text of a document."""
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def digest(spec: object) -> str:
+    """SHA-256 of the canonical JSON text of `spec` (sorted keys, no blanks)."""
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_document(path: str | Path) -> ResultDocument:
+    """Read a result document.
+
+    Raises SpecError, with every fault, for a file that cannot be read, is not JSON, or has not the
+    shape of `result.schema.json`.
+    """
+    try:
+        data = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise SpecError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
+    except json.JSONDecodeError as error:
+        raise SpecError([Problem(str(path), error.lineno, error.colno,
+                                 f"not JSON: {error.msg}; expected a result document")]) from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError([Problem(str(path), 0, 0, f"not JSON: {error}")]) from None
+    return validate(data, str(path))
+
+
+def load_result(path: str | Path) -> tuple[NetworkResult, WorkloadGraph]:
+    """Read a result document back into the values that it was made from; raises SpecError."""
+    return from_document(load_document(path), str(path))
+
+
+def from_document(document: ResultDocument,
+                  origin: str = "document") -> tuple[NetworkResult, WorkloadGraph]:
+    """The inverse of `to_document`. The costs are those that the document states, not re-computed.
+
+    Raises SpecError where the embedded specs or mappings are wrong; `origin` names the document.
+    """
+    problems = Problems()
+    architecture = build_architecture(locate(document["architecture"]["spec"], origin), problems)
+    graph = build_workload(locate(document["workload"]["spec"], origin), problems)
+    if architecture is None or graph is None:
+        raise SpecError(problems.errors)
+    layers = []
+    for entry in document["layers"]:
+        if entry["name"] not in graph.graph:
+            raise SpecError([Problem(origin, 0, 0, f"layer {entry['name']!r} is not in the workload")])
+        einsum = graph[entry["name"]]
+        mapping = parse_nest(locate(entry["mapping"], origin), architecture, einsum)
+        layers.append(LayerResult(einsum, entry["count"], mapping, _cost(entry),
+                                  _certificate(entry.get("certificate"))))
+    return NetworkResult(architecture, graph.name, document["objective"], tuple(layers),
+                         document["interrupted"]), graph
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _architecture_entry(architecture: Architecture) -> ArchitectureEntry:
+    spec = architecture_to_dict(architecture)
+    parts: list[Storage | Compute] = [*architecture.levels, architecture.compute]
+    return {
+        "name": architecture.name,
+        "sha256": digest(spec),
+        "cycle_seconds": architecture.cycle_seconds,
+        "levels": [_component_entry(part) for part in parts],
+        "spec": spec,
+    }
+
+
+def _component_entry(level: Storage | Compute) -> ComponentEntry:
+    storage = level if isinstance(level, Storage) else None
+    figures: dict[str, FigureEntry] = {
+        action: {"value": figure.value, "source": figure.source}
+        for action, figure in sorted(level.energy.items())}
+    extra = {"ingress": storage and storage.network.ingress, "area": level.area}
+    figures |= {name: {"value": x.value, "source": x.source} for name, x in extra.items() if x}
+    return {
+        "name": level.name,
+        "component": level.component,
+        "instances": level.instances,
+        "word_bits": level.word_bits,
+        "block_words": storage.block_words if storage else 1,
+        "size_words": storage.size_words if storage else None,
+        "read_bandwidth": storage.read_bandwidth if storage else None,
+        "write_bandwidth": storage.write_bandwidth if storage else None,
+        "shared_bandwidth": storage.shared_bandwidth if storage else None,
+        "figures": figures,
+    }
+
+
+def _total(result: NetworkResult) -> Total:
+    cycles, macs = result.cycles, result.macs
+    areas = [x.cost.area_um2 for x in result.layers]
+    slots = result.architecture.compute.instances * cycles
+    total: Total = {
+        "cycles": cycles,
+        "energy_pj": result.energy_pj,
+        "edp_pj_cycles": result.energy_pj * cycles,
+        "area_um2": areas[0] if areas else None,
+        "macs": macs,
+        "utilization": macs / slots if slots else 0.0,
+    }
+    certificate = network_certificate(result)
+    return total if certificate is None else {**total, "certificate": certificate}
+
+
+def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
+    """The objective summed over all layers and their repetitions, and what is proven about it.
+
+    Every layer is searched for itself, so this sum is what the search makes least. None when a
+    layer has no certificate.
+    """
+    value = lower_bound = 0.0
+    for layer in result.layers:
+        if layer.certificate is None:
+            return None
+        value += layer.count * layer.certificate.value
+        lower_bound += layer.count * layer.certificate.lower_bound
+    gap = (value - lower_bound) / value if value else 0.0
+    return {"value": value, "lower_bound": lower_bound, "gap": gap} if result.layers else None
+
+
+def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
+    cost = layer.cost
+    entry: LayerEntry = {
+        "name": layer.name,
+        "count": layer.count,
+        "ranks": dict(layer.einsum.extent),
+        "macs": layer.einsum.macs,
+        "cycles": cost.cycles,
+        "energy_pj": cost.energy_pj,
+        "area_um2": cost.area_um2,
+        "utilization": cost.utilization,
+        "bottleneck": cost.bottleneck,
+        "computes": _actions(cost.computes),
+        "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
+        "networks": [_network_entry(x, level) for x, level in zip(cost.networks, cost.levels, strict=True)],
+        "mapping": format_nest(layer.mapping, architecture, layer.einsum),
+        "mapping_spec": _timeloop(layer),
+    }
+    if layer.certificate is not None:
+        entry["certificate"] = _certificate_entry(layer.certificate)
+    return entry
+
+
+def _timeloop(layer: LayerResult) -> list[dict[str, Any]] | None:
+    try:
+        return to_timeloop(layer.mapping, layer.einsum)
+    except MappingError:        # a rank unrolled along both X and Y has no Timeloop spelling
+        return None
+
+
+def _actions(count: int) -> Actions:
+    return {"algorithmic": count, "actual": count, "gated": 0, "skipped": 0}
+
+
+def _level_entry(level: LevelCost) -> LevelEntry:
+    return {
+        "name": level.name,
+        "instances": level.instances,
+        "utilized_instances": level.utilized_instances,
+        "cycles": level.cycles,
+        "energy_pj": level.energy_pj,
+        "leakage_pj": level.leakage_pj,
+        "area_um2": level.area_um2,
+        "tensors": {name: _tensor_entry(x, level.utilized_instances)
+                    for name, x in level.tensors.items()},
+    }
+
+
+def _tensor_entry(tensor: TensorCost, instances: int) -> TensorEntry:
+    return {
+        "tile_words": tensor.tile_words,
+        "partition_words": tensor.partition_words,
+        "reads": _actions(tensor.reads * instances),
+        "fills": _actions(tensor.fills * instances),
+        "updates": _actions(tensor.updates * instances),
+        "metadata": {"reads": 0, "fills": 0, "updates": 0},
+        "temporal_reductions": tensor.temporal_reductions * instances,
+        "address_generations": tensor.address_generations * instances,
+        "energy_pj": tensor.energy_pj,
+    }
+
+
+def _network_entry(network: NetworkCost, above: LevelCost) -> NetworkEntry:
+    return {
+        "name": network.name,
+        "level": above.name,
+        "energy_pj": network.energy_pj,
+        "tensors": {name: {
+            "accesses": [{"factor": factor, "words": words * above.utilized_instances}
+                         for factor, words in sorted(x.accesses.items())],
+            "energy_pj": x.energy_pj} for name, x in network.tensors.items()},
+    }
+
+
+def _certificate_entry(x: Certificate) -> CertificateEntry:
+    return cast(CertificateEntry, {
+        "objective": x.objective, "value": x.value, "lower_bound": x.lower_bound, "gap": x.gap,
+        "relaxed_bound": x.relaxed_bound, "status": x.status, "mapspace_size": x.mapspace_size,
+        "classes": x.classes, "classes_pruned": x.classes_pruned, "bound_solves": x.bound_solves,
+        "evaluated": x.evaluated, "seconds": x.seconds, "dual": dict(x.dual)})
+
+
+def _certificate(entry: CertificateEntry | None) -> Certificate | None:
+    if entry is None:
+        return None
+    fields: dict[str, Any] = dict(entry)
+    del fields["gap"]
+    return Certificate(**fields)
+
+
+def _cost(entry: LayerEntry) -> Cost:
+    levels = [_level_cost(x) for x in entry["levels"]]
+    above = {x.name: x.utilized_instances for x in levels}
+    networks = tuple(NetworkCost(x["name"], x["energy_pj"], {
+        name: TransferCost({a["factor"]: _share(a["words"], above[x["level"]])
+                            for a in t["accesses"]}, t["energy_pj"])
+        for name, t in x["tensors"].items()}) for x in entry["networks"])
+    return Cost(entry["cycles"], entry["energy_pj"], entry["computes"]["actual"],
+                entry["utilization"], entry["bottleneck"], entry["area_um2"],
+                tuple(levels[:-1]), levels[-1], networks)
+
+
+def _level_cost(entry: LevelEntry) -> LevelCost:
+    n = entry["utilized_instances"]
+    tensors: MappingOf[str, TensorCost] = {name: TensorCost(
+        x["tile_words"], x["partition_words"], _share(x["reads"]["actual"], n),
+        _share(x["fills"]["actual"], n), _share(x["updates"]["actual"], n),
+        _share(x["temporal_reductions"], n), _share(x["address_generations"], n), x["energy_pj"])
+        for name, x in entry["tensors"].items()}
+    return LevelCost(entry["name"], entry["instances"], n, entry["cycles"], entry["energy_pj"],
+                     entry["leakage_pj"], entry["area_um2"], tensors)
+
+
+def _share(total: int, instances: int) -> int:
+    """One instance's share of a total."""
+    return total // instances if instances else 0

@@ -1,0 +1,238 @@
+"""The shape of the result document, "tilebound.result/1".
+
+The typed dictionaries below are the one definition: they check a document that is read from a file,
+they type the code that writes one, and the JSON Schema that ships as `result.schema.json` is made
+from them. Keys stand in the order in which they are written. Energies are pJ, latencies cycles,
+areas um^2, sizes words; counts are totals over all instances, for ONE occurrence of a layer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import NotRequired, TypedDict
+
+from ..errors import Problem, SpecError
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+@with_config(_STRICT)
+class Tool(TypedDict):
+    name: str
+    version: str
+
+
+@with_config(_STRICT)
+class FigureEntry(TypedDict):
+    """A number and where it comes from."""
+
+    value: Amount
+    source: str
+
+
+@with_config(_STRICT)
+class ComponentEntry(TypedDict):
+    """What the energy model knows of one level: pJ by action, um^2 an instance."""
+
+    name: str
+    component: str
+    instances: Positive
+    word_bits: Positive
+    block_words: Positive
+    size_words: Count | None
+    read_bandwidth: Amount | None        # words a cycle and instance; null where there is no limit
+    write_bandwidth: Amount | None
+    shared_bandwidth: Amount | None
+    figures: dict[str, FigureEntry]
+
+
+@with_config(_STRICT)
+class ArchitectureEntry(TypedDict):
+    name: str
+    sha256: str
+    cycle_seconds: float | None
+    levels: list[ComponentEntry]
+    spec: dict[str, Any]
+
+
+@with_config(_STRICT)
+class WorkloadEntry(TypedDict):
+    name: str
+    sha256: str
+    spec: dict[str, Any]
+
+
+@with_config(_STRICT)
+class NetworkCertificate(TypedDict):
+    """The objective summed over all layers and repetitions (for a product such as EDP this is not
+    the product of the totals), and the sum of the bounds proven for the layers."""
+
+    value: Amount
+    lower_bound: float
+    gap: float
+
+
+@with_config(_STRICT)
+class Total(TypedDict):
+    cycles: Count
+    energy_pj: Amount
+    edp_pj_cycles: Amount
+    area_um2: Amount | None
+    macs: Count
+    utilization: Amount
+    certificate: NotRequired[NetworkCertificate]
+
+
+@with_config(_STRICT)
+class Actions(TypedDict):
+    """How often something happens: `algorithmic` = `actual` + `gated` + `skipped`."""
+
+    algorithmic: Count
+    actual: Count
+    gated: Count
+    skipped: Count
+
+
+@with_config(_STRICT)
+class MetadataEntry(TypedDict):
+    """Accesses to the metadata of a compressed tensor, in words."""
+
+    reads: Count
+    fills: Count
+    updates: Count
+
+
+@with_config(_STRICT)
+class TensorEntry(TypedDict):
+    """One tensor at one level that keeps it. The tile and the partition are of one instance."""
+
+    tile_words: Count
+    partition_words: Count
+    reads: Actions
+    fills: Actions
+    updates: Actions
+    metadata: MetadataEntry
+    temporal_reductions: Count
+    address_generations: Count
+    energy_pj: Amount
+
+
+@with_config(_STRICT)
+class LevelEntry(TypedDict):
+    """A storage level, or compute (without tensors) as the last one."""
+
+    name: str
+    instances: Positive
+    utilized_instances: Count
+    cycles: Count
+    energy_pj: Amount
+    leakage_pj: Amount
+    area_um2: Amount | None
+    tensors: dict[str, TensorEntry]
+
+
+@with_config(_STRICT)
+class Multicast(TypedDict):
+    """`words` words that are each sent to `factor` instances at once."""
+
+    factor: Positive
+    words: Count
+
+
+@with_config(_STRICT)
+class TransferEntry(TypedDict):
+    accesses: list[Multicast]
+    energy_pj: Amount
+
+
+@with_config(_STRICT)
+class NetworkEntry(TypedDict):
+    """The network below one storage level; `level` is the level above it."""
+
+    name: str
+    level: str
+    energy_pj: Amount
+    tensors: dict[str, TransferEntry]
+
+
+@with_config(_STRICT)
+class CertificateEntry(TypedDict):
+    objective: Literal["energy", "latency", "edp", "ed2p"]
+    value: Amount
+    lower_bound: float
+    gap: float
+    relaxed_bound: float
+    status: Literal["optimal", "gap_reached", "time_limit", "heuristic"]
+    mapspace_size: Amount
+    classes: Count
+    classes_pruned: Count
+    bound_solves: Count
+    evaluated: Count
+    seconds: Amount
+    dual: dict[str, Any]
+
+
+@with_config(_STRICT)
+class LayerEntry(TypedDict):
+    """One layer; its figures are those of one occurrence of `count`. `mapping` is the loop nest, one
+    line a level and a loop; `mapping_spec` the same as Timeloop entries, null where that format
+    has no words for it (a rank unrolled along both axes of one array)."""
+
+    name: str
+    count: Positive
+    ranks: dict[str, Positive]
+    macs: Positive
+    cycles: Count
+    energy_pj: Amount
+    area_um2: Amount | None
+    utilization: Amount
+    bottleneck: str
+    computes: Actions
+    levels: list[LevelEntry]
+    networks: list[NetworkEntry]
+    mapping: list[str]
+    mapping_spec: list[dict[str, Any]] | None
+    certificate: NotRequired[CertificateEntry]
+
+
+@with_config(_STRICT)
+class ResultDocument(TypedDict):
+    """The result of `tilebound map` or `tilebound evaluate`; an evaluation has no certificates."""
+
+    schema: Literal["tilebound.result/1"]
+    tool: Tool
+    objective: Literal["energy", "latency", "edp", "ed2p"]
+    interrupted: bool
+    architecture: ArchitectureEntry
+    workload: WorkloadEntry
+    total: Total
+    layers: list[LayerEntry]
+
+
+_ADAPTER: TypeAdapter[ResultDocument] = TypeAdapter(ResultDocument)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the document."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "urn:tilebound:result:1",
+            **_ADAPTER.json_schema()}
+
+
+def validate(document: object, origin: str = "document") -> ResultDocument:
+    """`document` itself, once it is known to have the right shape.
+
+    Raises SpecError with every place that is wrong; `origin` is the file that it came from.
+    """
+    try:
+        return _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        raise SpecError([
+            Problem(origin, 0, 0, f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}")
+            for e in error.errors(include_url=False)]) from None

@@ -1,0 +1,72 @@
+"""Numbers as people read them: four significant digits, SI prefixes, units."""
+
+from __future__ import annotations
+
+import re
+from math import floor, isfinite, log10
+
+_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "",
+             3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E", 21: "Z", 24: "Y"}
+
+#: Unit of what each objective minimises, and its factor from the unit of the document.
+_OBJECTIVE_UNITS = {"energy": (1e-12, "J"), "latency": (1.0, "cycles"),
+                    "edp": (1e-12, "J·cycle"), "ed2p": (1e-12, "J·cycle²")}
+
+
+def si(value: float, unit: str = "") -> str:
+    """`value` with an SI prefix; an int below a thousand is written as it is.
+
+    >>> si(1234567, "cycles"), si(3.2e-9, "J"), si(0, "J"), si(640)
+    ('1.235 Mcycles', '3.200 nJ', '0 J', '640')
+    """
+    if not isfinite(value):
+        return "-"
+    if value == 0 or (isinstance(value, int) and abs(value) < 1000):
+        return f"{value:g} {unit}".strip()
+    value = float(f"{value:.4g}")       # round first: 999.96 is 1 k, not 1000
+    exponent = 3 * floor(log10(abs(value)) / 3)
+    exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
+    return f"{value / 10 ** exponent:#.4g} {_PREFIXES[exponent]}{unit}".strip()
+
+
+def short(text: str) -> str:
+    """A number as text without zeros at the end of its fraction.
+
+    >>> short("2.500 mJ"), short("50.0 %"), short("100 J")
+    ('2.5 mJ', '50 %', '100 J')
+    """
+    return re.sub(r"(\.\d*?)0+(?=\D|$)", lambda match: match[1].rstrip("."), text, count=1)
+
+
+def energy(picojoules: float) -> str:
+    """Energy given in pJ, e.g. '1.204 mJ'."""
+    return si(picojoules * 1e-12, "J")
+
+
+#: How an objective is written in a sentence.
+OBJECTIVE_NAMES = {"energy": "energy", "latency": "latency", "edp": "EDP", "ed2p": "ED²P"}
+
+
+def objective(name: str, value: float) -> str:
+    """A value of the objective called `name`, e.g. '3.1 kJ·cycle' for an EDP in pJ x cycles."""
+    factor, unit = _OBJECTIVE_UNITS[name]
+    return si(value * factor, unit)
+
+
+def percent(share: float) -> str:
+    """A share of one as a percentage; what is not zero never reads as 0 %.
+
+    >>> percent(0.5), percent(1), percent(0), percent(0.0000123)
+    ('50.0 %', '100.0 %', '0 %', '0.0012 %')
+    """
+    if share == 0:
+        return "0 %"
+    text = f"{100 * share:.1f}"
+    return f"{text if abs(share) >= 0.001 else f'{100 * share:.2g}'} %"
+
+
+def words(count: float | None) -> str:
+    """A count in full with thin groups, e.g. '1,048,576'; '-' for None."""
+    if count is None:
+        return "-"
+    return f"{count:,}" if isinstance(count, int) else f"{count:,.4g}"

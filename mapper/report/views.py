@@ -1,0 +1,106 @@
+"""What the text and the HTML report both show, read out of a result document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
+
+COMPUTE = "compute"        # names of the parts of an energy that belong to no tensor
+LEAKAGE = "leakage"
+NETWORKS = "networks"      # and to no level
+
+
+@dataclass(frozen=True)
+class NestLine:
+    """A line of a loop nest and the level it belongs to, the compute unit being the last one."""
+
+    text: str
+    level: int
+    kind: str          # "level" | "temporal" | "spatial" | "compute"
+
+
+def nest(layer: LayerEntry) -> list[NestLine]:
+    """The lines of the loop nest of `layer`, each with its level."""
+    lines, level = [], -1
+    for text in layer["mapping"]:
+        if text.lstrip().startswith("for "):
+            kind = "spatial" if "(Spatial-" in text else "temporal"
+        else:
+            level += 1
+            kind = "level" if level < len(layer["levels"]) - 1 else "compute"
+        lines.append(NestLine(text, level, kind))
+    return lines
+
+
+def energy_by_level(layer: LayerEntry) -> dict[str, float]:
+    """pJ by level, compute last, and that of all networks where they cost anything."""
+    parts = {level["name"]: level["energy_pj"] for level in layer["levels"]}
+    networks = sum(x["energy_pj"] for x in layer["networks"])
+    return {**parts, NETWORKS: networks} if networks else parts
+
+
+def energy_by_tensor(layer: LayerEntry) -> dict[str, float]:
+    """pJ by tensor over all levels and networks, then that of compute and of leakage."""
+    parts: dict[str, float] = {}
+    for level in layer["levels"]:
+        for name, tensor in level["tensors"].items():
+            parts[name] = parts.get(name, 0.0) + tensor["energy_pj"]
+    for network in layer["networks"]:
+        for name, transfer in network["tensors"].items():
+            parts[name] = parts.get(name, 0.0) + transfer["energy_pj"]
+    compute = layer["levels"][-1]
+    parts[COMPUTE] = compute["energy_pj"] - compute["leakage_pj"]
+    leakage = sum(level["leakage_pj"] for level in layer["levels"])
+    return {**parts, LEAKAGE: leakage} if leakage else parts
+
+
+def network_energy(document: ResultDocument, by: str) -> dict[str, float]:
+    """pJ of all layers and their repetitions, `by` "level" or "tensor"."""
+    split = energy_by_level if by == "level" else energy_by_tensor
+    total: dict[str, float] = {}
+    for layer in document["layers"]:
+        for name, energy in split(layer).items():
+            total[name] = total.get(name, 0.0) + energy * layer["count"]
+    last = [name for name in (COMPUTE, LEAKAGE, NETWORKS) if name in total]
+    return {**{k: v for k, v in total.items() if k not in last}, **{k: total[k] for k in last}}
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """Words a cycle and instance that a level moves on average, and the most it can."""
+
+    name: str                  # "read" | "write" | "shared"
+    words: float
+    limit: float | None
+
+
+def bandwidths(level: LevelEntry, component: ComponentEntry, cycles: int) -> list[Bandwidth]:
+    """What `level` moves in a layer that takes `cycles`; "shared" only where it has a limit."""
+    slots = max(1, level["utilized_instances"] * cycles)
+    reads = sum(t["reads"]["actual"] for t in level["tensors"].values()) / slots
+    writes = sum(t["fills"]["actual"] + t["updates"]["actual"]
+                 for t in level["tensors"].values()) / slots
+    rows = [Bandwidth("read", reads, component["read_bandwidth"]),
+            Bandwidth("write", writes, component["write_bandwidth"])]
+    if component["shared_bandwidth"] is not None:
+        rows.append(Bandwidth("shared", reads + writes, component["shared_bandwidth"]))
+    return rows
+
+
+def occupancy(level: LevelEntry, component: ComponentEntry) -> float | None:
+    """Share of the size of one instance that the tiles take; None without a limit."""
+    size = component["size_words"]
+    if not size:
+        return None
+    return sum(t["tile_words"] for t in level["tensors"].values()) / size
+
+
+def figures(document: ResultDocument) -> Iterator[tuple[str, str, str, float, str, str]]:
+    """Every figure of the energy model: level, class, action, value, unit, source."""
+    units = {"leak": "pJ / cycle", "area": "µm²", "ingress": "pJ / word", "compute": "pJ / op"}
+    for level in document["architecture"]["levels"]:
+        for action, figure in level["figures"].items():
+            yield (level["name"], level["component"], action, figure["value"],
+                   units.get(action, "pJ / access"), figure["source"])
