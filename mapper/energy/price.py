@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Mapping
+from typing import Callable, Mapping, TypeVar
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from .sram import Memory
@@ -16,6 +16,7 @@ STORAGE_MODELS = {"dram": "dram", "regfile": "regfile", "register": "regfile", "
                   "sram": "sram", "smartbuffer": "sram", "storage": "sram"}
 COMPUTE_MODELS = {"fpmac": "fp", "fp_mac": "fp", "mac": "int"}
 
+Part = TypeVar("Part", Storage, Compute)
 STORAGE_ACTIONS = ("read", "fill", "update")
 
 
@@ -31,52 +32,57 @@ def price(architecture: Architecture, table: EnergyTable | None = None) -> Archi
     Raises
     ------
     ValueError
-        A class, size or technology that the table does not know. There is no default figure.
+        A class, size or technology that the table does not know; one line a component. There is
+        no default figure.
     """
-    table = table or EnergyTable.default()
-    return replace(
-        architecture,
-        levels=tuple(_price_storage(level, architecture, table) for level in architecture.levels),
-        compute=_price_compute(architecture.compute, architecture, table))
+    known = table or EnergyTable.default()
+    faults: list[str] = []
+
+    def attempt(part: Part, price_part: Callable[[Part, Architecture, EnergyTable], Part]) -> Part:
+        try:
+            return price_part(part, architecture, known)
+        except ValueError as error:
+            faults.append(f"{part.name} (class {part.component}): {error}")
+            return part
+
+    priced = replace(architecture, compute=attempt(architecture.compute, _price_compute),
+                     levels=tuple(attempt(level, _price_storage) for level in architecture.levels))
+    if faults:
+        raise ValueError("\n".join(faults))
+    return priced
 
 
 def _price_storage(level: Storage, architecture: Architecture, table: EnergyTable) -> Storage:
     if all(action in level.energy for action in STORAGE_ACTIONS):
         return level
-    try:
-        model = _model(level.component, STORAGE_MODELS)
-        if model == "dram":
-            energy, area = _dram(level, table)
-        else:
-            memory = _memory(level, model, _node(level, architecture), table)
-            energy, area = _actions(memory, level.cluster_size, architecture.cycle_seconds)
-    except ValueError as error:
-        raise ValueError(f"{level.name}: {error}") from None
+    model = _model(level.component, STORAGE_MODELS)
+    if model == "dram":
+        energy, area = _dram(level, table)
+    else:
+        memory = _memory(level, model, _node(level, architecture), table)
+        energy, area = _actions(memory, level.cluster_size, architecture.cycle_seconds)
     return replace(level, energy={**energy, **level.energy}, area=level.area or area)
 
 
 def _price_compute(compute: Compute, architecture: Architecture, table: EnergyTable) -> Compute:
     if "compute" in compute.energy:
         return compute
-    try:
-        number = _model(compute.component, COMPUTE_MODELS)
-        unit = table.mac(bits=compute.word_bits, node_nm=_node(compute, architecture), number=number)
-    except ValueError as error:
-        raise ValueError(f"{compute.name}: {error}") from None
+    number = _model(compute.component, COMPUTE_MODELS)
+    unit = table.mac(bits=compute.word_bits, node_nm=_node(compute, architecture), number=number)
     return replace(compute, energy={**compute.energy, "compute": unit.energy}, area=compute.area or unit.area)
 
 
 def _dram(level: Storage, table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
     kind = level.attributes.get("type")
     if kind is None:
-        raise ValueError(f"class {level.component!r} needs a `type`, one of {', '.join(table.dram_kinds)}")
+        raise ValueError(f"no `type`; expected one of {', '.join(table.dram_kinds)}")
     access = table.dram(kind=str(kind), width=_access_bits(level))
     return dict.fromkeys(STORAGE_ACTIONS, access), Figure(0.0, "off chip")
 
 
 def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> Memory:
     if level.size_words is None:
-        raise ValueError(f"class {level.component!r} needs a size")
+        raise ValueError("no size; expected `size` or `depth`")
     bits = level.size_words * level.word_bits * level.cluster_size
     cell = str(level.attributes.get("cell", "itrs-lstp"))
     if model == "regfile":
@@ -109,7 +115,7 @@ def _node(component: Storage | Compute, architecture: Architecture) -> float:
         return architecture.node_nm
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:nm)?\s*", str(own))
     if match is None:
-        raise ValueError(f"class {component.component!r} needs a technology such as 45nm, not {own}")
+        raise ValueError(f"technology is {own}; expected a node such as 45nm")
     return float(match[1])
 
 
@@ -120,5 +126,5 @@ def _model(component: str, models: Mapping[str, str]) -> str:
             return model
     close = get_close_matches(component.lower(), models, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"class {component!r} is not in the component table{hint}; "
-                     f"known are {', '.join(models)}, or give `energy`")
+    raise ValueError("the component table does not know this class; expected a name with one of "
+                     f"{', '.join(models)} in it, or `energy`{hint}")
