@@ -62,15 +62,25 @@ def mttkrp(rng: Random) -> tuple[str, tuple[Tensor, ...]]:
                     Tensor("C", axes("L", "J")), Tensor("Z", axes("I", "J"), is_output=True))
 
 
-SHAPES = (gemm, conv1d, conv2d, depthwise, grouped, mttkrp)
+def diagonal(rng: Random) -> tuple[str, tuple[Tensor, ...]]:
+    """One rank moves two axes of a tensor at once."""
+    return "KPRS", (Tensor("Weights", axes("K", "R", "S")),
+                    Tensor("Inputs", axes(window(rng, "P", "R"), window(rng, "P", "S"))),
+                    Tensor("Outputs", axes("K", "P"), is_output=True))
+
+
+SHAPES = (gemm, conv1d, conv2d, depthwise, grouped, mttkrp, diagonal)
+#: Sliding windows have the intricate rules, so they are drawn more often.
+WEIGHTS = (2, 4, 4, 2, 2, 1, 4)
 
 
 def random_einsum(rng: Random, max_points: int = 256) -> Einsum:
     """An Einsum of one of `SHAPES` with at most `max_points` multiply-accumulates."""
-    shape = rng.choice(SHAPES)
+    shape, = rng.choices(SHAPES, WEIGHTS)
     ranks, tensors = shape(rng)
     extents = dict.fromkeys(ranks, 1)
-    for rank in rng.sample(ranks, len(ranks)):
+    # The ranks of windows first, while there is room for more than one iteration.
+    for rank in sorted(rng.sample(ranks, len(ranks)), key=lambda r: r not in "PQRS" and rng.random() < 0.5):
         room = max_points // prod(extents.values())
         extents[rank] = rng.choice([x for x in EXTENTS if x <= room])
     return Einsum(shape.__name__, tuple(ranks), tuple(extents.values()), tensors)
@@ -106,13 +116,15 @@ def random_mapping(rng: Random, einsum: Einsum, levels: int, max_instances: int 
     factors: dict[tuple[int, str], dict[str, int]] = {
         (i, kind): {} for i in range(levels) for kind in kinds}
     instances, spatial_share = 1, rng.choice((0.0, 0.3, 0.6))
+    sliding = rng.random() < 0.5     # offsets of windows inside, positions anywhere
     for rank in einsum.ranks:
         for prime in prime_factors(einsum.extent[rank]):
             kind = rng.choice(("x", "y")) if rng.random() < spatial_share else "temporal"
             if instances * prime > max_instances:
                 kind = "temporal"
             instances *= 1 if kind == "temporal" else prime
-            slot = factors[rng.randrange(levels), kind]
+            level = levels - 1 if sliding and rank in "RS" else rng.randrange(levels)
+            slot = factors[level, kind]
             slot[rank] = slot.get(rank, 1) * prime
 
     def loops(level: int, kind: str) -> tuple[Loop, ...]:
@@ -186,6 +198,6 @@ def random_case(rng: Random, *, max_points: int = 256, max_levels: int = 3, max_
     limited : whether some levels have bandwidth limits.
     """
     einsum = random_einsum(rng, max_points)
-    mapping = random_mapping(rng, einsum, rng.randint(1, max_levels), max_instances, bypass,
-                             no_multicast)
+    levels = min(max_levels, rng.choice((1, 2, 2, 3, 3, 4, 5)))
+    mapping = random_mapping(rng, einsum, levels, max_instances, bypass, no_multicast)
     return random_architecture(rng, einsum, mapping, limited), einsum, mapping

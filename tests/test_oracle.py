@@ -1,0 +1,81 @@
+"""The cost model against the nested-loop simulation of `oracle.py`."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
+from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.text import format_nest
+from tilebound.mapping.validate import check_mapping
+from tilebound.model.evaluate import evaluate
+from tilebound.workload.einsum import Einsum, Tensor, Term
+
+from oracle import Count, simulate
+from strategies import random_case
+
+
+def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
+    """Where `evaluate` and the simulation disagree, one line a count, with the nest at the end."""
+    cost, truth = evaluate(architecture, einsum, mapping), simulate(architecture, einsum, mapping)
+    found = [] if cost.computes == truth.macs else [f"macs: {cost.computes}, not {truth.macs}"]
+    model = {(level.name, name): x for level in cost.levels for name, x in level.tensors.items()}
+    if set(model) != set(truth.counts):
+        found.append(f"kept: {sorted(model)}, not {sorted(truth.counts)}")
+    for key, count in truth.counts.items():
+        x = model[key]
+        if (x.reads, x.fills, x.updates, x.tile_words) != (
+                count.reads, count.fills, count.updates, count.tile_words):
+            found.append(f"{key}: {x}, not {count}")
+        if einsum.tensor(key[1]).is_output and count.distinct_words not in (0, x.partition_words):
+            found.append(f"{key}: partition {x.partition_words}, not {count.distinct_words}")
+    for level, network in zip(architecture.levels, cost.networks, strict=True):
+        for tensor in einsum.tensors:
+            transfer = network.tensors.get(tensor.name)
+            sent = {m: n for m, n in transfer.accesses.items() if n} if transfer else {}
+            if sent != truth.sent[level.name, tensor.name]:
+                found.append(f"sent below {level.name}, {tensor.name}: {sent}, "
+                             f"not {truth.sent[level.name, tensor.name]}")
+    return found and [*found, str(einsum), *format_nest(mapping, architecture, einsum)]
+
+
+@pytest.mark.parametrize("batch", range(20))
+def test_model_counts_what_the_simulation_moves(batch: int) -> None:
+    for seed in range(100 * batch, 100 * batch + 100):
+        case = random_case(Random(seed), max_levels=4)
+        assert check_mapping(*case) == [], f"seed {seed}"
+        assert not (found := differences(*case)), "\n".join([f"seed {seed}", *found])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_model_counts_what_the_simulation_moves_in_larger_nests(seed: int) -> None:
+    case = random_case(Random(f"large {seed}"), max_points=3000, max_instances=24)
+    assert not (found := differences(*case)), "\n".join(found)
+
+
+def test_simulation_counts_a_nest_worked_out_by_hand() -> None:
+    """Z[2] += A[2, 4] * B[4], K outermost at L0, so that Z is the buffer's one partial sum a time:
+    every step but the first two brings a partial sum back."""
+    architecture, einsum, mapping = hand_case()
+    truth = simulate(architecture, einsum, mapping)
+    assert truth.counts == {
+        ("L0", "A"): Count(reads=8, tile_words=8), ("L0", "B"): Count(reads=4, tile_words=4),
+        ("L0", "Z"): Count(reads=6, updates=8, tile_words=2),
+        ("L1", "A"): Count(reads=8, fills=8, tile_words=1, distinct_words=8),
+        ("L1", "B"): Count(reads=8, fills=4, tile_words=1, distinct_words=4),
+        ("L1", "Z"): Count(reads=6, fills=6, updates=8, tile_words=1, distinct_words=2)}
+    assert truth.steps == 8
+    assert not differences(architecture, einsum, mapping)
+
+
+def hand_case() -> tuple[Architecture, Einsum, Mapping]:
+
+    energy = {x: Figure(1.0, "unit") for x in ("read", "fill", "update", "compute")}
+    m, k = (Term("M"),), (Term("K"),)
+    einsum = Einsum("gemv", ("M", "K"), (2, 4), (
+        Tensor("A", (m, k)), Tensor("B", (k,)), Tensor("Z", (m,), is_output=True)))
+    keep = frozenset("ABZ")
+    return (Architecture("two", (Storage("L0", energy=energy), Storage("L1", energy=energy)),
+                         Compute("MAC", energy=energy)), einsum,
+            Mapping((Block("L0", keep, (Loop("K", 4), Loop("M", 2))), Block("L1", keep))))
