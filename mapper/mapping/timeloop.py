@@ -22,7 +22,9 @@ TYPES = (*LOOP_TYPES, *KEEP_TYPES)
 KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", "no_reuse",
         "no_link_transfer")
 #: Options that change the counts in ways `Mapping` cannot say.
-UNSUPPORTED_KEYS = ("no_temporal_reuse", "no_coalesce", "rmw_first_update", "stream")
+UNSUPPORTED_KEYS = ("no_temporal_reuse", "no_coalesce", "rmw_first_update")
+#: Written by old mappers, without effect.
+IGNORED_KEYS = ("stream",)
 
 FACTOR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)\s*=|(?P<short>[A-Za-z_]+))\s*(?P<bound>\d{1,15})"
                     r"(?:\s*,\s*(?P<rest>\d{1,15})(?!\w))?[\s,]*")
@@ -178,7 +180,7 @@ class _Reader:
                 if len(value):
                     self.problems.refuse(entry.key(key), f"mapping option {key!r} on a "
                                          f"{kind.value if kind else ''} entry is not supported")
-            elif key not in KEYS:
+            elif key not in KEYS + IGNORED_KEYS:
                 self.problems.error(entry.key(key), f"unknown key {key!r} in a mapping entry; "
                                     f"expected {one_of(KEYS)}" + did_you_mean(key, KEYS))
 
