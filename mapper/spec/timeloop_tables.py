@@ -20,6 +20,7 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
     """`architecture` with the energies and areas that it leaves out taken from the tables.
 
     A component is found by the last part of its dotted name. Each figure names its line as source.
+    A component of a class `dummy...` without a table is free.
     """
     energies, areas = _tables(ert, "ERT", problems), _tables(art, "ART", problems)
     wire = energies.get("wire")
@@ -34,6 +35,9 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
         table = energies.get(str(name.value)) if name else None
         if table is not None and "energy" not in level:
             entries["energy"] = table.at(_actions(table, actions, level, problems))
+        kind = level.get("class")
+        if "energy" not in entries and kind is not None and str(kind.value).startswith("dummy"):
+            entries["energy"] = _figure(kind, 0.0, f"class {kind.value} stands for no hardware")
         area = areas.get(str(name.value)) if name else None
         if area is not None and "area" not in level and (value := area.get("area")) is not None:
             entries["area"] = _figure(value, value.value, f"ART {value.place}")
