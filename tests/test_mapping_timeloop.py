@@ -230,7 +230,7 @@ def test_a_remainder_equal_to_the_bound_is_none() -> None:
 
 def skeleton(document: dict[str, Any]) -> tuple[Architecture, Einsum]:
     """The names in a reference case: storage levels in order, ranks, tensors."""
-    names, node = [], document["architecture"]
+    names, node = [], document.get("architecture") or document["arch"]
     if "storage" in node:
         names = [level["name"] for level in reversed(node["storage"])]
     while "subtree" in node:
