@@ -8,14 +8,14 @@ areas um^2, sizes words; counts are totals over all instances, for ONE occurrenc
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Iterator, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from ..errors import Problem, SpecError
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -56,7 +56,7 @@ class ComponentEntry(TypedDict):
 class ArchitectureEntry(TypedDict):
     name: str
     sha256: str
-    cycle_seconds: float | None
+    cycle_seconds: Annotated[float, Field(gt=0)] | None
     levels: list[ComponentEntry]
     spec: dict[str, Any]
 
@@ -231,8 +231,27 @@ def validate(document: object, origin: str = "document") -> ResultDocument:
     Raises SpecError with every place that is wrong; `origin` is the file that it came from.
     """
     try:
-        return _ADAPTER.validate_python(document)
+        checked = _ADAPTER.validate_python(document)
     except ValidationError as error:
         raise SpecError([
             Problem(origin, 0, 0, f"{'.'.join(map(str, e['loc'])) or 'document'}: {e['msg']}")
             for e in error.errors(include_url=False)]) from None
+    faults = list(_contradictions(checked))
+    if faults:
+        raise SpecError([Problem(origin, 0, 0, fault) for fault in faults])
+    return checked
+
+
+def _contradictions(document: ResultDocument) -> Iterator[str]:
+    """Places that do not agree with each other about which levels and layers there are."""
+    levels = [level["name"] for level in document["architecture"]["levels"]]
+    names = [layer["name"] for layer in document["layers"]]
+    if len(set(names)) < len(names):
+        yield f"layers: names are {', '.join(names)}; expected each once"
+    for index, layer in enumerate(document["layers"]):
+        found = [level["name"] for level in layer["levels"]]
+        if found != levels:
+            yield f"layers.{index}.levels: {', '.join(found)}; expected {', '.join(levels)}"
+        for network in layer["networks"]:
+            if network["level"] not in levels:
+                yield f"layers.{index}.networks: no level {network['level']!r}"

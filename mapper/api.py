@@ -1,0 +1,202 @@
+"""The functions of the public interface; `import tilebound` hands them out when they are used."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from .hardware.architecture import Architecture
+from .loading import Source, load_architecture, load_workload
+from .mapping.nest import Mapping
+from .model.cost import Cost
+from .search.result import LayerResult, NetworkResult
+from .workload.einsum import Einsum
+from .workload.graph import WorkloadGraph
+
+if TYPE_CHECKING:
+    from .report.schema import ResultDocument
+    from .search.progress import ProgressEvent
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found for every layer of a workload, and the reports about it.
+
+    `print(result)` shows a table; a notebook shows the whole report. `network` holds the figures,
+    `graph` the workload.
+    """
+
+    network: NetworkResult
+    graph: WorkloadGraph = field(compare=False, repr=False)
+
+    @property
+    def layers(self) -> tuple[LayerResult, ...]:
+        """The layers in order, each with its `mapping`, `cost` and `certificate`."""
+        return self.network.layers
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the workload runs on, every energy figure filled in."""
+        return self.network.architecture
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the whole network, repeated layers included, pJ."""
+        return self.network.energy_pj
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the whole network, layers one after another."""
+        return self.network.cycles
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the search was stopped from outside before it was done."""
+        return self.network.interrupted
+
+    def to_dict(self) -> ResultDocument:
+        """The result document, ready for JSON."""
+        from .report.document import to_document
+
+        return to_document(self.network, self.graph)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the result document to `path`."""
+        from .files import write_atomic
+        from .report.document import dumps
+
+        write_atomic(path, dumps(self.to_dict()))
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one HTML file to `path`."""
+        from .files import write_atomic
+
+        write_atomic(path, self._html())
+
+    def to_text(self) -> str:
+        """The report as plain text."""
+        from .report.text import render_text
+
+        return render_text(self.to_dict())
+
+    def _html(self) -> str:
+        from .report.html import render_html
+
+        return render_html(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """The report in a frame, so that its style stays its own."""
+        from html import escape
+
+        return (f'<iframe srcdoc="{escape(self._html(), quote=True)}" sandbox '
+                'style="width: 100%; height: 900px; border: 0"></iframe>')
+
+    def __str__(self) -> str:
+        from .report.text import summary
+
+        return str(summary(self.to_dict()))
+
+
+def load_result(path: str | Path) -> Result:
+    """Read a result document that `Result.to_json` or the command line wrote; see `SpecError`."""
+    from .report.document import load_result as load
+
+    return Result(*load(path))
+
+
+def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mapping | object) -> Cost:
+    """The cost of one mapping.
+
+    Parameters
+    ----------
+    architecture : Architecture, or what `load_architecture` takes
+    einsum : Einsum
+    mapping : Mapping, or its text (a list of Timeloop entries, or the lines of a loop nest)
+
+    Raises
+    ------
+    MappingError
+        The mapping does not fit; every reason is listed.
+    SpecError
+        The text of a mapping or of an architecture is wrong.
+    """
+    return evaluate_layer(_architecture(architecture), einsum, mapping).cost
+
+
+def evaluate_layer(architecture: Architecture, einsum: Einsum, mapping: Mapping | object,
+                   count: int = 1) -> LayerResult:
+    """`evaluate`, with the mapping that was read."""
+    from .mapping.validate import validate
+    from .model.evaluate import evaluate as cost
+
+    if not isinstance(mapping, Mapping):
+        mapping = read_mapping(mapping, architecture, einsum)
+    validate(architecture, einsum, mapping)
+    return LayerResult(einsum, count, mapping, cost(architecture, einsum, mapping))
+
+
+def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Mapping:
+    """A mapping given as a list of Timeloop entries, or as the lines of a loop nest."""
+    from .mapping.text import parse_nest
+    from .mapping.timeloop import from_timeloop
+    from .spec.nodes import locate
+
+    node = locate(data)
+    entries = node.is_list and any(entry.is_map for entry in node)
+    return (from_timeloop if entries else parse_nest)(node, architecture, einsum)
+
+
+def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum | Source,
+           objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
+           jobs: int = 1, seed: int = 0,
+           progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
+    """The best mapping of every layer, with a proof of how good it is.
+
+    Parameters
+    ----------
+    architecture : Architecture, or what `load_architecture` takes
+    workload : WorkloadGraph, Einsum, or what `load_workload` takes
+    objective : "energy", "latency", "edp" or "ed2p"
+    gap : float
+        Stop at a layer once (value - lower bound) / value is no more than this.
+    time_limit : float, optional
+        Seconds for a layer.
+    jobs : int
+        Processes to use. The answer does not depend on it.
+    seed : int
+        For what is tried at random on the way.
+    progress : bool or callable
+        True shows progress on a terminal; a callable is handed every `ProgressEvent`.
+
+    Raises
+    ------
+    InfeasibleError
+        A layer has no valid mapping; the message names what rules all out.
+    """
+    from .report.progress import ProgressDisplay
+    from .search.network import search_network
+    from .search.result import OBJECTIVES
+
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective {objective!r}; expected one of {', '.join(OBJECTIVES)}")
+    if isinstance(workload, Einsum):
+        workload = WorkloadGraph(workload.name, [(workload, 1)])
+    elif not isinstance(workload, WorkloadGraph):
+        workload = load_workload(workload)
+    with ExitStack() as stack:
+        watch = progress if callable(progress) else None
+        if progress is True:
+            watch = stack.enter_context(ProgressDisplay(objective, sys.stderr))
+        return Result(search_network(
+            _architecture(architecture), workload, objective=objective, gap=gap,
+            time_limit=time_limit, jobs=jobs, seed=seed, progress=watch), workload)
+
+
+def _architecture(source: Architecture | Source) -> Architecture:
+    """The architecture, with a figure for the energy of every action."""
+    from .energy import price
+
+    return price(source) if isinstance(source, Architecture) else load_architecture(source)

@@ -1,0 +1,292 @@
+"""The command `tilebound`. Answers go to stdout, progress and diagnostics to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Sequence
+
+import click
+
+from .errors import InfeasibleError, MappingError, Problem, SpecError
+
+if TYPE_CHECKING:
+    from .hardware.architecture import Architecture
+    from .loading import Loaded
+    from .report.schema import ResultDocument
+    from .search.result import LayerResult
+    from .workload.graph import WorkloadGraph
+
+DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Sections that say which mappings a search may consider; to leave them out would be wrong.
+_CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints")
+
+_EPILOG = """Exit status: 0 done; 1 internal error; 2 bad input, every problem on a line of its own;
+3 no valid mapping exists; 130 interrupted, the best found so far is written."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+@click.version_option(package_name="tilebound", prog_name="tilebound")
+def cli() -> None:
+    """Find, cost and prove mappings of DNN layers on accelerators.
+
+    A SPEC is a YAML file (native or Timeloop) or the name of a library entry, such as eyeriss or
+    resnet18; several are merged by their top-level keys.
+    """
+
+
+_specs = click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+_json = click.option("--json", "as_json", is_flag=True,
+                     help="Print the result document on stdout, and nothing else.")
+_folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+                       help="Write result.json, report.txt, report.html and mapping.yaml into DIR.")
+
+
+@cli.command(epilog=_EPILOG)
+@_specs
+@_json
+@_folder
+def evaluate(specs: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
+    """Cost of given mappings.
+
+    The SPECs hold an architecture, a workload and a mapping for each of its layers: Timeloop
+    entries or the lines of a loop nest. A document with a mapping names its layer under `layer`,
+    which a workload of one layer does not need.
+    """
+    from .search.result import NetworkResult
+
+    loaded, architecture, workload = _load(specs, folder)
+    _note_unused(loaded, (*_CONSTRAINTS, "mapper"))
+    layers = _evaluated(loaded, architecture, workload)
+    result = NetworkResult(architecture, workload.name, "edp", layers)
+    return _answer(result, workload, as_json, folder)
+
+
+@cli.command("map", epilog=_EPILOG)
+@_specs
+@click.option("--objective", type=click.Choice(["energy", "latency", "edp", "ed2p"]), default="edp",
+              show_default=True, help="What to make least.")
+@click.option("--gap", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Stop at a layer once it is proven to be within this share of the optimum.")
+@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+              help="Longest search of one layer.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
+              help="Processes to use; the answer does not depend on it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is tried at random.")
+@_json
+@_folder
+def map_(specs: tuple[str, ...], objective: str, gap: float, time_limit: float | None, jobs: int,
+         seed: int, as_json: bool, folder: Path | None) -> int:
+    """Find the best mapping of every layer, and prove how good it is.
+
+    Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
+    """
+    from .report.progress import ProgressDisplay
+    from .search.network import search_network
+
+    loaded, architecture, workload = _load(specs, folder)
+    constraints = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
+    if constraints:
+        raise SpecError([Problem(node.file, node.line, node.column, "the search does not take constraints; "
+                                 "expected a file without them") for node in constraints])
+    _note_unused(loaded, ("mapper", "mapping"))
+    watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
+    with watch as progress:
+        result = search_network(architecture, workload, objective=objective, gap=gap,
+                                time_limit=time_limit, jobs=jobs, seed=seed, progress=progress)
+    return _answer(result, workload, as_json, folder)
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice(["arch", "workloads"]), required=False)
+def list_(kind: str | None) -> int:
+    """What the library holds: architectures and workloads."""
+    from .loading import library_names
+
+    for name in [kind] if kind else ["arch", "workloads"]:
+        entries = library_names(name)
+        if kind is None:
+            click.echo({"arch": "Architectures", "workloads": "Workloads"}[name])
+        width = max((len(entry) for entry, _ in entries), default=0)
+        for entry, description in entries:
+            more = "" if description.endswith(".") else " ..."      # a sentence that goes on
+            click.echo(f"  {entry.ljust(width)}  {description}{more}".rstrip())
+    return DONE
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["html", "text"]), default="text", show_default=True)
+@click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write to FILE and not to stdout.")
+def report(result: Path, form: str, file: Path | None) -> int:
+    """The report on a result document, as text or as one HTML file."""
+    from .files import write_atomic
+    from .report.document import load_document
+
+    document = load_document(result)
+    if form == "html":
+        from .report.html import render_html as render
+    else:
+        from .report.text import render_text as render
+    text = render(document)
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomic(file, text)
+    return DONE
+
+
+@cli.command()
+@click.argument("result", type=click.Path(path_type=Path))
+def check(result: Path) -> int:
+    """Check a result document without a solver: evaluate its mappings again and derive its bounds
+    from the multipliers in its certificates.
+
+    Exit status: 0 all of it holds; 1 the check failed, every difference on a line of stderr; 2 the
+    document cannot be read.
+    """
+    from .report.document import load_document
+    from .search.check import check_document
+
+    document = load_document(result)
+    failures = check_document(document)
+    for failure in failures:
+        click.echo(f"{result}: {failure}", err=True)
+    if failures:
+        click.echo(f"{result}: check failed, {len(failures)} difference{'s' * (len(failures) > 1)}", err=True)
+        return INTERNAL
+    proven = sum("certificate" in layer for layer in document["layers"])
+    click.echo(f"{result}: {len(document['layers'])} mappings and {proven} certificates hold")
+    return DONE
+
+
+def _load(specs: Sequence[str], folder: Path | None) -> tuple[Loaded, Architecture, WorkloadGraph]:
+    """What the SPECs hold, when that can be evaluated; makes the folder of the answer first, so
+    that no long run ends without a place for it."""
+    from .loading import load_specs
+
+    loaded = load_specs(specs)
+    problems = list(loaded.unsupported)
+    if loaded.architecture is None:
+        problems.append(_missing(specs, "architecture", "arch"))
+    if loaded.workload is None:
+        problems.append(_missing(specs, "workload", "workloads"))
+    if problems or loaded.architecture is None or loaded.workload is None:
+        raise SpecError(problems)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return loaded, loaded.architecture, loaded.workload
+
+
+def _missing(specs: Sequence[str], what: str, kind: str) -> Problem:
+    return Problem(" ".join(specs), 0, 0, f"no {what} given; expected a SPEC with the key {what!r} or the "
+                   f"name of a library entry; `tilebound list {kind}` shows them")
+
+
+def _note_unused(loaded: Loaded, keys: Sequence[str]) -> None:
+    """Say on stderr which sections were read and count for nothing here."""
+    nodes = dict(loaded.sections)
+    if loaded.mappings:
+        nodes["mapping"] = next(iter(loaded.mappings.values()))
+    for key in keys:
+        if key in nodes:
+            click.echo(f"{nodes[key].place}: note: {key!r} is not used here", err=True)
+
+
+def _evaluated(loaded: Loaded, architecture: Architecture,
+               workload: WorkloadGraph) -> tuple[LayerResult, ...]:
+    """Every layer with the mapping given for it, evaluated."""
+    from .api import evaluate_layer
+
+    mappings = dict(loaded.mappings)
+    names = [einsum.name for einsum in workload]
+    if "" in mappings and len(names) == 1:
+        mappings.setdefault(names[0], mappings.pop(""))
+    problems = [Problem(node.file, node.line, node.column, f"a mapping for layer {name!r}; expected one of "
+                        f"{', '.join(names)} under `layer`")
+                for name, node in mappings.items() if name not in names]
+    problems += [Problem(workload.name, 0, 0, f"no mapping for layer {name!r}; expected the key 'mapping'")
+                 for name in names if name not in mappings]
+    layers = []
+    for einsum in workload:
+        if problems or einsum.name not in mappings:
+            continue
+        try:
+            layers.append(evaluate_layer(architecture, einsum, mappings[einsum.name],
+                                         workload.count(einsum.name)))
+        except MappingError as error:
+            node = mappings[einsum.name]
+            problems += [Problem(node.file, node.line, node.column, f"layer {einsum.name}: {reason}")
+                         for reason in error.reasons]
+    if problems:
+        raise SpecError(problems)
+    return tuple(layers)
+
+
+def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None) -> int:
+    """Print the answer and write its files."""
+    from .report.document import dumps, to_document
+    from .report.output import write_outputs
+    from .report.tables import show
+    from .report.text import summary
+
+    document: ResultDocument = to_document(result, workload)
+    if folder is not None:
+        write_outputs(document, folder)
+    if as_json:
+        click.echo(dumps(document), nl=False)
+    else:
+        show(summary(document))
+    if not document["interrupted"]:
+        return DONE
+    click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far",
+               err=True)
+    return INTERRUPTED
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        status = cli.main(arguments, prog_name="tilebound", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else DONE
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except SpecError as error:
+        click.echo("\n".join(map(str, error.problems)), err=True)
+        return BAD_INPUT
+    except MappingError as error:
+        click.echo("\n".join(f"error: {reason}" for reason in error.reasons), err=True)
+        return BAD_INPUT
+    except InfeasibleError as error:
+        click.echo(f"error: {error}", err=True)
+        return INFEASIBLE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # nobody reads any more
+        return DONE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        return BAD_INPUT
+    except Exception as error:
+        if os.environ.get("TILEBOUND_DEBUG"):
+            raise
+        click.echo(f"internal error: {type(error).__name__}: {error}\n"
+                   "(set TILEBOUND_DEBUG=1 to see where)", err=True)
+        return INTERNAL
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")      # a name that the terminal cannot show
+    sys.exit(run())
