@@ -39,7 +39,8 @@ class WorkloadGraph:
             raise ValueError(f"{name}: the layers form a cycle")
 
     def __getitem__(self, layer: str) -> Einsum:
-        return self.graph.nodes[layer]["einsum"]
+        einsum: Einsum = self.graph.nodes[layer]["einsum"]
+        return einsum
 
     def __iter__(self) -> Iterator[Einsum]:
         return (self.graph.nodes[n]["einsum"] for n in self.graph)
@@ -49,7 +50,8 @@ class WorkloadGraph:
 
     def count(self, layer: str) -> int:
         """How often `layer` occurs in the network."""
-        return self.graph.nodes[layer]["count"]
+        count: int = self.graph.nodes[layer]["count"]
+        return count
 
     @property
     def macs(self) -> int:
@@ -64,9 +66,9 @@ class WorkloadGraph:
             (sum(e.tensor_words(t.name) for t in e.tensors if t.name == "Weights")
              + self.graph.nodes[e.name]["extra_parameters"]) * self.count(e.name) for e in self)
 
-    def distinct(self) -> dict[tuple, list[str]]:
+    def distinct(self) -> dict[tuple[object, ...], list[str]]:
         """Layer names grouped by canonical form, in order of first occurrence."""
-        groups: dict[tuple, list[str]] = {}
+        groups: dict[tuple[object, ...], list[str]] = {}
         for einsum in self:
             groups.setdefault(einsum.canonical, []).append(einsum.name)
         return groups
