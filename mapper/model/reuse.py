@@ -36,12 +36,14 @@ class PlacedLoop:
 
 
 def placed_loops(mapping: Mapping) -> tuple[PlacedLoop, ...]:
-    """All loops of the nest, outermost first."""
+    """The loops of the nest that do iterate, outermost first."""
     inside: dict[str, int] = {}
     placed: list[PlacedLoop] = []
     for level in reversed(range(len(mapping.blocks))):
         block = mapping.blocks[level]
         for position, loop in reversed(list(enumerate(block.loops))):
+            if loop.factor == 1:
+                continue
             extent = inside.get(loop.rank, 1)
             placed.append(PlacedLoop(level, loop.rank, loop.factor,
                                      position >= len(block.temporal), extent))
