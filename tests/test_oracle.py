@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from random import Random
 
 import pytest
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
+from tilebound.loading import load_specs
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.text import format_nest
+from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from oracle import Count, simulate
 from strategies import random_case
+
+CASES = Path(__file__).with_name("cases")
+#: Recorded outputs of the reference program for nests small enough to walk.
+SMALL_CASES = (
+    "conv1_P_R_order", "conv1_R_P_order", "conv1_R_outer", "conv1_d2", "conv1_negative_coeff", "conv1_s1",
+    "conv1_s2", "conv1_sp_P", "conv1_sp_link_off", "conv2_fc", "conv2_pointwise", "dwconv", "gemm1_dram_only",
+    "gemm2_order_KNM", "gemm2_order_MKN", "gemm2_order_MNK", "gemm2_order_NMK", "gemm3_bypass_AB_rf",
+    "gemm3_bypass_A_both", "gemm3_bypass_Z_dram", "gemm3_bypass_Z_rf", "gemm3_bypass_all_rf",
+    "gemm3_bypass_none", "gemm_sp_2d_MK", "gemm_sp_multicast_N", "gemm_sp_no_reuse", "gemm_sp_reduce_K",
+    "gemm_sp_rf_bypass", "gemm_sp_underutil", "gemm_temporal_reuse_base", "tile_width",
+    "wire_energy")
 
 
 def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
@@ -52,6 +67,26 @@ def test_model_counts_what_the_simulation_moves(batch: int) -> None:
 def test_model_counts_what_the_simulation_moves_in_larger_nests(seed: int) -> None:
     case = random_case(Random(f"large {seed}"), max_points=3000, max_instances=24)
     assert not (found := differences(*case)), "\n".join(found)
+
+
+@pytest.mark.parametrize("name", SMALL_CASES)
+def test_simulation_counts_what_was_recorded(name: str) -> None:
+    specs = load_specs([CASES / name / "input.yaml"], need=("architecture", "workload", "mapping"))
+    assert specs.architecture is not None and specs.workload is not None
+    einsum, = specs.workload
+    truth = simulate(specs.architecture, einsum,
+                     from_timeloop(specs.mappings[""], specs.architecture, einsum))
+    recorded = json.loads((CASES / name / "expected.json").read_text())
+    for (level, tensor), count in truth.counts.items():
+        x = recorded["levels"][level]["tensors"][tensor]
+        assert (count.reads, count.fills, count.updates, count.tile_words) == (
+            x["scalar_reads_per_instance"], x["scalar_fills_per_instance"],
+            x["scalar_updates_per_instance"], x["utilized_capacity"]), (level, tensor)
+    for network, x in recorded["networks"].items():
+        level = network.split(" <==> ")[0]
+        for tensor, transfer in x["tensors"].items():
+            assert truth.sent[level, tensor] == {
+                entry["multicast"]: entry["accesses"] for entry in transfer["signature"]}, (level, tensor)
 
 
 def test_simulation_counts_a_nest_worked_out_by_hand() -> None:
