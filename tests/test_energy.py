@@ -210,12 +210,12 @@ def test_instances_of_a_cluster_share_one_array():
 
 
 @pytest.mark.parametrize(("index", "change", "said"), [
-    (1, {"component": "SRRAM"}, r"GLB \(class SRRAM\): the component table .*did you mean 'sram'"),
-    (1, {"component": "memristor"}, "expected a name with one of dram, regfile, .* in it, or `energy`; "),
+    (1, {"component": "SRRAM"}, r"GLB \(class SRRAM\): unknown class; .*did you mean 'sram'"),
+    (1, {"component": "memristor"}, "unknown class; known are names with dram, regfile, .* in them"),
     (1, {"size_words": None}, r"GLB \(class smartbuffer_SRAM\): no size"),
     (1, {"attributes": {"technology": "28nm"}}, r"GLB .*: sram\.csv has no 28nm"),
-    (1, {"attributes": {"technology": "SET ME"}}, "technology is SET ME; expected a node such as 45nm"),
-    (0, {"attributes": {}}, r"DRAM .*: no `type`; expected one of LPDDR, LPDDR4"),
+    (1, {"attributes": {"technology": "SET ME"}}, "technology is SET ME, which is no node such as 45nm"),
+    (0, {"attributes": {}}, r"DRAM .*: no `type`; known are LPDDR, LPDDR4"),
 ])
 def test_a_storage_level_that_cannot_be_priced_is_named(index, change, said):
     levels = list(MACHINE.levels)
@@ -225,7 +225,7 @@ def test_a_storage_level_that_cannot_be_priced_is_named(index, change, said):
 
 
 def test_all_components_that_cannot_be_priced_are_named():
-    with pytest.raises(ValueError, match=r"MAC \(class ALU\): the component table does not know this class"):
+    with pytest.raises(ValueError, match=r"MAC \(class ALU\): unknown class"):
         price(replace(MACHINE, compute=replace(MAC, component="ALU")))
     with pytest.raises(ValueError) as caught:
         price(replace(MACHINE, node_nm=None))

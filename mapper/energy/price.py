@@ -75,14 +75,14 @@ def _price_compute(compute: Compute, architecture: Architecture, table: EnergyTa
 def _dram(level: Storage, table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
     kind = level.attributes.get("type")
     if kind is None:
-        raise ValueError(f"no `type`; expected one of {', '.join(table.dram_kinds)}")
+        raise ValueError(f"no `type`; known are {', '.join(table.dram_kinds)}")
     access = table.dram(kind=str(kind), width=_access_bits(level))
     return dict.fromkeys(STORAGE_ACTIONS, access), Figure(0.0, "off chip")
 
 
 def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> Memory:
     if level.size_words is None:
-        raise ValueError("no size; expected `size` or `depth`")
+        raise ValueError("no size")
     bits = level.size_words * level.word_bits * level.cluster_size
     cell = str(level.attributes.get("cell", "itrs-lstp"))
     if model == "regfile":
@@ -115,7 +115,7 @@ def _node(component: Storage | Compute, architecture: Architecture) -> float:
         return architecture.node_nm
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:nm)?\s*", str(own))
     if match is None:
-        raise ValueError(f"technology is {own}; expected a node such as 45nm")
+        raise ValueError(f"technology is {own}, which is no node such as 45nm")
     return float(match[1])
 
 
@@ -126,5 +126,4 @@ def _model(component: str, models: Mapping[str, str]) -> str:
             return model
     close = get_close_matches(component.lower(), models, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError("the component table does not know this class; expected a name with one of "
-                     f"{', '.join(models)} in it, or `energy`{hint}")
+    raise ValueError(f"unknown class; known are names with {', '.join(models)} in them{hint}")
