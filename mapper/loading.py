@@ -44,17 +44,27 @@ class Loaded:
     unsupported: tuple[Problem, ...] = ()
 
 
-def load_specs(sources: Sequence[Source]) -> Loaded:
+def load_specs(sources: Sequence[Source], need: Sequence[str] = ()) -> Loaded:
     """Load sources and merge them by top-level key.
+
+    Parameters
+    ----------
+    sources : list of str, Path or dict
+    need : names of what must be there, of "architecture", "workload" and "mapping"
 
     Raises
     ------
     SpecError
         With every fault of all sources: unreadable files, YAML syntax, unknown or repeated keys,
-        wrong values.
+        wrong values, and what is needed but not there.
     """
     problems = Problems()
     sections, mappings = _merge(_documents(sources, tuple(_KINDS), problems), problems)
+    present = {"mapping" if mappings else "", "workload" if "problem" in sections else "", *sections}
+    if not problems.errors:
+        names = ", ".join(_name(source) for source in sources) or "no input"
+        problems.errors += [Problem(names, 0, 0, f"no {key} in it; expected the key {key!r}")
+                            for key in need if key not in present]
     architecture = _architecture(sections, problems)
     workload = _workload(sections, problems)
     sparse = sections.get("sparse_optimizations")
@@ -103,9 +113,12 @@ def _only(found: T | None, what: str, source: Source, problems: Problems) -> T:
     if problems.errors or problems.unsupported:
         raise SpecError([*problems.errors, *problems.unsupported])
     if found is None:
-        name = "<dict>" if isinstance(source, Mapping) else str(source)
-        raise SpecError([Problem(name, 0, 0, f"no {what} in it; expected the key {what!r}")])
+        raise SpecError([Problem(_name(source), 0, 0, f"no {what} in it; expected the key {what!r}")])
     return found
+
+
+def _name(source: Source) -> str:
+    return "<dict>" if isinstance(source, Mapping) else str(source)
 
 
 def library_names(kind: str) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..spec import units
-from ..spec.fields import Record, describe, finite, whole
+from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems
 from .architecture import Architecture, Compute, Figure, Network, Storage
 
@@ -45,7 +45,8 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
     bottom = record.node("compute")
     if bottom is None and entries:
         bottom = entries.pop()
-    if record.has("levels") and (not entries or bottom is None):
+    levels_node = record.node("levels")
+    if levels_node is not None and levels_node.is_list and (not entries or bottom is None):
         record.fault("levels", "an architecture without storage; expected one storage level or more "
                      "above the compute level")
     levels: list[Storage] = []
@@ -231,7 +232,4 @@ def _figure(record: Record, key: str) -> Figure | None:
         return None if value is None else Figure(value, node.place)
     part = Record(node, record.problems, key, ("value", "source"))
     part.require("value")
-    value = finite(node["value"]) if "value" in node else None
-    if value is not None and value < 0:
-        part.fault("value", f"{key} is {value:g}; expected a number 0 or more")
     return Figure(part.number("value", 0.0), part.text("source", node.place))

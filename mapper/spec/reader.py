@@ -43,12 +43,12 @@ def read_text(text: str, problems: Problems, label: str = "<text>") -> list[Node
     >>> read_text("levels: [{name: DRAM, size: 1e3}]", found)[0].plain()
     {'levels': [{'name': 'DRAM', 'size': 1000.0}]}
     """
-    converter = _Converter(label, problems)
     documents = []
     loader = _Loader(text)
     try:
         while loader.check_node():
-            documents.append(converter.node(loader.get_node()))
+            root = loader.get_node()
+            documents.append(_Converter(label, problems).node(root))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -66,7 +66,10 @@ def read_text(text: str, problems: Problems, label: str = "<text>") -> list[Node
 
 
 class _Converter:
-    """PyYAML nodes to ours. An alias gives the very node of its anchor."""
+    """PyYAML nodes of one document to ours. An alias gives the very node of its anchor.
+
+    Nodes are known by their id, so their root must be kept alive for as long as this lives.
+    """
 
     def __init__(self, label: str, problems: Problems) -> None:
         self.label = label
@@ -93,10 +96,12 @@ class _Converter:
         if isinstance(source, yaml.ScalarNode):
             self.weight[id(source)] = 1
             return self.place(source, scalar(source))
-        children = [child for pair in source.value for child in pair] \
-            if isinstance(source, yaml.MappingNode) else source.value
-        result = self.mapping(source) if isinstance(source, yaml.MappingNode) \
-            else self.place(source, tuple(self.node(child) for child in source.value))
+        if isinstance(source, yaml.MappingNode):
+            result = self.mapping(source)
+            children = [value for _, value in source.value]
+        else:
+            result = self.place(source, tuple(self.node(child) for child in source.value))
+            children = source.value
         weight = self.weight[id(source)] = 1 + sum(self.weight.get(id(c), 1) for c in children)
         if weight > _MOST_NODES:
             return self.fault(source, "aliases expand to millions of values; expected fewer")
