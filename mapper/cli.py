@@ -84,15 +84,15 @@ def map_(specs: tuple[str, ...], objective: str, gap: float, time_limit: float |
 
     Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
     """
-    from .report.progress import ProgressDisplay
-    from .search.network import search_network
-
     loaded, architecture, workload = _load(specs, folder)
     constraints = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
     if constraints:
         raise SpecError([Problem(node.file, node.line, node.column, "the search does not take constraints; "
                                  "expected a file without them") for node in constraints])
     _note_unused(loaded, ("mapper", "mapping"))
+    from .report.progress import ProgressDisplay
+    from .search.network import search_network  # slow to import: only for sound specs
+
     watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
     with watch as progress:
         result = search_network(architecture, workload, objective=objective, gap=gap,
@@ -150,9 +150,10 @@ def check(result: Path) -> int:
     document cannot be read.
     """
     from .report.document import load_document
-    from .search.check import check_document
 
     document = load_document(result)
+    from .search.check import check_document  # slow to import: only for a sound document
+
     failures = check_document(document)
     for failure in failures:
         click.echo(f"{result}: {failure}", err=True)

@@ -2,12 +2,14 @@
 
 The typed dictionaries below are the one definition: they check a document that is read from a file,
 they type the code that writes one, and the JSON Schema that ships as `result.schema.json` is made
-from them. Keys stand in the order in which they are written. Energies are pJ, latencies cycles,
-areas um^2, sizes words; counts are totals over all instances, for ONE occurrence of a layer.
+from them (`python -m tilebound.report.schema` prints it). Keys stand in the order in which they
+are written. Energies are pJ, latencies cycles, areas um^2, sizes words; counts are totals over all
+instances, for ONE occurrence of a layer.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Iterator, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -255,3 +257,7 @@ def _contradictions(document: ResultDocument) -> Iterator[str]:
         for network in layer["networks"]:
             if network["level"] not in levels:
                 yield f"layers.{index}.networks: no level {network['level']!r}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1))

@@ -1,0 +1,286 @@
+"""The command line: answers, files and exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import tilebound
+from click.testing import CliRunner
+from tilebound import cli
+from tilebound.search.result import NetworkResult
+
+SPEC = """
+architecture:
+  name: tiny
+  levels:
+    - {name: DRAM, class: DRAM, energy: 100}
+    - {name: GLB, class: SRAM, size: 512 words, energy: 2, fanout: {x: 4, y: 2}}
+    - {name: RF, class: regfile, size: 32 words, energy: 0.5}
+  compute: {name: MAC, class: intmac, energy: 1.0}
+workload:
+  name: gemm
+  layers:
+    - {name: gemm, type: matmul, M: 16, N: 8, K: 4}
+"""
+
+MAPPING = """
+mapping:
+  - {target: DRAM, type: temporal, factors: M=2 N=1 K=1, permutation: MNK}
+  - {target: GLB, type: temporal, factors: M=1 N=2 K=1, permutation: NMK}
+  - {target: GLB, type: spatial, factors: M=4 N=1 K=2, permutation: MKN, split: 1}
+  - {target: RF, type: temporal, factors: M=2 N=4 K=2, permutation: KNM}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC)
+    return str(path)
+
+
+@pytest.fixture
+def mapping(tmp_path):
+    path = tmp_path / "mapping.yaml"
+    path.write_text(MAPPING)
+    return str(path)
+
+
+def test_evaluate_prints_a_table_on_stdout_alone(spec, mapping, capsys):
+    assert cli.run(["evaluate", spec, mapping]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    header, _, gemm, *_ = out.splitlines()
+    assert header.split() == ["layer", "count", "energy", "cycles", "utilization", "bottleneck"]
+    assert gemm.split()[0] == "gemm"
+
+
+def test_json_on_stdout_is_the_document_and_nothing_else(spec, mapping, capsys, tmp_path):
+    assert cli.run(["evaluate", spec, mapping, "--json", "-o", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and out == (tmp_path / "out" / "result.json").read_text()
+    document = json.loads(out)
+    assert document["schema"] == "tilebound.result/1"
+    assert document["layers"][0]["computes"]["actual"] == 512
+    assert "certificate" not in document["layers"][0]
+
+
+def test_written_files_are_read_back_by_the_other_verbs(spec, mapping, capsys, tmp_path):
+    out = tmp_path / "deep" / "out"
+    assert cli.run(["evaluate", spec, mapping, "-o", str(out)]) == 0
+    files = {p.name for p in out.iterdir()}
+    assert files == {"mapping.yaml", "report.html", "report.txt", "result.json"}
+    capsys.readouterr()
+    assert cli.run(["report", str(out / "result.json")]) == 0
+    assert capsys.readouterr().out == (out / "report.txt").read_text()
+    page = tmp_path / "r.html"
+    assert cli.run(["report", str(out / "result.json"), "--format", "html", "-o", str(page)]) == 0
+    assert page.read_text() == (out / "report.html").read_text()
+    capsys.readouterr()
+    assert cli.run(["evaluate", spec, str(out / "mapping.yaml"), "--json"]) == 0
+    assert capsys.readouterr().out == (out / "result.json").read_text()
+
+
+def test_a_multi_layer_workload_takes_a_mapping_a_layer(spec, mapping, tmp_path, capsys):
+    text = SPEC.replace("K: 4}", "K: 4}\n    - {name: next, type: matmul, M: 1, N: 2, K: 8, count: 2}")
+    (tmp_path / "spec.yaml").write_text(text)
+    documents = MAPPING + "layer: gemm\n---\nlayer: next\nmapping: |\n  DRAM\n  for N in 2\n  for K in 8\n"
+    (tmp_path / "mapping.yaml").write_text(documents)
+    assert cli.run(["evaluate", spec, mapping, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [x["name"] for x in document["layers"]] == ["gemm", "next"]
+    assert document["total"]["macs"] == 512 + 2 * 16
+    (tmp_path / "mapping.yaml").write_text(documents.replace("layer: next", "layer: nxt"))
+    assert cli.run(["evaluate", spec, mapping]) == 2
+    err = capsys.readouterr().err
+    assert "no mapping for layer 'next'" in err and "'nxt'" in err
+
+
+@pytest.mark.parametrize("change, words", [
+    (("GLB, type: spatial, factors: M=4", "GLB, type: spatial, factors: M=8"), ["8", "4"]),
+    (("M=2 N=4 K=2", "M=2 N=4 K=1"), ["rank K", "need 4"]),
+    (("target: RF", "target: RG"), ["mapping.yaml:6", "'RG'", "RF"]),
+    (("type: spatial", "type: spacial"), ["mapping.yaml:5", "spatial"]),
+    (("mapping:", "maping:"), ["mapping.yaml:2", "maping", "mapping"]),
+])
+def test_bad_mappings_give_status_2_and_say_where(spec, mapping, tmp_path, capsys, change, words):
+    (tmp_path / "mapping.yaml").write_text(MAPPING.replace(*change))
+    assert cli.run(["evaluate", spec, mapping]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and all(word in err for word in words)
+    assert "Traceback" not in err
+
+
+def test_every_problem_is_reported_on_its_line(spec, tmp_path, capsys):
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("fanout:", "fannout:").replace("M: 16", "M: -1"))
+    assert cli.run(["evaluate", spec]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and all(": error: " in line for line in lines)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["evaluate", "eyeris"], "did you mean 'eyeriss'"),
+    (["evaluate", "eyeriss"], "no workload"),
+    (["map", "alexnet"], "no architecture"),
+    (["evaluate", "eyeriss", "alexnet"], "no mapping for layer 'conv1'"),
+    (["report", "none.json"], "none.json"),
+    (["check", "none.json"], "none.json"),
+    (["map", "eyeriss", "alexnet", "--objective", "beauty"], "beauty"),
+    (["map", "eyeriss", "alexnet", "--jobs", "0"], "jobs"),
+    (["frobnicate"], "frobnicate"),
+    (["evaluate"], "SPEC"),
+])
+def test_bad_input_gives_status_2(arguments, words, capsys):
+    assert cli.run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and words in err and "Traceback" not in err
+
+
+def test_a_folder_that_cannot_be_made_is_bad_input(spec, mapping, tmp_path, capsys):
+    assert cli.run(["evaluate", spec, mapping, "-o", str(tmp_path / "spec.yaml" / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "spec.yaml" in err
+
+
+def test_constraints_are_refused_and_not_passed_over(spec, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("mapspace_constraints: [{target: RF, type: temporal, factors: K=1}]\n")
+    assert cli.run(["map", spec, str(tmp_path / "c.yaml")]) == 2
+    assert "c.yaml:1" in capsys.readouterr().err
+
+
+def test_the_library_is_listed(capsys):
+    assert cli.run(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "eyeriss" in out and "resnet18" in out
+    assert cli.run(["list", "arch"]) == 0
+    out = capsys.readouterr().out
+    assert "eyeriss" in out and "resnet18" not in out
+
+
+def found(spec_path, mapping_path, **changes):
+    """A search result as `search_network` would give it."""
+    loaded = tilebound.load_architecture(spec_path), tilebound.load_workload(spec_path)
+    einsum = loaded[1]["gemm"]
+    import yaml
+
+    layer = tilebound.api.evaluate_layer(loaded[0], einsum, yaml.safe_load(MAPPING)["mapping"])
+    proof = tilebound.Certificate("edp", layer.cost.edp, layer.cost.edp, layer.cost.edp / 2, "optimal",
+                                  1e3, 4, 3, 2, 100, 0.5, {})
+    layer = replace(layer, certificate=proof)
+    return replace(NetworkResult(loaded[0], "gemm", "edp", (layer,)), **changes)
+
+
+@pytest.fixture
+def searching(monkeypatch):
+    """Puts a function in the place of the search."""
+    module = pytest.importorskip("tilebound.search.network")
+    return lambda function: monkeypatch.setattr(module, "search_network", function)
+
+
+def test_map_hands_its_options_to_the_search(spec, mapping, searching, capsys):
+    seen = {}
+
+    def search_network(architecture, graph, **options):
+        seen.update(options, levels=len(architecture.levels), layers=len(graph))
+        return found(spec, mapping)
+
+    searching(search_network)
+    arguments = ["--objective", "edp", "--gap", "0.1", "--time-limit", "5", "--jobs", "2", "--seed", "7"]
+    assert cli.run(["map", spec, *arguments]) == 0
+    assert seen == {"objective": "edp", "gap": 0.1, "time_limit": 5.0, "jobs": 2, "seed": 7,
+                    "progress": None, "levels": 3, "layers": 1}
+    out, err = capsys.readouterr()
+    assert err == "" and "optimal" in out
+
+
+def test_an_interrupted_search_writes_what_it_has(spec, mapping, searching, capsys, tmp_path):
+    searching(lambda *_, **__: found(spec, mapping, interrupted=True))
+    assert cli.run(["map", spec, "-o", str(tmp_path / "out")]) == 130
+    out, err = capsys.readouterr()
+    assert "gemm" in out and "interrupted" in err
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["interrupted"] is True
+
+
+@pytest.mark.parametrize("error, status, words", [
+    (tilebound.InfeasibleError("gemm: RF: 3 words needed, 2 there"), 3, "3 words needed"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (ZeroDivisionError("oops"), 1, "internal error: ZeroDivisionError: oops"),
+])
+def test_errors_of_the_search_have_their_status(spec, searching, capsys, monkeypatch, error, status, words):
+    def search_network(*_, **__):
+        raise error
+
+    monkeypatch.delenv("TILEBOUND_DEBUG", raising=False)
+    searching(search_network)
+    assert cli.run(["map", spec]) == status
+    out, err = capsys.readouterr()
+    assert out == "" and words in err and "Traceback" not in err
+
+
+def test_internal_errors_are_raised_when_debugging(spec, searching, monkeypatch):
+    def search_network(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setenv("TILEBOUND_DEBUG", "1")
+    searching(search_network)
+    with pytest.raises(ZeroDivisionError):
+        cli.run(["map", spec])
+
+
+def test_map_and_check_from_end_to_end(spec, tmp_path, capsys):
+    pytest.importorskip("tilebound.search.network")
+    out = tmp_path / "out"
+    assert cli.run(["map", spec, "-o", str(out)]) == 0
+    assert "optimal" in capsys.readouterr().out
+    assert cli.run(["check", str(out / "result.json")]) == 0
+    assert "hold" in capsys.readouterr().out
+    assert cli.run(["evaluate", spec, str(out / "mapping.yaml"), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    document = json.loads((out / "result.json").read_text())
+    assert again["total"]["energy_pj"] == document["total"]["energy_pj"]
+    document["layers"][0]["energy_pj"] *= 0.5
+    (out / "result.json").write_text(json.dumps(document))
+    assert cli.run(["check", str(out / "result.json")]) == 1
+    assert "check failed" in capsys.readouterr().err
+
+
+def test_help_names_the_exit_statuses():
+    runner = CliRunner()
+    for arguments in (["--help"], ["map", "--help"], ["evaluate", "--help"]):
+        output = runner.invoke(cli.cli, arguments).output
+        assert "Exit status" in output and "130" in output
+    assert "check failed" in runner.invoke(cli.cli, ["check", "--help"]).output
+
+
+def test_the_module_runs_as_a_command(spec, mapping):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}      # a stdout without the sign for micro
+    done = subprocess.run([sys.executable, "-m", "tilebound", "evaluate", spec, mapping],
+                          capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gemm" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "tilebound", "--version"], capture_output=True, check=True)
+    assert tilebound.__version__ in done.stdout.decode()
+    done = subprocess.run([sys.executable, "-m", "tilebound", "evaluate", "none.yaml"], capture_output=True,
+                          check=False)
+    assert done.returncode == 2 and b"none.yaml:0:0: error" in done.stderr
+
+
+def test_import_leaves_heavy_modules_alone():
+    code = ("import sys, tilebound, tilebound.cli\n"
+            "heavy = {'numpy', 'networkx', 'cvxpy', 'scipy', 'pydantic', 'jinja2', 'rich', 'yaml'}\n"
+            "print(heavy & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_public_names_are_there_and_search_stays_a_function():
+    code = ("import tilebound as tb\n"
+            "assert all(hasattr(tb, name) for name in tb.__all__)\n"
+            "import tilebound.search.result\n"
+            "from tilebound.search import result\n"
+            "assert callable(tb.search) and tb.search.__module__ == 'tilebound.api'\n"
+            "assert not hasattr(tb, 'nonsense') and '__version__' in dir(tb)\n")
+    subprocess.run([sys.executable, "-c", code], check=True)
