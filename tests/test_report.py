@@ -1,6 +1,7 @@
 """The result document, its schema, and the reports made from it."""
 
 import doctest
+import io
 import json
 import os
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tilebound.report.document import digest, dumps, load_document, load_result,
 from tilebound.report.html import render_html
 from tilebound.report.output import OUTPUTS, render_mappings, write_outputs
 from tilebound.report.schema import json_schema, validate
-from tilebound.report.tables import Table
+from tilebound.report.tables import Table, show
 from tilebound.report.text import render_text, summary
 from tilebound.report.views import energy_by_level, energy_by_tensor, nest
 from tilebound.search.result import NetworkResult
@@ -360,6 +361,20 @@ def test_plain_tables_align_and_rule_off_the_total():
     table.add("total", "23")
     assert str(table).splitlines() == ["name    n", "-----  --", "a       1", "bb     22", "-----  --",
                                        "total  23"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_terminals_get_whole_cells_whatever_their_width(document, monkeypatch):
+    for columns in ("40", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        stream = Terminal()
+        show(summary(document), stream)
+        assert all(cell in stream.getvalue() for row in summary(document).rows for cell in row)
+        assert "…" not in stream.getvalue()
 
 
 def test_examples_in_the_text_of_the_modules():

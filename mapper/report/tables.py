@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import Sequence, TextIO
@@ -36,10 +37,13 @@ class Table:
 
 
 def show(table: Table, stream: TextIO | None = None) -> None:
-    """Print `table` on `stream` (stdout): drawn by rich on a terminal, plain text elsewhere."""
+    """Print `table` on `stream` (stdout): drawn by rich on a terminal that is wide enough (it would
+    cut cells short otherwise), plain text elsewhere."""
     stream = stream or sys.stdout
-    if not stream.isatty():
-        print(table, file=stream)
+    lines = table.lines()
+    wide = max(map(len, lines)) + 2 * len(table.header)
+    if not stream.isatty() or wide > shutil.get_terminal_size().columns:
+        print("\n".join(lines), file=stream)
         return
     from rich import box
     from rich.console import Console
@@ -48,7 +52,7 @@ def show(table: Table, stream: TextIO | None = None) -> None:
 
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(table.header):
-        drawn.add_column(name, justify="left" if i in table.left else "right", no_wrap=True)
+        drawn.add_column(Text(name), justify="left" if i in table.left else "right", no_wrap=True)
     for i, row in enumerate(table.rows):
         last = table.total and i == len(table.rows) - 1
         if last and i:

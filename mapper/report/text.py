@@ -60,9 +60,9 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
         rows.append(("proven gap", units.percent(certificate["gap"]),
                      f"at least {units.objective(name, certificate['lower_bound'])}, "
                      f"{units.OBJECTIVE_NAMES[name]} summed over layers"))
+    layers, listed = sum(x["count"] for x in document["layers"]), len(document["layers"])
     rows.append(("work", f"{units.si(total['macs'])} MACs",
-                 f"{sum(x['count'] for x in document['layers'])} layers, "
-                 f"{len(document['layers'])} listed"))
+                 f"{layers} layers" + (f", {listed} listed" if listed != layers else "")))
     if total["area_um2"] is not None:
         rows.append(("area", f"{total['area_um2'] / 1e6:,.4g} mm²", ""))
     return rows
