@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from ..hardware.architecture import Architecture, Storage
 from ..mapping.template import Template, slot
 from ..workload.einsum import Einsum
-from .batch_reuse import EXACT, Array, Count, Fanout, Move, Nest, TensorShape, words_received
+from .batch_reuse import Fanout, words_received
+from .batch_shape import EXACT, Array, Count, Move, Nest, TensorShape
 from .energy import action_energy, actions, leakage_per_cycle
 
-#: Mappings worked on at a time: one array of them takes 16 KiB.
-CHUNK = 2048
+#: Mappings worked on at a time: one array of them takes 32 KiB.
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class BatchEvaluator:
 
     def _nest(self, factors: NDArray[np.int64]) -> tuple[Nest | None, NDArray[np.bool_]]:
         """The nests of the valid mappings among `factors`, and which those are."""
-        chunk = np.ascontiguousarray(factors.transpose(1, 2, 0), dtype=np.float64)
+        chunk = _batch_last(factors)
         nest = Nest(chunk[:, self._columns], self._rows)
         valid = self._fits(nest)
         # All factors are 1 or more, so those of idle slots are all 1 when they add up to their number.
@@ -228,6 +229,15 @@ def evaluate_batch(architecture: Architecture, einsum: Einsum, template: Templat
     See `BatchEvaluator`, which is faster for many batches of one class.
     """
     return BatchEvaluator(architecture, einsum, template)(factors)
+
+
+def _batch_last(factors: NDArray[np.int64], block: int = 512) -> Array:
+    """Transpose to (slots, ranks, batch), a block at a time: what is read again is still cached."""
+    result = np.empty((*factors.shape[1:], len(factors)))
+    for start in range(0, len(factors), block):
+        part = slice(start, start + block)
+        result[..., part] = factors[part].transpose(1, 2, 0)
+    return result
 
 
 def _energy(level: Storage, accesses: tuple[Count, ...], energies: tuple[float, ...]) -> Count:

@@ -1,201 +1,16 @@
-"""The counting rules of `reuse`, over arrays of factors (the batch runs along the last axis).
-
-All counts are held in float64, whose arithmetic is several times faster than that of int64: the
-batch evaluator refuses problems whose counts could reach `EXACT`, below which sums, products and the
-quotients rounded up or down here are exact.
-"""
+"""The counting rules of `reuse`, over arrays of factors (the batch runs along the last axis)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import reduce
-from math import prod
-from operator import mul
-from typing import Sequence, TypeVar
+from typing import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mapping.template import Template, slot
-from ..workload.einsum import Einsum, Tensor
+from .batch_shape import Array, Count, Move, Nest, TensorShape, product_of
 
-Array = NDArray[np.float64]
-Count = Array | float       # an array over the batch, or a number when it is the same for all
-
-EXACT = 2.0 ** 52
-
-
-N = TypeVar("N", np.float64, np.int64)
-
-
-def _product(arrays: Sequence[NDArray[N]]) -> NDArray[N]:
-    """Product of one array or more; with a single one, that array itself."""
-    return reduce(mul, arrays)
-
-
-class Nest:
-    """The loop nests of one chunk of mappings.
-
-    `factors` has shape (slots, ranks, batch); ranks are those of extent 2 or more. `tiles[k]` holds
-    the rank extents in a tile of level k (one past the last level: a point), `unions[k]` those of
-    all tiles below one instance of level k together, both of shape (ranks, batch).
-    """
-
-    def __init__(self, factors: Array, spatial: Sequence[tuple[int, ...]]) -> None:
-        levels = len(factors) // 3
-        self.factors = factors
-        self.unions: list[Array] = [factors[0]] * levels
-        self.tiles: list[Array] = [factors[0]] * levels + [np.ones_like(factors[0])]
-        for level in reversed(range(levels)):
-            union = self.tiles[level + 1]
-            for row in spatial[level]:
-                union = union * factors[row]
-            self.unions[level] = union
-            self.tiles[level] = union * factors[slot(level, "temporal")]
-        self._volumes: dict[tuple[str, int], Array] = {}
-
-    @property
-    def batch(self) -> int:
-        """Number of mappings."""
-        return int(self.factors.shape[-1])
-
-    def volume(self, shape: TensorShape, level: int) -> Array:
-        """Words of a tensor in the tile of `level`."""
-        key = shape.name, level
-        if key not in self._volumes:
-            self._volumes[key] = shape.volume(self.tiles[level])
-        return self._volumes[key]
-
-    def temporal(self, level: int, rank: int) -> Array:
-        """Factors of the temporal loop of `rank` at `level`."""
-        loop: Array = self.factors[slot(level, "temporal"), rank]
-        return loop
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One tensor axis: the sum of `terms`, pairs of a rank column and its coefficient."""
-
-    terms: tuple[tuple[int, int], ...]
-
-    @property
-    def unit(self) -> bool:
-        """Whether the axis is as long as one rank."""
-        return len(self.terms) == 1 and abs(self.terms[0][1]) == 1
-
-    def length(self, extents: Array) -> Count:
-        """Length of the axis for rank `extents` of shape (ranks, batch)."""
-        if self.unit:
-            single: Array = extents[self.terms[0][0]]
-            return single
-        weights = [abs(c) for _, c in self.terms]
-        total: Count = float(1 - sum(weights))
-        for (rank, _), weight in zip(self.terms, weights, strict=True):
-            total = total + (extents[rank] if weight == 1 else weight * extents[rank])
-        return total
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A temporal loop, or a run of loops that leave the tensor in place, as a stream meets it.
-
-    `steps` is its displacement along each window axis in units of its inner extent; None for a loop
-    along a plain axis, () for loops that do not move the tensor.
-    """
-
-    level: int
-    ranks: tuple[int, ...]
-    steps: tuple[int, ...] | None
-
-
-class TensorShape:
-    """How the ranks of extent 2 or more (columns of `Nest`) address one tensor.
-
-    A *plain* axis is moved by one rank that moves no other axis. Steps along it are never shorter
-    than the tile, so every move loads the whole tile. All other axes are *windows*, where tiles can
-    overlap and coincide.
-    """
-
-    def __init__(self, tensor: Tensor, einsum: Einsum) -> None:
-        self.name, self.is_output = tensor.name, tensor.is_output
-        columns = {r: i for i, r in enumerate(x for x in einsum.ranks if einsum.extent[x] > 1)}
-        sides = [Side(tuple((columns[t.rank], t.coefficient) for t in axis
-                            if t.rank in columns and t.coefficient)) for axis in tensor.projection]
-        used = [rank for side in sides for rank in {r for r, _ in side.terms}]
-        self.plain = [s for s in sides if len(s.terms) == 1 and used.count(s.terms[0][0]) == 1]
-        self.windows = [s for s in sides if s.terms and s not in self.plain]
-        self.plain_ranks = [s.terms[0][0] for s in self.plain]
-        #: rank column -> net coefficient along each window axis, for ranks that move one.
-        self.steps: dict[int, tuple[int, ...]] = {}
-        for rank in {r for side in self.windows for r, _ in side.terms}:
-            steps = tuple(sum(c for r, c in side.terms if r == rank) for side in self.windows)
-            if any(steps):
-                self.steps[rank] = steps
-        #: Whether no sum of moves along a window can cancel another.
-        self.one_way = all(len({c > 0 for _, c in side.terms}) == 1 for side in self.windows)
-        largest = np.array([einsum.extent[r] for r in columns], dtype=np.float64)[:, None]
-        self.words = float(self.volume(largest)[0])
-        #: Larger than any displacement along each window axis.
-        self.bounds = [int(np.max(side.length(largest))) for side in self.windows]
-        terms = [t for axis in tensor.projection for t in axis if t.rank in columns]
-        #: No count of this tensor is larger: a box has at most the product of its terms' spans.
-        self.largest_count = max(
-            prod((abs(t.coefficient) or 1) * einsum.extent[t.rank] for t in terms)
-            * prod(einsum.extent[r] for r in columns if r not in {t.rank for t in terms}),
-            self.words * prod(np.max(s.length(largest)) for s in (*self.plain, *self.windows) if not s.unit))
-
-    def sides(self, extents: Array) -> list[Count]:
-        """Lengths of the window axes."""
-        return [side.length(extents) for side in self.windows]
-
-    def volume(self, extents: Array) -> Array:
-        """Words in a box of the given rank extents of shape (ranks, batch)."""
-        words: Count = 1.0
-        for side in (*self.plain, *self.windows):
-            words = words * side.length(extents)
-        return np.broadcast_to(words, extents.shape[1:])
-
-    def partitions(self, nest: Nest, spatial: Sequence[dict[int, tuple[int, ...]]]) -> list[Count]:
-        """Words of the whole tensor that fall to one instance of each level (see `traffic`)."""
-        shares: list[Count] = [self.words]
-        for level in range(1, len(nest.unions)):
-            unrolled = {rank for rank, rows in spatial[level - 1].items() if rows}
-            share = shares[-1]
-            if unrolled:
-                inner: Count = 1.0
-                outer: Count = 1.0
-                for side in (*self.plain, *self.windows):
-                    if side.unit:       # its quotient is known: keeps the products small
-                        for row in spatial[level - 1][side.terms[0][0]]:
-                            outer = outer * nest.factors[row, side.terms[0][0]]
-                    elif not unrolled.isdisjoint(rank for rank, _ in side.terms):
-                        inner = inner * side.length(nest.tiles[level])
-                        outer = outer * side.length(nest.unions[level - 1])
-                share = np.floor(share * inner / outer)
-            shares.append(share)
-        return shares
-
-    def moves(self, template: Template, ranks: Sequence[str], level: int) -> tuple[Move, ...]:
-        """The temporal loops around a tile of `level`, innermost first.
-
-        Loops inside every loop that moves the tensor are left out: they never reload a tile.
-        """
-        column = {rank: i for i, rank in enumerate(ranks)}
-        moves: list[Move] = []
-        for outer in reversed(range(level)):
-            for name in reversed(template.orders[outer]):
-                if name not in column:
-                    continue
-                rank = column[name]
-                if rank in self.plain_ranks:
-                    moves.append(Move(outer, (rank,), None))
-                elif rank in self.steps:
-                    moves.append(Move(outer, (rank,), self.steps[rank]))
-                elif moves and moves[-1].steps == () and moves[-1].level == outer:
-                    moves[-1] = Move(outer, (*moves[-1].ranks, rank), ())
-                elif moves:
-                    moves.append(Move(outer, (rank,), ()))
-        return tuple(moves)
+#: Larger than any displacement: a tile that has gone this far meets no earlier one.
+FAR = 2.0 ** 100
 
 
 def words_received(shape: TensorShape, moves: Sequence[Move], nest: Nest, level: int) -> Array:
@@ -209,7 +24,7 @@ def words_received(shape: TensorShape, moves: Sequence[Move], nest: Nest, level:
     words = volume
     window = _Window(shape, nest, level, volume) if shape.windows else None
     for move in moves:
-        n = _product([nest.temporal(move.level, rank) for rank in move.ranks])
+        n = product_of([nest.temporal(move.level, rank) for rank in move.ranks])
         if move.steps is None:
             words = words * n
             if window:
@@ -218,8 +33,7 @@ def words_received(shape: TensorShape, moves: Sequence[Move], nest: Nest, level:
             words = words * np.where(words > volume, n, 1.0)
         else:
             assert window is not None
-            saved = window.saved(move, n, words)
-            words = words * n - (n - 1.0) * saved
+            words = words * n - (n - 1.0) * window.saved(move, n, words)
     return words
 
 
@@ -227,44 +41,50 @@ class _Window:
     """The state of a stream whose tiles slide: what the loops met so far do along each window axis.
 
     `first` is the move of the innermost loop that moves the tensor (NaN before it is met), and
-    `inside` the sum of the moves of all loops met (NaN once the tile has also moved along a plain
-    axis, since then no later move can repeat `first` or stand still).
+    `inside` the sum of the moves of all loops met.
     """
 
     def __init__(self, shape: TensorShape, nest: Nest, level: int, volume: Array) -> None:
-        self.nest, self.volume = nest, volume
+        self.shape, self.nest, self.volume = shape, nest, volume
         self.sides = shape.sides(nest.tiles[level])
-        self.first = [np.full(volume.shape, np.nan) for _ in self.sides]
-        self.inside = [np.zeros(volume.shape) for _ in self.sides]
-        self.overlap = np.zeros(volume.shape)      # words that `first` finds loaded
+        self.first: list[Count] = [np.nan] * len(self.sides)
+        self.inside: list[Count] = [0.0] * len(self.sides)
+        self.overlap: Count = 0.0      # words that `first` finds loaded
 
     def leave(self, n: Array) -> None:
-        """Note a loop of `n` iterations along a plain axis."""
-        self.inside[0] = np.where(n > 1.0, np.nan, self.inside[0])
+        """Note a loop of `n` iterations along a plain axis: no loop further out can repeat `first`
+        or stand still."""
+        away = (n - 1.0) * FAR
+        self.inside = [inside + away for inside in self.inside]
 
     def saved(self, move: Move, n: Array, words: Array) -> Array:
         """Words that one move of this loop loads less than a whole tile."""
+        moved = [axis for axis, coefficient in enumerate(move.steps or ()) if coefficient]
         steps: list[Count] = [0.0] * len(self.sides)
-        if move.steps:
-            extent = self.nest.unions[move.level][move.ranks[0]]
-            steps = [c * extent if c else 0.0 for c in move.steps]
-            self._start(steps, (n > 1.0) & (words == self.volume))
-        still = repeat = np.True_
-        for step, inside, first in zip(steps, self.inside, self.first, strict=True):
-            net = step - inside
+        for axis in moved:
+            assert move.steps
+            steps[axis] = move.steps[axis] * self.nest.unions[move.level][move.ranks[0]]
+        iterates = n > 1.0
+        if moved:
+            self._start(steps, moved, iterates & (words == self.volume))
+        compared = moved if self.shape.apart else range(len(steps))
+        still: NDArray[np.bool_] | np.bool_ = np.True_
+        repeat: NDArray[np.bool_] | np.bool_ = np.True_
+        for axis in compared:
+            net = steps[axis] - self.inside[axis]
             still = still & (net == 0.0)
-            repeat = repeat & (net == first)
-        if move.steps:
-            for axis, step in enumerate(steps):
-                if move.steps[axis]:
-                    self.inside[axis] = self.inside[axis] + np.where(n > 1.0, step, 0.0)
-        return np.where(repeat, self.overlap, np.where(still, self.volume, 0.0))
+            repeat = repeat & (net == self.first[axis])
+        for axis in moved:
+            self.inside[axis] = self.inside[axis] + np.where(iterates, steps[axis], 0.0)
+        if self.shape.apart:      # along the other windows no loop further out can
+            away = (n - 1.0) * FAR
+            self.inside = [x if axis in moved else x + away for axis, x in enumerate(self.inside)]
+        return np.where(repeat, self.overlap, still * self.volume)
 
-    def _start(self, steps: Sequence[Count], here: NDArray[np.bool_]) -> None:
+    def _start(self, steps: Sequence[Count], moved: Sequence[int], here: NDArray[np.bool_]) -> None:
         """Make `steps` the first move of the mappings marked in `here`."""
-        self.first = [np.where(here, step, old)
-                      for step, old in zip(steps, self.first, strict=True)]
-        moved = [axis for axis, step in enumerate(steps) if not isinstance(step, float)]
+        for axis in moved if self.shape.apart else range(len(steps)):
+            self.first[axis] = np.where(here, steps[axis], self.first[axis])
         if len(moved) == 1:
             side, step = self.sides[moved[0]], np.abs(steps[moved[0]])
             self.overlap = np.where(
@@ -297,8 +117,8 @@ class Fanout:
 
     def _window_tiles(self, nest: Nest, group: list[tuple[int, tuple[int, ...]]]) -> Array:
         """Different offsets along window axes; where two ranks or more are unrolled they can meet."""
-        factors = [_product([nest.factors[row, rank] for row in rows]) for rank, rows in group]
-        tiles = _product(factors)
+        factors = [product_of([nest.factors[row, rank] for row in rows]) for rank, rows in group]
+        tiles = product_of(factors)
         unrolled = sum((n > 1.0).astype(np.int8) for n in factors)
         where = np.flatnonzero(unrolled > 1)
         if len(group) == 1 or not where.size:
@@ -332,7 +152,7 @@ def _distinct_offsets(counts: Sequence[NDArray[np.int64]], steps: Sequence[list[
                       bounds: Sequence[int]) -> NDArray[np.int64]:
     """How many different displacements the points of a box of `counts` indices have, by listing
     them; `bounds` are larger than any displacement along each axis."""
-    total = _product(counts)
+    total = product_of(counts)
     index = np.arange(total.max())[:, None] % total       # short lists repeat their points
     key = np.zeros(index.shape, dtype=np.int64)
     for n, displacement in zip(counts, steps, strict=True):
