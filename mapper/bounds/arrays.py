@@ -63,7 +63,10 @@ class ArrayLimit:
 
 
 def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit, ...]:
-    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say."""
+    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say.
+
+    A rank runs along one axis of a fanout only, as in Timeloop's mappings.
+    """
     limits = []
     for i, level in enumerate(architecture.levels):
         x, y = architecture.fanout(i)
@@ -74,7 +77,7 @@ def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit
             along_x = divisors(extent) if level.spatial_x is None or rank in level.spatial_x else (1,)
             along_y = divisors(extent) if level.spatial_y is None or rank in level.spatial_y else (1,)
             pairs = {(a * p, b * q) for a, b in pairs for p, q in product(along_x, along_y)
-                     if a * p <= x and b * q <= y and extent % (p * q) == 0}
+                     if 1 in (p, q) and a * p <= x and b * q <= y}
         limits += [ArrayLimit(i, ("x",), max(a for a, _ in pairs)),
                    ArrayLimit(i, ("y",), max(b for _, b in pairs)),
                    ArrayLimit(i, ("x", "y"), max(a * b for a, b in pairs))]

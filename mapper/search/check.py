@@ -1,0 +1,100 @@
+"""Re-derive the bounds of a search from its certificate, without a solver."""
+
+from __future__ import annotations
+
+from math import exp, inf
+from typing import Any
+
+from ..bounds.bound import proven_value
+from ..bounds.certificate import certified_log_bound
+from ..bounds.program import Multipliers, Program
+from ..bounds.region import Region
+from ..bounds.relax import Relaxation
+from ..hardware.architecture import Architecture
+from ..workload.einsum import Einsum
+from .layer import ENUMERATE
+from .local import Explorer
+from .result import OBJECTIVES
+from .space import Mapspace
+
+
+class ProofError(ValueError):
+    """A certificate does not prove what it claims."""
+
+
+def rederive(architecture: Architecture, einsum: Einsum, objective: str,
+             dual: dict[str, Any]) -> tuple[float, float]:
+    """(relaxed bound over the whole mapspace, bound proven by the regions together).
+
+    Multipliers are turned into bounds by arithmetic, "enumerated" regions are evaluated again,
+    and the parts of a split are those that `Mapspace.split` gives, so nothing can be left out.
+
+    Raises
+    ------
+    ProofError
+        The certificate does not have the form of a proof for this mapspace.
+    """
+    checker = _Checker(architecture, einsum, objective)
+    keeps, regions, floors = checker.space.keeps, dual.get("regions", []), dual.get("floors", [])
+    if not len(keeps) == len(regions) == len(floors):
+        raise ProofError(f"{len(regions)} proofs for {len(keeps)} keep/bypass choices")
+    relaxed, proven = inf, inf
+    for keep, proof, multipliers in zip(keeps, regions, floors):
+        region = checker.space.root(keep)
+        floor = checker.floor(region, multipliers)
+        relaxed = min(relaxed, checker.bound(region, proof, floor))
+        proven = min(proven, checker.proven(region, proof, floor))
+    return relaxed, proven
+
+
+class _Checker:
+    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str) -> None:
+        self.space = Mapspace(architecture, einsum)
+        self.relaxation = Relaxation(architecture, einsum)
+        self.powers = OBJECTIVES[objective]
+        self.explorer = Explorer(self.space, *self.powers)
+
+    def floor(self, region: Region, values: list[float] | None) -> float:
+        """Proven energy of the region before the offset, pJ."""
+        program = self.relaxation.program(region, 1, 0)
+        if program is None or values is None:
+            return 1.0
+        return exp(certified_log_bound(program, _multipliers(program, values)))
+
+    def bound(self, region: Region, proof: dict[str, Any], floor: float) -> float:
+        """What the multipliers of the region itself prove."""
+        program = self.relaxation.program(region, *self.powers)
+        if program is None:
+            return inf
+        values = proof.get("multipliers")
+        return 0.0 if values is None else proven_value(program, _multipliers(program, values), floor)
+
+    def proven(self, region: Region, proof: dict[str, Any], floor: float) -> float:
+        """What the region's multipliers and the proofs of its parts show together."""
+        value = self.bound(region, proof, floor)
+        if proof.get("enumerated"):
+            return max(value, self.enumerate(region))
+        if "parts" in proof:
+            parts = self.space.split(region)
+            if len(parts) != len(proof["parts"]):
+                raise ProofError(f"{len(proof['parts'])} proofs for {len(parts)} parts of a region")
+            return max(value, min(
+                (self.proven(part, p, floor) for part, p in zip(parts, proof["parts"])), default=inf))
+        return value
+
+    def enumerate(self, region: Region) -> float:
+        """The least objective of all mappings of the region."""
+        if not self.space.orders_complete:
+            raise ProofError("a region counts as enumerated although not every loop order was tried")
+        if self.space.combinations(region) > ENUMERATE:
+            raise ProofError("a region counts as enumerated although it is too large for that")
+        factors = self.space.enumerate(region)
+        return min((float(self.explorer.values(region.keep, orders, factors).min())
+                    for orders in self.space.orders_of(region)), default=inf)
+
+
+def _multipliers(program: Program, values: list[float]) -> Multipliers:
+    try:
+        return Multipliers.from_flat(program, values)
+    except (ValueError, TypeError) as error:
+        raise ProofError(str(error)) from None

@@ -1,0 +1,148 @@
+"""Good mappings early: round the relaxed optimum to whole factors, then improve it step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import inf
+
+import numpy as np
+
+from ..bounds.arrays import prime_factors
+from ..mapping.template import Template
+from ..model.batch import BatchEvaluator
+from .space import Mapspace
+
+Orders = tuple[tuple[str, ...], ...]
+Keep = tuple[frozenset[str], ...]
+
+_CANDIDATES = 4096      # roundings tried at a time
+_CHUNK = 65536          # mappings handed to the evaluator at a time
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mapping and the value of the objective there. `factors` has shape (slots, ranks)."""
+
+    value: float
+    keep: Keep
+    orders: Orders
+    factors: np.ndarray
+
+
+class Explorer:
+    """Evaluates and improves mappings of one mapspace; counts what it evaluates."""
+
+    def __init__(self, space: Mapspace, energy_power: int, cycles_power: int) -> None:
+        self.space = space
+        self.powers = (energy_power, cycles_power)
+        self.evaluated = 0
+        self._levels = tuple(level.name for level in space.architecture.levels)
+        self._evaluators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
+        self._moves = self._single_moves()
+
+    def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
+        """The objective of every factor array, inf where it does not fit; shape (mappings,)."""
+        if (keep, orders) not in self._evaluators:
+            template = Template(self._levels, keep, orders)
+            self._evaluators[keep, orders] = BatchEvaluator(
+                self.space.architecture, self.space.einsum, template)
+        evaluate = self._evaluators[keep, orders]
+        self.evaluated += len(factors)
+        results = []
+        for start in range(0, len(factors), _CHUNK):
+            cost = evaluate(factors[start:start + _CHUNK])
+            energy_power, cycles_power = self.powers
+            value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
+            results.append(np.where(cost.valid & self.space.allowed(factors[start:start + _CHUNK]), value, inf))
+        return np.concatenate(results) if results else np.zeros(0)
+
+    def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
+        """The best of the factor arrays that fit; the first of equals."""
+        values = self.values(keep, orders, factors)
+        if not len(values) or not np.isfinite(values.min()):
+            return None
+        best = int(values.argmin())
+        return Found(float(values[best]), keep, orders, factors[best])
+
+    def best_order(self, found: Found, choices: list[Orders]) -> Found:
+        """The same factors under the best of the loop orders."""
+        for orders in choices:
+            other = self.best_of(found.keep, orders, found.factors[None])
+            if other is not None and other.value < found.value:
+                found = other
+        return found
+
+    # ---- rounding ----------------------------------------------------------------------------
+
+    def round(self, keep: Keep, orders: Orders, point: np.ndarray) -> Found | None:
+        """The best whole factors near `point` (logarithms, shape (slots, ranks))."""
+        ranks = self.space.einsum.ranks
+        ways = [self.space.ways[r] for r in ranks]
+        near = [w[np.argsort(((np.log(w) - point[:, i]) ** 2).sum(axis=1), kind="stable")]
+                for i, w in enumerate(ways)]
+        width = [1] * len(ranks)
+        while True:        # widen the choice of the rank with the fewest taken, while there is room
+            loose = [i for i, w in enumerate(near) if width[i] < len(w)]
+            if not loose:
+                break
+            i = min(loose, key=lambda i: (width[i], i))
+            if np.prod(width, dtype=float) / width[i] * (width[i] + 1) > _CANDIDATES:
+                break
+            width[i] += 1
+        grid = np.indices(width).reshape(len(width), -1)
+        return self.best_of(keep, orders, np.stack([w[g] for w, g in zip(near, grid)], axis=2))
+
+    def start(self, keep: Keep, orders: Orders) -> Found | None:
+        """Everything iterates at the outermost level: fits whenever anything with `keep` does,
+        unless a tile of one word is too large or a rank may not iterate there."""
+        factors = np.ones((3 * self.space.depth, len(self.space.einsum.ranks)), dtype=np.int64)
+        factors[0] = self.space.einsum.extents
+        return self.best_of(keep, orders, factors[None])
+
+    # ---- local improvement -------------------------------------------------------------------
+
+    def _single_moves(self) -> np.ndarray:
+        """Every move of one prime factor between two slots: rows (rank, from, to, prime)."""
+        moves = []
+        for i, rank in enumerate(self.space.einsum.ranks):
+            primes = sorted(set(prime_factors(self.space.einsum.extent[rank])))
+            slots = self.space.slots[rank]
+            moves += [(i, a, b, p) for p in primes for a, b in product(slots, slots) if a != b]
+        return np.array(moves, dtype=np.int64).reshape(-1, 4)
+
+    def climb(self, found: Found, choices: list[Orders], rounds: int = 40) -> Found:
+        """Move prime factors, one or two at a time, and change the orders, while that helps."""
+        for _ in range(rounds):
+            better = self.best_of(found.keep, found.orders, self._neighbours(found.factors))
+            if better is not None and better.value < found.value:
+                found = better
+                continue
+            reordered = self.best_order(found, choices)
+            if reordered.value >= found.value:
+                return found
+            found = reordered
+        return found
+
+    def _neighbours(self, factors: np.ndarray) -> np.ndarray:
+        """All factor arrays one move away, and two moves of different ranks away."""
+        rank, source, target, prime = self._moves.T
+        able = factors[source, rank] % prime == 0
+        moves = self._moves[able]
+        first, second = np.triu_indices(len(moves), 1)
+        apart = moves[first, 0] != moves[second, 0]
+        first, second = first[apart], second[apart]
+        single = np.repeat(factors[None], len(moves), axis=0)
+        _apply(single, moves)
+        double = np.repeat(factors[None], len(first), axis=0)
+        _apply(double, moves[first])
+        _apply(double, moves[second])
+        return np.concatenate([single, double])
+
+
+def _apply(factors: np.ndarray, moves: np.ndarray) -> None:
+    """Apply one move to each factor array, in place."""
+    every = np.arange(len(moves))
+    rank, source, target, prime = moves.T
+    factors[every, source, rank] //= prime
+    factors[every, target, rank] *= prime

@@ -1,0 +1,195 @@
+"""The mapspace of one Einsum on one architecture: its choices, its size, and how it is split."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import permutations, product
+from math import factorial, prod
+
+import numpy as np
+
+from ..bounds.arrays import factorizations
+from ..bounds.region import TRIVIAL, Region, open_slots
+from ..hardware.architecture import Architecture
+from ..mapping.template import slot
+from ..workload.einsum import Einsum
+
+#: Up to so many ranks that iterate, every loop order is tried where it can matter.
+_ALL_ORDERS = 4
+
+
+class Mapspace:
+    """Every keep/bypass choice, loop order, spatial assignment and factorisation.
+
+    The outermost level keeps every tensor unless the architecture bypasses it there. At one fanout
+    a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both).
+    """
+
+    def __init__(self, architecture: Architecture, einsum: Einsum) -> None:
+        self.architecture = architecture
+        self.einsum = einsum
+        self.depth = len(architecture.levels)
+        self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
+        self.slots = open_slots(architecture, einsum)
+
+    # ---- choices ---------------------------------------------------------------------------
+
+    @cached_property
+    def keeps(self) -> tuple[tuple[frozenset[str], ...], ...]:
+        """Every choice of the tensors that each level keeps; each tensor is kept somewhere."""
+        names = [t.name for t in self.einsum.tensors]
+        options = []
+        for i, level in enumerate(self.architecture.levels):
+            for name in names:
+                forced = name in level.keep or (i == 0 and name not in level.bypass)
+                options.append((True,) if forced else (False,) if name in level.bypass else (True, False))
+        found = []
+        for choice in product(*options):
+            rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
+            if all(any(row[t] for row in rows) for t in range(len(names))):
+                found.append(tuple(frozenset(n for n, kept in zip(names, row) if kept) for row in rows))
+        return tuple(found)
+
+    @cached_property
+    def ways(self) -> dict[str, np.ndarray]:
+        """For each rank every split over all slots; shape (ways, slots), 1 where it may not go."""
+        table = {}
+        for rank, extent in zip(self.einsum.ranks, self.einsum.extents):
+            allowed = list(self.slots[rank])
+            narrow = factorizations(extent, len(allowed))
+            wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
+            wide[:, allowed] = narrow
+            table[rank] = wide[self._fits_fanouts(wide)]
+        return table
+
+    def _fits_fanouts(self, ways: np.ndarray) -> np.ndarray:
+        fits = np.ones(len(ways), dtype=bool)
+        for i in range(self.depth):
+            x, y = self.architecture.fanout(i)
+            along_x, along_y = ways[:, slot(i, "x")], ways[:, slot(i, "y")]
+            # A rank runs along one axis of a fanout only, as in Timeloop's mappings.
+            fits &= (along_x <= x) & (along_y <= y) & ((along_x == 1) | (along_y == 1))
+        return fits
+
+    @property
+    def size(self) -> float:
+        """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
+        splits = prod(float(len(w)) for w in self.ways.values())
+        return splits * float(factorial(len(self.ranks))) ** (self.depth - 1) * len(self.keeps)
+
+    def allowed(self, factors: np.ndarray) -> np.ndarray:
+        """Which factor arrays, shape (mappings, slots, ranks), unroll no rank along both axes."""
+        both = np.zeros(len(factors), dtype=bool)
+        for i in range(self.depth):
+            both |= ((factors[:, slot(i, "x")] > 1) & (factors[:, slot(i, "y")] > 1)).any(axis=1)
+        return ~both
+
+    # ---- loop orders -----------------------------------------------------------------------
+
+    @cached_property
+    def windows(self) -> frozenset[str]:
+        """Ranks that share a tensor axis with another rank that iterates."""
+        axes = [{t.rank for t in axis} & set(self.ranks)
+                for tensor in self.einsum.tensors for axis in tensor.projection]
+        return frozenset().union(*(a for a in axes if len(a) > 1))
+
+    @cached_property
+    def reused_by(self) -> dict[str, frozenset[str]]:
+        """For each rank the tensors that do not move with it."""
+        return {r: frozenset(t.name for t in self.einsum.tensors if r not in t.ranks) for r in self.ranks}
+
+    @cached_property
+    def orders(self) -> tuple[tuple[str, ...], ...]:
+        """The loop orders that are tried at a level, every rank of the Einsum outermost first.
+
+        Only two things of an order matter: which tensors are stationary over the innermost loops,
+        and, for a sliding window, which of its ranks moves first.
+        """
+        if len(self.ranks) <= _ALL_ORDERS:
+            inner = {tuple(p) for p in permutations(self.ranks)}
+        else:
+            inner = {tuple(self._order(first, then)) for first in self.ranks
+                     for then in (self.windows or {first})}
+        idle = tuple(r for r in self.einsum.ranks if r not in self.ranks)
+        return tuple(idle + tuple(reversed(order)) for order in sorted(inner))
+
+    def _order(self, first: str, then: str) -> list[str]:
+        """Innermost first: `first`, the ranks that reuse the same tensors, `then`, all others."""
+        group = [r for r in self.ranks if self.reused_by[r] == self.reused_by[first]]
+        return list(dict.fromkeys([first, *group, then, *self.ranks]))
+
+    @cached_property
+    def orders_complete(self) -> bool:
+        """Whether no order outside `orders` can be better than all of them: all are tried, or no
+        window slides and no rank is reused by two tensors (then the order is the choice of the
+        stationary tensor)."""
+        return len(self.ranks) <= _ALL_ORDERS or (
+            not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
+
+    def orders_of(self, region: Region) -> list[tuple[tuple[str, ...], ...]]:
+        """Order choices by level that agree with `region`; the innermost level's does not matter."""
+        per_level = []
+        for inner in region.innermost:
+            matching = [o for o in self.orders if not inner or self._can_end(o, inner)]
+            per_level.append(matching[:1] if inner == TRIVIAL else matching)
+        return [(*choice, self.orders[0]) for choice in product(*per_level)]
+
+    @staticmethod
+    def _can_end(order: tuple[str, ...], rank: str) -> bool:
+        return order[-1] == rank
+
+    # ---- splitting -------------------------------------------------------------------------
+
+    def root(self, keep: tuple[frozenset[str], ...]) -> Region:
+        """All mappings with one keep/bypass choice."""
+        return Region(keep, (None,) * (self.depth - 1))
+
+    def combinations(self, region: Region) -> float:
+        """Splits of the ranks left open, times loop orders."""
+        fixed = dict(region.fixed)
+        splits = prod(float(len(self.ways[r])) for r in self.einsum.ranks if r not in fixed)
+        return splits * len(self.orders_of(region))
+
+    def split(self, region: Region) -> list[Region]:
+        """Parts that together cover `region`: by the innermost rank of its outermost open level,
+        then by the splits of the rank with the fewest (window ranks first)."""
+        fixed = dict(region.fixed)
+        for level, inner in enumerate(region.innermost):
+            if inner is None:
+                row = slot(level, "temporal")
+                options = [r for r in self.ranks if r not in fixed or fixed[r][row] > 1]
+                idle = [TRIVIAL] if all(f[row] == 1 for f in fixed.values()) else []
+                return [region.with_innermost(level, r) for r in idle + options]
+        loose = [r for r in self.ranks if r not in fixed]
+        rank = min(loose, key=lambda r: (r not in self._kernels, len(self.ways[r]), r))
+        return [region.with_factors(rank, tuple(int(f) for f in way))
+                for way in self.ways[rank] if self._agrees(region, rank, way)]
+
+    @cached_property
+    def _kernels(self) -> frozenset[str]:
+        """On each window axis the rank with the fewest splits."""
+        found = set()
+        for tensor in self.einsum.tensors:
+            for axis in tensor.projection:
+                moving = [t.rank for t in axis if t.rank in self.ranks]
+                if len(moving) > 1:
+                    found.add(min(moving, key=lambda r: (len(self.ways[r]), r)))
+        return frozenset(found)
+
+    @staticmethod
+    def _agrees(region: Region, rank: str, way: np.ndarray) -> bool:
+        """Whether the split keeps the innermost loops that the region has chosen."""
+        for level, inner in enumerate(region.innermost):
+            factor = way[slot(level, "temporal")]
+            if (inner == TRIVIAL and factor > 1) or (inner == rank and factor == 1):
+                return False
+        return True
+
+    def enumerate(self, region: Region) -> np.ndarray:
+        """Every factor array of `region`, shape (mappings, slots, ranks)."""
+        fixed = dict(region.fixed)
+        columns = [np.array([fixed[r]], dtype=np.int64) if r in fixed else
+                   self.ways[r][[self._agrees(region, r, w) for w in self.ways[r]]]
+                   for r in self.einsum.ranks]
+        grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
+        return np.stack([c[i] for c, i in zip(columns, grid)], axis=2)
