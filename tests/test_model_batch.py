@@ -132,6 +132,17 @@ def test_empty_batch() -> None:
     assert cost.energy_pj.shape == cost.cycles.shape == cost.valid.shape == (0,)
 
 
+def test_a_single_point() -> None:
+    architecture, einsum, mapping = small()
+    point = replace(einsum, extents=(1,) * len(einsum.ranks))
+    single = Mapping(tuple(replace(b, temporal=(), spatial_x=(), spatial_y=()) for b in mapping))
+    template, factors = Template.of(point, single)
+    cost = evaluate_batch(architecture, point, template, np.stack([factors, 2 * factors]))
+    expected = evaluate(architecture, point, single)
+    assert cost.valid.tolist() == [True, False]
+    assert (cost.energy_pj[0], cost.cycles[0]) == (expected.energy_pj, expected.cycles)
+
+
 def test_what_is_invalid() -> None:
     architecture, einsum, mapping = small()
     template, factors = Template.of(einsum, mapping)

@@ -73,7 +73,7 @@ class BatchEvaluator:
         levels = range(len(architecture.levels))
         self._columns = [i for i, extent in enumerate(einsum.extents) if extent > 1]
         self._ranks = [einsum.ranks[i] for i in self._columns]
-        self._extents = np.array([[einsum.extents[i]] for i in self._columns], dtype=np.float64)
+        self._extents = np.array([einsum.extents[i] for i in self._columns], dtype=np.float64)[:, None]
         self._shapes = [TensorShape(tensor, einsum) for tensor in einsum.tensors]
         inexact = [s.name for s in self._shapes if s.largest_count >= EXACT]
         if inexact:
