@@ -163,7 +163,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     gap : float
         Stop at a layer once (value - lower bound) / value is no more than this.
     time_limit : float, optional
-        Seconds for a layer.
+        Seconds for all layers together.
     jobs : int
         Processes to use. The answer does not depend on it.
     seed : int

@@ -72,7 +72,7 @@ def evaluate(specs: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
 @click.option("--gap", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
-              help="Longest search of one layer.")
+              help="Most time for the whole search, all layers together.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
               help="Processes to use; the answer does not depend on it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is tried at random.")
@@ -152,7 +152,7 @@ def check(result: Path) -> int:
     from .report.document import load_document
 
     document = load_document(result)
-    from .search.check import check_document  # slow to import: only for a sound document
+    from .report.check import check_document  # slow to import: only for a sound document
 
     failures = check_document(document)
     for failure in failures:

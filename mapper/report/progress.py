@@ -16,6 +16,7 @@ class ProgressDisplay:
     def __init__(self, objective: str, stream: TextIO) -> None:
         self.objective = objective
         self.stream = stream
+        self._done: set[int] = set()
 
     def __enter__(self) -> ProgressDisplay:
         from rich.console import Console
@@ -39,5 +40,7 @@ class ProgressDisplay:
             state = (f"best {units.objective(self.objective, event.value)}, "
                      f"bound {units.objective(self.objective, event.lower_bound)}, "
                      f"gap {units.percent(event.gap)}")
+        if event.done:
+            self._done.add(event.index)      # layers run side by side end in any order
         self._bar.update(self._task, description=event.layer, total=event.layers,
-                         completed=event.index + event.done, state=state)
+                         completed=len(self._done), state=state)
