@@ -17,13 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import inf, prod
-from typing import Iterator
+from typing import Iterator, TypeVar
 
 import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import divisors, smallest_prime
+
+Values = TypeVar("Values", float, np.ndarray)
 
 _MOST_PAIRS = 12_000_000      # pairs (a, t) kept in memory at a time
 _MOST_POINTS = 400_000        # lattice points
@@ -228,11 +230,6 @@ class LatticeBound:
         self.everything = frozenset(lattice.ranks)
         self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
 
-    def price(self, level: int, action: str) -> float:
-        spec = self.l.arch.levels[level]
-        figure = spec.energy.get(action)
-        return 0.0 if figure is None else figure.value / (spec.block_words * spec.cluster_size)
-
     def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the
         lattice is too large."""
@@ -270,7 +267,7 @@ class LatticeBound:
         capacity = self.l.arch.levels[1].capacity_words
         words = sum((self.l.volumes[n] for n in self.keep[1]), np.zeros(len(self.l.points)))
         limit = np.where(words <= (inf if capacity is None else capacity), 0.0, inf)
-        every = np.arange(len(self.l.points))
+        every, one = np.arange(len(self.l.points)), np.ones(len(self.l.points))
         costs = {}
         for rank in self.l.ranks:
             cost = limit.copy()
@@ -281,7 +278,7 @@ class LatticeBound:
                 times = self.whole if moves else self._relevant(tensor)
                 sliders = frozenset((rank,)) if moves else self.everything
                 words = self.l.volumes[tensor.name] * times * self.l.sliding(tensor, every, every, sliders)
-                cost += self._transfer(tensor, 0, 1, words, words, 1.0)
+                cost += self._transfer(tensor, 0, 1, words, words, one, one)
             costs[rank] = cost
         return costs
 
@@ -290,21 +287,35 @@ class LatticeBound:
         ranks = tensor.ranks & self.everything
         return float(np.prod([self.l.einsum.extent[r] for r in ranks])) / self.l.product(ranks)
 
-    def _transfer(self, tensor: Tensor, parent: int, child: int, asked: np.ndarray, filled: np.ndarray,
-                  copies: np.ndarray | float) -> np.ndarray:
-        """Energy of `asked` words at `parent` and `filled` words at all instances of `child`, which
-        hold `copies` copies of every word (3: the compute units, which hold nothing)."""
+    def _transfer(self, tensor: Tensor, parent: int, child: int, asked: Values, filled: Values,
+                  copies: Values, instances: Values) -> Values:
+        """Energy of `asked` words at `parent` (one instance) and of `filled` words at each of
+        `instances` of `child`, which hold `copies` copies of every word between them.
+
+        A `child` of 3 stands for the compute units, which hold nothing.
+        """
         network = self.l.arch.levels[parent].network.ingress
         cost = asked * (0.0 if network is None else network.value)
+        held = child < 3
         if not tensor.is_output:
-            cost = cost + asked * self.price(parent, "read")
-            return cost if child == 3 else cost + filled * self.price(child, "fill")
-        cost = cost + asked * self.price(parent, "update")
+            cost = cost + self._access(parent, "read", asked)
+            return cost + self._access(child, "fill", filled) * instances if held else cost
+        cost = cost + self._access(parent, "update", asked)
         if not _disjoint(tensor):
             return cost
         size = self.l.einsum.tensor_words(tensor.name)
-        cost = cost + np.maximum(asked - size, 0.0) * self.price(parent, "read")
-        return cost if child == 3 else cost + np.maximum(filled - size * copies, 0.0) * self.price(child, "fill")
+        cost = cost + self._access(parent, "read", np.maximum(asked - size, 0.0))
+        if not held:
+            return cost
+        again = np.maximum(filled - size * copies / instances, 0.0)
+        return cost + self._access(child, "fill", again) * instances
+
+    def _access(self, level: int, action: str, words: Values) -> Values:
+        """Energy of `words` at one instance: whole blocks, shared by the instances of a cluster."""
+        spec = self.l.arch.levels[level]
+        figure = spec.energy.get(action)
+        price = 0.0 if figure is None else figure.value / spec.cluster_size
+        return np.ceil(words / spec.block_words - 1e-6) * price
 
     # ---- the boundary above the inner level, for one choice of stationary tensors --------------
 
@@ -346,9 +357,9 @@ class LatticeBound:
             copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
             if tensor.name not in self.keep[2]:
                 asked = self.macs / instances * distinct
-                total += self._transfer(tensor, parent, 3, asked, asked, copies)
+                total += self._transfer(tensor, parent, 3, asked, asked, copies, instances)
                 continue
-            total += self._at_compute(tensor, copies)
+            total += self._at_compute(tensor, copies, instances)
             still = tensor.name in stationary
             share = self.l.sliding(tensor, pairs.t, pairs.a, self.everything if still else group)
             words = self.l.volumes[tensor.name][pairs.t] * self.whole[pairs.a] * share
@@ -356,8 +367,8 @@ class LatticeBound:
             def transfer(words: np.ndarray, tensor: Tensor = tensor, parent: int = parent,
                          distinct: np.ndarray = distinct, instances: np.ndarray = instances,
                          copies: np.ndarray = copies, keep: np.ndarray | slice = slice(None)) -> np.ndarray:
-                return self._transfer(tensor, parent, 2, words * distinct[keep],
-                                      words * instances[keep], copies[keep])
+                return self._transfer(tensor, parent, 2, words * distinct[keep], words, copies[keep],
+                                      instances[keep])
 
             if still:
                 coupled.append((tensor, transfer, words))
@@ -365,15 +376,16 @@ class LatticeBound:
                 total += transfer(words)
         return total, coupled
 
-    def _at_compute(self, tensor: Tensor, copies: np.ndarray) -> np.ndarray:
+    def _at_compute(self, tensor: Tensor, copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Energy of the inner level's accesses by the compute units."""
+        words = self.macs / instances
         if not tensor.is_output:
-            return np.full(len(copies), self.macs * self.price(2, "read"))
-        cost = np.full(len(copies), self.macs * self.price(2, "update"))
-        if _disjoint(tensor):
-            size = self.l.einsum.tensor_words(tensor.name)
-            cost += np.maximum(self.macs - size * copies, 0.0) * self.price(2, "read")
-        return cost
+            return self._access(2, "read", words) * instances
+        cost = self._access(2, "update", words) * instances
+        if not _disjoint(tensor):
+            return cost
+        size = self.l.einsum.tensor_words(tensor.name)
+        return cost + self._access(2, "read", np.maximum(words - size * copies / instances, 0.0)) * instances
 
     # ---- the minimum ---------------------------------------------------------------------------
 
@@ -421,8 +433,12 @@ class LatticeBound:
         energy_power, cycles_power = self.powers
         return (energy + self._leak(cycles)) ** energy_power * cycles ** cycles_power
 
-    def _leak(self, cycles):                                     # type: ignore[no-untyped-def]
-        return cycles * sum(x.energy["leak"].value for x in self.l.arch.levels if "leak" in x.energy)
+    def _leak(self, cycles: Values) -> Values:
+        """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere."""
+        leaks = [x.energy["leak"].value if "leak" in x.energy else 0.0 for x in self.l.arch.levels]
+        if self.keep[2]:
+            return cycles * (leaks[0] + leaks[1]) + self.macs * leaks[2]
+        return cycles * sum(leaks)
 
     def _join(self, pairs: _Pairs, where: np.ndarray, cost: np.ndarray, outer: np.ndarray,
               free: frozenset[str]) -> tuple[float, Tiling] | None:

@@ -314,10 +314,11 @@ class _Builder:
         for tensor in self.einsum.tensors:
             self._tensor(tensor)
         self._bandwidths()
-        for level in self.arch.levels:
+        for i, level in enumerate(self.arch.levels):
             leak = level.energy.get("leak")
             if leak is not None:
-                self._charge(leak.value, self.variable(self.cycles))
+                at_work = self.factors(self.spatial(0, i) if self.region.keep[i] else [])
+                self._charge(leak.value, self.variable(self.cycles) * self.monomial(1.0, at_work))
         objective = None
         if energy_power:
             objective = Posynomial(np.concatenate([p.exponents for p in self.energy]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import exp, inf
 from typing import Any
 
 from ..bounds.bound import proven_value
 from ..bounds.certificate import certified_log_bound
+from ..bounds.lattice import Lattice, LatticeBound
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
@@ -22,9 +24,10 @@ class ProofError(ValueError):
     """A certificate does not prove what it claims."""
 
 
-def rederive(architecture: Architecture, einsum: Einsum, objective: str,
+def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: float,
              dual: dict[str, Any]) -> tuple[float, float]:
-    """(relaxed bound over the whole mapspace, bound proven by the regions together).
+    """(relaxed bound over the whole mapspace, bound proven by the regions together); neither is
+    looked for above `value`, the objective of the mapping that was found.
 
     Multipliers are turned into bounds by arithmetic, "enumerated" regions are evaluated again,
     and the parts of a split are those that `Mapspace.split` gives, so nothing can be left out.
@@ -34,7 +37,7 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str,
     ProofError
         The certificate does not have the form of a proof for this mapspace.
     """
-    checker = _Checker(architecture, einsum, objective)
+    checker = _Checker(architecture, einsum, objective, value)
     keeps, regions, floors = checker.space.keeps, dual.get("regions", []), dual.get("floors", [])
     if not len(keeps) == len(regions) == len(floors):
         raise ProofError(f"{len(regions)} proofs for {len(keeps)} keep/bypass choices")
@@ -44,15 +47,17 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str,
         floor = checker.floor(region, multipliers)
         relaxed = min(relaxed, checker.bound(region, proof, floor))
         proven = min(proven, checker.proven(region, proof, floor))
-    return relaxed, proven
+    return min(relaxed, value), min(proven, value)
 
 
 class _Checker:
-    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str, value: float) -> None:
         self.space = Mapspace(architecture, einsum)
         self.relaxation = Relaxation(architecture, einsum)
         self.powers = OBJECTIVES[objective]
         self.explorer = Explorer(self.space, *self.powers)
+        self.divisors = Lattice(architecture, einsum)
+        self.value = value
 
     def floor(self, region: Region, values: list[float] | None) -> float:
         """Proven energy of the region before the offset, pJ."""
@@ -72,8 +77,10 @@ class _Checker:
     def proven(self, region: Region, proof: dict[str, Any], floor: float) -> float:
         """What the region's multipliers and the proofs of its parts show together."""
         value = self.bound(region, proof, floor)
-        if proof.get("enumerated"):
+        if proof.get("method") == "enumerated":
             return max(value, self.enumerate(region))
+        if proof.get("method") == "lattice":
+            return max(value, self.lattice(region))
         if "parts" in proof:
             parts = self.space.split(region)
             if len(parts) != len(proof["parts"]):
@@ -90,7 +97,16 @@ class _Checker:
             raise ProofError("a region counts as enumerated although it is too large for that")
         factors = self.space.enumerate(region)
         return min((float(self.explorer.values(region.keep, orders, factors).min())
-                    for orders in self.space.orders_of(region)), default=inf)
+                    for orders in product(*self.space.order_options(region))), default=inf)
+
+    def lattice(self, region: Region) -> float:
+        """The bound over whole factors of a region with nothing but its keep/bypass choice."""
+        if region != self.space.root(region.keep):
+            raise ProofError("a region counts as bounded by its lattice although choices were made in it")
+        if not self.divisors.applies:
+            raise ProofError("a region counts as bounded by its lattice, which this machine has not")
+        found = LatticeBound(self.divisors, region.keep, *self.powers).solve(self.value)
+        return 0.0 if found is None else found[0]
 
 
 def _multipliers(program: Program, values: list[float]) -> Multipliers:

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import product
 from math import inf
 from time import monotonic
 from typing import Any, Callable
 
+import numpy as np
+
 from ..bounds.bound import Bound, bound_region, energy_floor
+from ..bounds.lattice import Lattice, LatticeBound
+from ..bounds.program import Multipliers
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
 from ..errors import InfeasibleError
@@ -28,21 +33,25 @@ from .space import Mapspace
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
 ENUMERATE = 60_000
+#: Values that differ by less, relatively, are equal: sums are taken in different orders.
+ROUNDING = 1e-9
+
+
+def never() -> bool:
+    """For `Limits.stopped`: nobody stops the search."""
+    return False
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search stops: `gap` reached, `bounds` regions bounded, `deadline` (monotonic seconds)
-    passed, or `stopped()` true. The first two do not depend on the clock."""
+    """When a search stops: `gap` reached, `bounds` regions bounded, `seconds` passed, or
+    `stopped()` true. The first two do not depend on the clock."""
 
     gap: float = 0.0
     bounds: int = 400
     climbs: int = 24
-    deadline: float = inf
-    stopped: Callable[[], bool] = lambda: False
-
-    def interrupted(self) -> bool:
-        return self.stopped() or monotonic() > self.deadline
+    seconds: float = inf
+    stopped: Callable[[], bool] = never
 
 
 @dataclass(eq=False)
@@ -54,108 +63,153 @@ class _Node:
     value: float                     # proven: no mapping of the region lies below
     floor: float
     parts: list[_Node] = field(default_factory=list)
-    enumerated: bool = False
+    method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
 
 
 class LayerSearch:
     """The state of one search; `run` returns the best mapping and its certificate."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str, limits: Limits,
+    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
+                 limits: Limits = Limits(), seed: int = 0,
                  report: Callable[[float, float], None] | None = None) -> None:
         self.space = Mapspace(architecture, einsum)
         self.relaxation = Relaxation(architecture, einsum)
+        self.lattice = Lattice(architecture, einsum)
         self.objective = objective
         self.powers = OBJECTIVES[objective]
         self.limits = limits
         self.report = report or (lambda value, bound: None)
         self.explorer = Explorer(self.space, *self.powers)
+        self.rng = np.random.default_rng(seed)
+        self.started = monotonic()
         self.best: Found | None = None
         self.solves = 0
         self.climbs = 0
-        self.floors: dict[Keep, Any] = {}
+        self.floors: dict[Keep, Multipliers | None] = {}
 
     # ---- the search --------------------------------------------------------------------------
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        started = monotonic()
         for keep in self.space.keeps:
-            self._offer(self.explorer.start(keep, (self.space.orders[0],) * self.space.depth))
+            self._offer(self.explorer.start(keep))
+        if self.best is None:
+            raise InfeasibleError(why_nothing_fits(self.space))
         roots = [self._root(keep) for keep in self.space.keeps]
         relaxed = min(node.value for node in roots)
         heap = [(node.value, i, node) for i, node in enumerate(roots) if node.value < inf]
         heapq.heapify(heap)
-        closed = inf                 # least bound of what is left without being proven further
-        count = len(roots)
         for _, _, node in heapq.nsmallest(3, heap):
             self._climb(node)
+            self._wander(node)
+        count = len(roots)
+        closed = inf                 # least bound among the regions that are not looked into further
         while heap and not self._done(min(heap[0][0], closed)):
             _, _, node = heapq.heappop(heap)
-            if self.space.combinations(node.region) <= ENUMERATE:
-                closed = min(closed, self._enumerate(node))
+            if self._close(node):
+                closed = min(closed, node.value)
                 continue
             for region in self.space.split(node.region):
-                part = self._bounded(region, node)
+                part = self._node(region, node.floor, node.value)
                 node.parts.append(part)
-                if part.value < self._value():
+                if part.value < self.best.value:
                     count += 1
                     heapq.heappush(heap, (part.value, count, part))
                     if None not in region.innermost and not region.fixed:
                         self._climb(part)
-        if self.best is None:
-            raise InfeasibleError(why_nothing_fits(self.space))
         proven = min(self.best.value, closed, heap[0][0] if heap else inf)
-        return self._mapping(self.best), self._certificate(
-            roots, relaxed, proven, len(heap), monotonic() - started)
+        if proven >= self.best.value * (1.0 - ROUNDING):
+            proven = self.best.value
+        self._done(proven)
+        return self._mapping(self.best), self._certificate(roots, relaxed, proven, len(heap))
 
-    def _value(self) -> float:
-        return inf if self.best is None else self.best.value
+    def _interrupted(self) -> bool:
+        return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
 
     def _done(self, bound: float) -> bool:
-        self.report(self._value(), min(bound, self._value()))
-        return (bound >= self._value() * (1.0 - self.limits.gap) or bound >= self._value()
-                or self.solves >= self.limits.bounds or self.limits.interrupted())
+        assert self.best is not None
+        self.report(self.best.value, min(bound, self.best.value))
+        return (bound >= self.best.value * (1.0 - max(self.limits.gap, ROUNDING))
+                or self.solves >= self.limits.bounds + len(self.space.keeps) * 2
+                or self._interrupted())
 
     def _offer(self, found: Found | None) -> None:
-        if found is not None and found.value < self._value():
+        if found is not None and (self.best is None or found.value < self.best.value):
             self.best = found
 
     # ---- one region ----------------------------------------------------------------------------
 
     def _root(self, keep: Keep) -> _Node:
         region = self.space.root(keep)
+        if self._interrupted():
+            return _Node(region, Bound(0.0, None), 0.0, 1.0)
         floor = 1.0
         if min(self.powers) > 0:
             self.solves += 1
             floor, self.floors[keep] = energy_floor(self.relaxation, region)
         return self._node(region, floor, 0.0)
 
-    def _bounded(self, region: Region, parent: _Node) -> _Node:
-        return self._node(region, parent.floor, parent.value)
-
     def _node(self, region: Region, floor: float, least: float) -> _Node:
         self.solves += 1
         bound = bound_region(self.relaxation, region, *self.powers, floor)
         return _Node(region, bound, max(bound.value, least), floor)
 
-    def _enumerate(self, node: _Node) -> float:
-        """Evaluate every mapping of the region; the bound that this leaves standing."""
+    def _close(self, node: _Node) -> bool:
+        """Whether the region was treated as a whole; its value is then what that has proven."""
+        if self.space.combinations(node.region) <= ENUMERATE:
+            self._enumerate(node)
+            return True
+        fresh = not node.region.fixed and not any(x is not None for x in node.region.innermost)
+        return fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
+
+    def _enumerate(self, node: _Node) -> None:
+        """Evaluate every mapping of the region, under every order that is tried."""
         factors = self.space.enumerate(node.region)
-        for orders in self.space.orders_of(node.region):
+        for orders in product(*self.space.order_options(node.region)):
             self._offer(self.explorer.best_of(node.region.keep, orders, factors))
-        node.enumerated = self.space.orders_complete
-        return inf if node.enumerated else node.value
+        if self.space.orders_complete:
+            node.method, node.value = "enumerated", inf
+
+    def _by_lattice(self, node: _Node) -> bool:
+        """Bound the region by whole factors, and try the tilings at which the bound is attained."""
+        assert self.best is not None
+        found = LatticeBound(self.lattice, node.region.keep, *self.powers).solve(self.best.value)
+        if found is None:
+            return False
+        node.method = "lattice"
+        cutoff, (bound, tilings) = self.best.value, found
+        options = self.space.order_options(node.region)
+        tried = []
+        for tiling in tilings:
+            start = Found(inf, node.region.keep, tuple(o[0] for o in options),
+                          self.space.from_tiling(self.lattice.ranks, tiling))
+            tried.append(self.explorer.best_order(start, options))
+            self._offer(tried[-1])
+        for start in sorted(tried, key=lambda f: f.value)[:2]:
+            if start.value < cutoff * 1.1:
+                self._offer(self.explorer.climb(start, options))
+        node.value = max(node.value, bound)
+        return True
 
     def _climb(self, node: _Node) -> None:
         """Round the region's relaxed optimum and improve it."""
-        if self.climbs >= self.limits.climbs or node.bound.point is None:
+        if self.climbs >= self.limits.climbs or node.bound.point is None or self._interrupted():
             return
         self.climbs += 1
-        choices = self.space.orders_of(node.region)
-        found = self.explorer.round(node.region.keep, choices[0], node.bound.point)
+        options = self.space.order_options(node.region)
+        found = self.explorer.round(node.region.keep, tuple(o[0] for o in options), node.bound.point)
+        self._improve(found)
+
+    def _wander(self, node: _Node) -> None:
+        """Improve the best of some mappings drawn at random."""
+        if not self._interrupted():
+            self._improve(self.explorer.draw(node.region.keep, self.rng))
+
+    def _improve(self, found: Found | None) -> None:
         if found is not None:
-            found = self.explorer.best_order(found, choices)
-            self._offer(self.explorer.climb(found, self.space.orders_of(self.space.root(found.keep))))
+            options = self.space.order_options(self.space.root(found.keep))
+            found = self.explorer.best_order(found, options)
+            self._offer(self.explorer.climb(found, options))
 
     # ---- the answer ------------------------------------------------------------------------------
 
@@ -163,36 +217,34 @@ class LayerSearch:
         levels = tuple(level.name for level in self.space.architecture.levels)
         return Template(levels, found.keep, found.orders).mapping(self.space.einsum, found.factors)
 
-    def _certificate(self, roots: list[_Node], relaxed: float, proven: float, left: int,
-                     seconds: float) -> Certificate:
+    def _certificate(self, roots: list[_Node], relaxed: float, proven: float, left: int) -> Certificate:
         assert self.best is not None
         value = self.best.value
-        gap = (value - proven) / value
         if proven >= value:
             status = "optimal"
-        elif gap <= self.limits.gap:
+        elif (value - proven) / value <= self.limits.gap:
             status = "gap_reached"
         else:
-            status = "time_limit" if self.limits.interrupted() else "heuristic"
+            status = "time_limit" if self._interrupted() else "heuristic"
+        floors = [self.floors.get(node.region.keep) for node in roots]
         return Certificate(
             objective=self.objective, value=value, lower_bound=proven,
             relaxed_bound=min(relaxed, value), status=status, mapspace_size=self.space.size,
             classes=self.solves, classes_pruned=self.solves - left, bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=seconds,
-            dual={"floors": [None if m is None else m.flat()
-                             for m in (self.floors.get(n.region.keep) for n in roots)],
+            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started,
+            dual={"floors": [None if m is None else m.flat() for m in floors],
                   "regions": [_proof(node, proven) for node in roots]})
 
 
 def _proof(node: _Node, proven: float) -> dict[str, Any]:
     """What re-derives that no mapping of the region is below `proven`: its multipliers and, where
-    they do not suffice, that it was enumerated or the proofs of its parts (see `search.check`)."""
+    they do not suffice, how it was closed or the proofs of its parts (see `search.check`)."""
     multipliers = node.bound.multipliers
     proof: dict[str, Any] = {"multipliers": None if multipliers is None else multipliers.flat()}
     if node.bound.value >= proven:
         return proof
-    if node.enumerated:
-        proof["enumerated"] = True
+    if node.method:
+        proof["method"] = node.method
     elif node.parts:
         proof["parts"] = [_proof(part, proven) for part in node.parts]
     return proof

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from math import inf
+from math import inf, prod
 
 import numpy as np
 
@@ -17,6 +17,7 @@ Orders = tuple[tuple[str, ...], ...]
 Keep = tuple[frozenset[str], ...]
 
 _CANDIDATES = 4096      # roundings tried at a time
+_ALL_COMBINATIONS = 150
 _CHUNK = 65536          # mappings handed to the evaluator at a time
 
 
@@ -65,8 +66,21 @@ class Explorer:
         best = int(values.argmin())
         return Found(float(values[best]), keep, orders, factors[best])
 
-    def best_order(self, found: Found, choices: list[Orders]) -> Found:
-        """The same factors under the best of the loop orders."""
+    def best_order(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
+        """The same factors under the best loop orders: of all combinations where they are few, else
+        of one level at a time."""
+        if prod(map(len, options)) <= _ALL_COMBINATIONS:
+            return self._best_of_orders(found, list(product(*options)))
+        while True:
+            better = found
+            for i, level in enumerate(options):
+                better = self._best_of_orders(better, [
+                    (*better.orders[:i], order, *better.orders[i + 1:]) for order in level])
+            if better.value >= found.value:
+                return found
+            found = better
+
+    def _best_of_orders(self, found: Found, choices: list[Orders]) -> Found:
         for orders in choices:
             other = self.best_of(found.keep, orders, found.factors[None])
             if other is not None and other.value < found.value:
@@ -93,12 +107,18 @@ class Explorer:
         grid = np.indices(width).reshape(len(width), -1)
         return self.best_of(keep, orders, np.stack([w[g] for w, g in zip(near, grid)], axis=2))
 
-    def start(self, keep: Keep, orders: Orders) -> Found | None:
-        """Everything iterates at the outermost level: fits whenever anything with `keep` does,
-        unless a tile of one word is too large or a rank may not iterate there."""
+    def start(self, keep: Keep) -> Found | None:
+        """Everything iterates at the outermost level, and all inner tiles are single points: None
+        only if nothing fits with this `keep`."""
         factors = np.ones((3 * self.space.depth, len(self.space.einsum.ranks)), dtype=np.int64)
         factors[0] = self.space.einsum.extents
-        return self.best_of(keep, orders, factors[None])
+        return self.best_of(keep, (self.space.orders[0],) * self.space.depth, factors[None])
+
+    def draw(self, keep: Keep, rng: np.random.Generator) -> Found | None:
+        """The best of some factors drawn at random, under the first loop order."""
+        ways = [self.space.ways[r] for r in self.space.einsum.ranks]
+        drawn = [w[rng.integers(0, len(w), _CANDIDATES)] for w in ways]
+        return self.best_of(keep, (self.space.orders[0],) * self.space.depth, np.stack(drawn, axis=2))
 
     # ---- local improvement -------------------------------------------------------------------
 
@@ -111,14 +131,14 @@ class Explorer:
             moves += [(i, a, b, p) for p in primes for a, b in product(slots, slots) if a != b]
         return np.array(moves, dtype=np.int64).reshape(-1, 4)
 
-    def climb(self, found: Found, choices: list[Orders], rounds: int = 40) -> Found:
+    def climb(self, found: Found, options: list[list[tuple[str, ...]]], rounds: int = 40) -> Found:
         """Move prime factors, one or two at a time, and change the orders, while that helps."""
         for _ in range(rounds):
             better = self.best_of(found.keep, found.orders, self._neighbours(found.factors))
             if better is not None and better.value < found.value:
                 found = better
                 continue
-            reordered = self.best_order(found, choices)
+            reordered = self.best_order(found, options)
             if reordered.value >= found.value:
                 return found
             found = reordered

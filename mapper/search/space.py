@@ -9,6 +9,7 @@ from math import factorial, prod
 import numpy as np
 
 from ..bounds.arrays import factorizations
+from ..bounds.lattice import Tiling
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.template import slot
@@ -126,17 +127,12 @@ class Mapspace:
         return len(self.ranks) <= _ALL_ORDERS or (
             not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
 
-    def orders_of(self, region: Region) -> list[tuple[tuple[str, ...], ...]]:
-        """Order choices by level that agree with `region`; the innermost level's does not matter."""
-        per_level = []
-        for inner in region.innermost:
-            matching = [o for o in self.orders if not inner or self._can_end(o, inner)]
-            per_level.append(matching[:1] if inner == TRIVIAL else matching)
-        return [(*choice, self.orders[0]) for choice in product(*per_level)]
-
-    @staticmethod
-    def _can_end(order: tuple[str, ...], rank: str) -> bool:
-        return order[-1] == rank
+    def order_options(self, region: Region) -> list[list[tuple[str, ...]]]:
+        """By level the loop orders that agree with `region`; the innermost level's does not matter."""
+        options = [self.orders[:1] if inner == TRIVIAL else
+                   [o for o in self.orders if inner is None or o[-1] == inner]
+                   for inner in region.innermost]
+        return [*map(list, options), [self.orders[0]]]
 
     # ---- splitting -------------------------------------------------------------------------
 
@@ -148,7 +144,7 @@ class Mapspace:
         """Splits of the ranks left open, times loop orders."""
         fixed = dict(region.fixed)
         splits = prod(float(len(self.ways[r])) for r in self.einsum.ranks if r not in fixed)
-        return splits * len(self.orders_of(region))
+        return splits * prod(float(len(o)) for o in self.order_options(region))
 
     def split(self, region: Region) -> list[Region]:
         """Parts that together cover `region`: by the innermost rank of its outermost open level,
@@ -184,6 +180,18 @@ class Mapspace:
             if (inner == TRIVIAL and factor > 1) or (inner == rank and factor == 1):
                 return False
         return True
+
+    def from_tiling(self, ranks: tuple[str, ...], tiling: Tiling) -> np.ndarray:
+        """The factor array, shape (slots, ranks), of a tiling of a three-level machine."""
+        factors = np.ones((3 * self.depth, len(self.einsum.ranks)), dtype=np.int64)
+        for i, rank in enumerate(ranks):
+            column = self.einsum.ranks.index(rank)
+            factors[slot(0, "temporal"), column] = self.einsum.extent[rank] // tiling.middle[i]
+            factors[slot(1, "temporal"), column] = tiling.middle[i] // tiling.array[i]
+            factors[slot(1, "x"), column] = tiling.x[i]
+            factors[slot(1, "y"), column] = tiling.y[i]
+            factors[slot(2, "temporal"), column] = tiling.inner[i]
+        return factors
 
     def enumerate(self, region: Region) -> np.ndarray:
         """Every factor array of `region`, shape (mappings, slots, ranks)."""

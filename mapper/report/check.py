@@ -1,0 +1,84 @@
+"""Check a result document: evaluate its mappings again, and re-derive its bounds by arithmetic."""
+
+from __future__ import annotations
+
+from math import isclose
+from typing import Any
+
+from ..errors import MappingError, SpecError
+from ..mapping.validate import validate
+from ..model.evaluate import evaluate
+from ..search.check import ProofError, rederive
+from ..search.result import LayerResult, NetworkResult, objective_value
+from .document import from_document, to_document
+from .schema import ResultDocument
+
+_SAME = 1e-9      # relative difference that rounding may cause
+
+
+def check_document(document: ResultDocument) -> list[str]:
+    """Every difference between what the document states and what follows from the specs, mappings
+    and multipliers that it holds. No solver is called."""
+    try:
+        result, graph = from_document(document)
+    except SpecError as error:
+        return [str(p) for p in error.problems]
+    found, layers = [], []
+    for layer in result.layers:
+        try:
+            validate(result.architecture, layer.einsum, layer.mapping)
+        except MappingError as error:
+            found += [f"{layer.name}: {reason}" for reason in error.reasons]
+            return found
+        cost = evaluate(result.architecture, layer.einsum, layer.mapping)
+        layers.append(LayerResult(layer.einsum, layer.count, layer.mapping, cost, layer.certificate))
+    again = to_document(NetworkResult(result.architecture, result.workload, result.objective,
+                                      tuple(layers), result.interrupted), graph)
+    found += _differences(document, again, "")
+    proofs: dict[Any, list[str]] = {}
+    for layer in layers:
+        if layer.certificate is not None:
+            key = layer.einsum.canonical, layer.certificate.value, layer.certificate.lower_bound
+            if key not in proofs:
+                proofs[key] = _certificate(result, layer)
+            found += [f"{layer.name}: {x}" for x in proofs[key]]
+    return found
+
+
+def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
+    """What a layer's certificate claims beyond what it proves."""
+    claimed = layer.certificate
+    assert claimed is not None
+    found = []
+    value = objective_value(claimed.objective, layer.cost.energy_pj, layer.cost.cycles)
+    if not isclose(value, claimed.value, rel_tol=_SAME):
+        found.append(f"the certificate states an objective of {claimed.value:.9g}, the mapping has {value:.9g}")
+    try:
+        relaxed, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
+                                   dict(claimed.dual))
+    except ProofError as error:
+        return [*found, f"the certificate is no proof: {error}"]
+    for what, states, has in (("relaxed bound", claimed.relaxed_bound, relaxed),
+                              ("lower bound", claimed.lower_bound, proven)):
+        if states > has * (1 + _SAME):
+            found.append(f"the certificate states a {what} of {states:.9g}, its multipliers prove {has:.9g}")
+    if claimed.status == "optimal" and proven < claimed.value * (1 - _SAME):
+        found.append("the certificate states an optimum that it does not prove")
+    return found
+
+
+def _differences(stated: Any, derived: Any, place: str) -> list[str]:
+    """Where two JSON values differ, floats by more than rounding. Order of keys does not count."""
+    if isinstance(stated, dict) and isinstance(derived, dict):
+        found = [f"{place}/{k}: only in one of the two" for k in sorted(stated.keys() ^ derived.keys())]
+        for key in stated.keys() & derived.keys():
+            found += _differences(stated[key], derived[key], f"{place}/{key}")
+        return sorted(found)
+    if isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
+        return [x for i, pair in enumerate(zip(stated, derived)) for x in _differences(*pair, f"{place}/{i}")]
+    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (stated, derived))
+    if numbers and isclose(stated, derived, rel_tol=_SAME):
+        return []
+    if stated == derived or place == "/tool/version":
+        return []
+    return [f"{place}: states {stated!r}, evaluates to {derived!r}"]

@@ -1,0 +1,191 @@
+"""Search all layers of a workload: equal layers once, layers side by side in processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import inf
+from time import monotonic
+from typing import Any, Callable, Iterator
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Mapping
+from ..model.evaluate import evaluate
+from ..workload.einsum import Einsum
+from ..workload.graph import WorkloadGraph
+from .layer import LayerSearch, Limits, never
+from .progress import ProgressEvent
+from .result import Certificate, LayerResult, NetworkResult
+
+Watch = Callable[[ProgressEvent], None]
+_PATIENCE = 0.1      # seconds between looks at what the processes report
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One layer to search: all that a process needs."""
+
+    architecture: Architecture
+    einsum: Einsum
+    objective: str
+    limits: Limits
+    seed: int
+    index: int
+    total: int
+
+
+def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
+                   gap: float = 0.0, time_limit: float | None = None, jobs: int = 1, seed: int = 0,
+                   progress: Watch | None = None) -> NetworkResult:
+    """The best mapping found of every layer of `graph`, each with its certificate.
+
+    Parameters
+    ----------
+    gap : float
+        Stop at a layer once (value - lower bound) / value is no more than this.
+    time_limit : float, optional
+        Seconds for all layers together; what is left is shared among the layers to come.
+    jobs : int
+        Processes; the answer does not depend on it, unless a time limit ends the search.
+    seed : int
+        Seed of the mappings that are drawn at random as starting points.
+    progress : callable, optional
+        Is handed a `ProgressEvent` now and then.
+
+    Ctrl-C ends the search soon, with the best mappings so far (`NetworkResult.interrupted`).
+
+    Raises
+    ------
+    InfeasibleError
+        A layer has no mapping; the message names what rules all out.
+    """
+    groups = graph.distinct()
+    firsts = [graph[names[0]] for names in groups.values()]
+    tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts))
+             for i, einsum in enumerate(firsts)]
+    with _interrupts() as stop:
+        clock = _Clock(time_limit, min(jobs, len(tasks)))
+        if jobs == 1 or len(tasks) == 1:
+            found = [_search(replace(task, limits=replace(
+                task.limits, seconds=clock.share(len(tasks) - task.index), stopped=stop.is_set)), progress)
+                for task in tasks]
+        else:
+            found = _in_processes(tasks, jobs, clock, stop, progress)
+        interrupted = stop.is_set()
+    by_form = dict(zip(groups, found))
+    layers = []
+    for einsum in graph:
+        mapping, certificate = by_form[einsum.canonical]
+        layers.append(LayerResult(einsum, graph.count(einsum.name), mapping,
+                                  evaluate(architecture, einsum, mapping), certificate))
+    return NetworkResult(architecture, graph.name, objective, tuple(layers), interrupted)
+
+
+class _Clock:
+    """Shares a time limit among layers that are searched `jobs` at a time."""
+
+    def __init__(self, limit: float | None, jobs: int) -> None:
+        self.end = inf if limit is None else monotonic() + limit
+        self.jobs = jobs
+
+    def share(self, layers_left: int) -> float:
+        """Seconds for the next layer."""
+        rounds = max(layers_left / self.jobs, 1.0)
+        return max(self.end - monotonic(), 0.0) / rounds
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts as usual."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def first(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _search(task: _Task, progress: Watch | None) -> tuple[Mapping, Certificate]:
+    started = monotonic()
+    state = (inf, 0.0)
+
+    def report(value: float, bound: float, done: bool = False) -> None:
+        nonlocal state
+        state = value, bound
+        if progress is not None:
+            progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
+                                   monotonic() - started, done))
+
+    mapping, certificate = LayerSearch(task.architecture, task.einsum, task.objective, task.limits,
+                                       task.seed, report).run()
+    report(*state, done=True)
+    return _without_links(task.architecture, task.einsum, mapping), certificate
+
+
+def _without_links(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Mapping:
+    """The mapping with transfers between neighbours turned off: the search does not count on them."""
+    names = frozenset(t.name for t in einsum.tensors)
+    return Mapping(tuple(
+        replace(block, no_links=names) if level.network.links and block.spatial else block
+        for level, block in zip(architecture.levels, mapping, strict=True)))
+
+
+# ---- processes -----------------------------------------------------------------------------------
+
+_worker: dict[str, Any] = {}     # what a process is given when it starts
+
+
+def _start_worker(queue: Any, stop: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)     # the parent tells the processes to stop
+    _worker.update(queue=queue, stop=stop)
+
+
+def _work(task: _Task) -> tuple[Mapping, Certificate]:
+    limits = replace(task.limits, stopped=_worker["stop"].is_set)
+    return _search(replace(task, limits=limits), _worker["queue"].put)
+
+
+def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.Event,
+                  progress: Watch | None) -> list[tuple[Mapping, Certificate]]:
+    context = multiprocessing.get_context("spawn")
+    queue, stopped = context.Queue(), context.Event()
+    results: dict[int, tuple[Mapping, Certificate]] = {}
+    waiting = list(reversed(tasks))
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker, (queue, stopped)) as pool:
+        running: dict[Future[tuple[Mapping, Certificate]], int] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    task = waiting.pop()
+                    seconds = clock.share(len(waiting) + 1)
+                    limits = replace(task.limits, seconds=seconds, stopped=never)
+                    running[pool.submit(_work, replace(task, limits=limits))] = task.index
+                done, _ = wait(running, _PATIENCE, FIRST_COMPLETED)
+                if stop.is_set():
+                    stopped.set()
+                _hand_on(queue, progress)
+                for future in done:
+                    results[running.pop(future)] = future.result()
+        except BaseException:
+            stopped.set()        # let the other processes end before the error is raised
+            raise
+    return [results[i] for i in range(len(tasks))]
+
+
+def _hand_on(queue: Any, progress: Watch | None) -> None:
+    while not queue.empty():
+        event = queue.get()
+        if progress is not None:
+            progress(event)
