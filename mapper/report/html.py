@@ -80,9 +80,9 @@ def _charts(document: ResultDocument, level_colors: dict[str, str]) -> list[list
     gaps = [(x["name"], {"gap": max(0.0, x["certificate"]["gap"])})
             for x in layers if "certificate" in x]
     if gaps:
-        widest = max(parts["gap"] for _, parts in gaps)
+        longest = max(max(parts["gap"] for _, parts in gaps), 0.04)     # tiny gaps stay tiny bars
         charts.append(_pieces("Gap to the proven bound", gaps, {"gap": "#d55e00"}, units.percent,
-                              None if widest else 0.1))
+                              None if longest > 0.04 else longest))
     return charts
 
 

@@ -47,7 +47,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
     total = document["total"]
     seconds = document["architecture"]["cycle_seconds"]
     certificate, name = total.get("certificate"), document["objective"]
-    per_mac = f"{total['energy_pj'] / total['macs']:.4g} pJ / MAC" if total["macs"] else ""
+    per_mac = f"{total['energy_pj'] / total['macs']:#.4g} pJ / MAC" if total["macs"] else ""
     rows = [
         ("energy", units.energy(total["energy_pj"]), per_mac),
         ("latency", f"{units.si(total['cycles'])} cycles",
@@ -117,7 +117,7 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
             ("ranks", " ".join(f"{rank}={n}" for rank, n in layer["ranks"].items())),
             ("multiply-accumulates", f"{layer['macs']:,}"),
             ("energy", f"{units.energy(layer['energy_pj'])} "
-                       f"({layer['energy_pj'] / layer['macs']:.4g} pJ / MAC)"),
+                       f"({layer['energy_pj'] / layer['macs']:#.4g} pJ / MAC)"),
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("utilization", units.percent(layer["utilization"]))]
     yield from _pairs(seen + certificate(layer))

@@ -56,13 +56,14 @@ def objective(name: str, value: float) -> str:
 def percent(share: float) -> str:
     """A share of one as a percentage; only what rounding may have left reads as 0 %.
 
-    >>> percent(0.5), percent(1), percent(-1e-15), percent(0.0000123)
-    ('50.0 %', '100.0 %', '0 %', '0.0012 %')
+    >>> percent(0.5), percent(1), percent(0.0004), percent(0.0000123), percent(-1e-15)
+    ('50.0 %', '100.0 %', '0.04 %', '< 0.01 %', '0 %')
     """
     if abs(share) < 1e-12:
         return "0 %"
-    text = f"{100 * share:.1f}"
-    return f"{text if abs(share) >= 0.001 else f'{100 * share:.2g}'} %"
+    if abs(share) >= 0.001:
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.2f} %" if abs(share) >= 0.00005 else "< 0.01 %"
 
 
 def words(count: float | None) -> str:
