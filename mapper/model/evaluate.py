@@ -11,7 +11,7 @@ from .cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
 from .energy import access_energy, action_energy, leakage_energy
 from .latency import level_cycles
 from .reuse import placed_loops
-from .traffic import Traffic, tensor_traffic
+from .traffic import Fabric, Traffic, tensor_traffic
 
 
 def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Cost:
@@ -37,9 +37,7 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Co
     """
     loops = placed_loops(mapping)
     traffic = {
-        t.name: tensor_traffic(einsum, t, mapping, loops, [
-            level.network.multicast and t.name not in block.no_multicast
-            for level, block in zip(architecture.levels, mapping, strict=True)])
+        t.name: tensor_traffic(einsum, t, mapping, loops, _fabrics(architecture, mapping, t.name))
         for t in einsum.tensors}
     compute_cycles = prod(loop.factor for loop in loops if not loop.spatial)
     cycles_by_level = [
@@ -61,6 +59,14 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Co
         else architecture.levels[cycles_by_level.index(cycles)].name,
         area_um2=None if None in areas else sum(a for a in areas if a is not None),
         levels=levels, compute=compute, networks=networks)
+
+
+def _fabrics(architecture: Architecture, mapping: Mapping, tensor: str) -> list[Fabric]:
+    """What the network below each level does for `tensor`."""
+    return [Fabric(level.network.multicast and tensor not in block.no_multicast,
+                   architecture.fanout(i)[0] if level.network.links and tensor not in block.no_links
+                   else None)
+            for i, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True))]
 
 
 def utilized_instances(mapping: Mapping, level: int) -> int:

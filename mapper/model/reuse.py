@@ -51,10 +51,38 @@ def placed_loops(mapping: Mapping) -> tuple[PlacedLoop, ...]:
     return tuple(reversed(placed))
 
 
-def words_received(tensor: Tensor, loops: Sequence[PlacedLoop], tile: MappingOf[str, int]) -> int:
-    """Words of `tensor` that enter one instance holding tiles of the rank extents `tile`.
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Words of a tile: the corner of the box inside the tile, and its sides."""
 
-    `loops` are the temporal loops around the tile, outermost first. The first tile is loaded whole.
+    corner: Vector
+    sides: Vector
+
+    @property
+    def words(self) -> int:
+        return prod(self.sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """One kind of step: a loop advances and those inside it start again. It happens `times` times
+    in the nest, and each time the tile makes a `move` and the words in `loaded` are new to it."""
+
+    times: int
+    move: Vector
+    loaded: Box | None
+
+
+def whole_tile(tensor: Tensor, tile: MappingOf[str, int]) -> Box:
+    """The box of `tensor` that a tile of the rank extents `tile` covers."""
+    sides = tuple(axis_extent(axis, tile) for axis in tensor.projection)
+    return Box((0,) * len(sides), sides)
+
+
+def advances(tensor: Tensor, loops: Sequence[PlacedLoop],
+             tile: MappingOf[str, int]) -> tuple[Advance, ...]:
+    """What advancing each of the temporal `loops` around a tile (outermost first) makes it load.
+
     When a loop advances, the box moves by that loop's step less the steps of the loops inside it,
     which start again; only words that the box did not cover before are loaded. Two rules are
     Timeloop's (loop-analysis/nest-analysis.cpp) and part of the specification:
@@ -63,30 +91,42 @@ def words_received(tensor: Tensor, loops: Sequence[PlacedLoop], tile: MappingOf[
       the tile that overlaps; any other move loads the whole tile again;
     - the second iteration of a loop stands for all later ones.
     """
-    volume = footprint(tensor, tile)
-    steps = [loop.step(tensor) for loop in loops]
-    moving = [i for i, step in enumerate(steps) if any(step)]
-    if not moving:
-        return volume
-    innermost = moving[-1]
-    slab = _new_words(tensor, tile, steps[innermost])
-    words = volume
-    for i in range(innermost + 1):
-        inside = steps[i + 1:innermost + 1]
-        move = tuple(own - sum(step[axis] for step in inside) for axis, own in enumerate(steps[i]))
-        loaded = slab if move == steps[innermost] else volume if any(move) else 0
-        words += (loops[i].factor - 1) * prod(loop.factor for loop in loops[:i]) * loaded
-    return words
+    whole = whole_tile(tensor, tile)
+    sliding: Vector | None = None       # the step of the innermost loop that moves the box
+    inside = (0,) * len(tensor.projection)
+    kinds: list[Advance] = []
+    for i, loop in reversed(list(enumerate(loops))):
+        step = loop.step(tensor)
+        if sliding is None and any(step):
+            sliding = step
+        move = tuple(own - other for own, other in zip(step, inside, strict=True))
+        inside = tuple(own + other for own, other in zip(step, inside, strict=True))
+        loaded = None if not any(move) else _new_words(whole, move) if move == sliding else whole
+        times = (loop.factor - 1) * prod(outer.factor for outer in loops[:i])
+        kinds.append(Advance(times, move, loaded))
+    return tuple(reversed(kinds))
 
 
-def _new_words(tensor: Tensor, tile: MappingOf[str, int], move: Vector) -> int:
+def words_received(tensor: Tensor, loops: Sequence[PlacedLoop], tile: MappingOf[str, int]) -> int:
+    """Words of `tensor` that enter one instance holding tiles of the rank extents `tile`.
+
+    `loops` are the temporal loops around the tile, outermost first. The first tile is loaded whole,
+    after that comes what `advances` says.
+    """
+    return footprint(tensor, tile) + sum(
+        x.times * x.loaded.words for x in advances(tensor, loops, tile) if x.loaded)
+
+
+def _new_words(whole: Box, move: Vector) -> Box:
     """Words of a tile that were not in the tile one `move` before (a box less a box)."""
-    sides = [axis_extent(axis, tile) for axis in tensor.projection]
     moved = [axis for axis, distance in enumerate(move) if distance]
     if len(moved) != 1:     # the difference is no box: the reference loads the whole tile
-        return prod(sides)
-    axis = moved[0]
-    return prod(sides) // sides[axis] * min(abs(move[axis]), sides[axis])
+        return whole
+    axis, = moved
+    corner, sides = list(whole.corner), list(whole.sides)
+    sides[axis] = min(abs(move[axis]), whole.sides[axis])
+    corner[axis] = whole.sides[axis] - sides[axis] if move[axis] > 0 else 0
+    return Box(tuple(corner), tuple(sides))
 
 
 def multicast_groups(tensor: Tensor, loops: Sequence[PlacedLoop], multicast: bool) -> dict[int, int]:

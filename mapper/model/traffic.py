@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import floor, prod
 from typing import Mapping as MappingOf
 from typing import Sequence
 
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum, Tensor, footprint
+from .links import Deliveries, Entry, neighbour_deliveries
 from .reuse import PlacedLoop, multicast_groups, words_received
 
 
@@ -37,44 +38,117 @@ class Traffic:
     sent: tuple[MappingOf[int, int], ...]          # multicast factor -> words one instance sends down
 
 
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """What the network below a level can do for one tensor: send a word to several instances at
+    once; let neighbours pass words on, in a mesh with `linked_width` instances a row (None: no)."""
+
+    multicast: bool
+    linked_width: int | None = None
+
+
 def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[PlacedLoop],
-                   multicast: Sequence[bool]) -> Traffic:
+                   fabrics: Sequence[Fabric]) -> Traffic:
     """Count the accesses of `tensor` under a valid `mapping`.
 
-    `loops` is the placed nest of the mapping, `multicast` says for each storage level whether its
-    network can send one word to several instances.
+    `loops` is the placed nest of the mapping, `fabrics` has an entry a storage level.
     """
     kept = [i for i, block in enumerate(mapping) if tensor.name in block.keep]
     levels = len(mapping.blocks)
     accesses: list[Accesses | None] = [None] * levels
     sent: list[MappingOf[int, int]] = [{}] * levels
     partitions = _partitions(einsum, tensor, mapping)
+    linked = [_linked(einsum, tensor, mapping, loops, i, fabrics[i]) for i in range(levels)]
     # Below the innermost level stand the units, which take a word of each operand every cycle.
-    below = prod(loop.factor for loop in loops if not loop.spatial)
+    below: float = prod(loop.factor for loop in loops if not loop.spatial)
     for level in reversed(range(kept[0] if kept else levels, levels)):
         spatial = [loop for loop in loops if loop.spatial and loop.level == level]
-        groups = multicast_groups(tensor, spatial, multicast[level])
-        sent[level] = {members: count * below for members, count in groups.items()}
-        below *= sum(groups.values())
-        if level in kept:
-            tile = mapping.tile(level, einsum.extent)
-            around = [loop for loop in loops if loop.level < level and not loop.spatial]
-            received = words_received(tensor, around, tile) if level != kept[0] else 0
-            accesses[level] = _accesses(tensor, footprint(tensor, tile), partitions[level],
-                                        below, received)
-            below = received
+        entries = _entries(multicast_groups(tensor, spatial, fabrics[level].multicast), below,
+                           linked[level], level + 1 in (*kept, levels))
+        sent[level] = _by_multicast(entries)
+        below = sum(entries.values())
+        if level not in kept:
+            continue
+        tile = mapping.tile(level, einsum.extent)
+        around = [loop for loop in loops if loop.level < level and not loop.spatial]
+        received = words_received(tensor, around, tile) if level != kept[0] else 0
+        arrived = _arrived(linked[level - 1], loops, level) if level != kept[0] else None
+        accesses[level] = _accesses(tensor, footprint(tensor, tile), partitions[level], below,
+                                    *(arrived or (received, 0)))
+        below = received
     return Traffic(tuple(accesses), tuple(sent))
 
 
-def _accesses(tensor: Tensor, tile: int, partition: int, sent: int, received: int) -> Accesses:
-    """Accesses of one instance, from the words it `sent` down (outputs: got back from below) and
-    `received` from above (outputs: drained upwards)."""
+def _linked(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[PlacedLoop],
+            level: int, fabric: Fabric) -> Deliveries | None:
+    """Deliveries below `level` where neighbours do pass on words of `tensor`."""
+    if fabric.linked_width is None:
+        return None
+    around = [loop for loop in loops if loop.level <= level and not loop.spatial]
+    spatial = [loop for loop in loops if loop.level == level and loop.spatial]
+    units = level + 1 == len(mapping.blocks)
+    tile = None if units else mapping.tile(level + 1, einsum.extent)
+    return neighbour_deliveries(tensor, around, spatial, tile, fabric.linked_width,
+                                fabric.multicast)
+
+
+def _entries(groups: MappingOf[int, int], below: float, linked: Deliveries | None,
+             kept_below: bool) -> MappingOf[Entry, float]:
+    """Words that one instance sends, when an instance below takes `below` words.
+
+    A level below that bypasses the tensor asks for other words than the tiles that the links were
+    reckoned with: their entries are scaled to the need, and what neighbours passed on is lost.
+    """
+    if linked is None:
+        return {(members, count): count * below for members, count in groups.items()}
+    if kept_below:
+        return linked.sent
+    instances = sum(members * count for members, count in groups.items())
+    scale = below * instances / sum(words * members for (members, _), words in linked.sent.items())
+    return {entry: words * scale for entry, words in linked.sent.items()}
+
+
+def _by_multicast(entries: MappingOf[Entry, float]) -> dict[int, int]:
+    """Words sent by multicast factor."""
+    members = sorted({members for members, _ in entries})
+    return {m: _nearest(sum(words for (n, _), words in entries.items() if n == m)) for m in members}
+
+
+def _arrived(linked: Deliveries | None, loops: Sequence[PlacedLoop],
+             level: int) -> tuple[float, float] | None:
+    """Words that an average instance of `level` received from above, and those from neighbours.
+
+    In the reference's order of operations, whose rounding shows. It takes what was passed on below
+    one instance of the level above for all there is in the machine.
+    """
+    if linked is None:
+        return None
+    instances = prod(loop.factor for loop in loops if loop.spatial and loop.level < level)
+    fanout = prod(loop.factor for loop in loops if loop.spatial and loop.level == level - 1)
+    share = 0.0
+    for (members, _), words in linked.sent.items():
+        share += words * members / fanout
+    return share, linked.passed / instances
+
+
+def _accesses(tensor: Tensor, tile: int, partition: int, sent: float, received: float,
+              passed: float) -> Accesses:
+    """Accesses of one instance, from the words it `sent` down (outputs: got back from below), those
+    it `received` from above (outputs: drained upwards) and those it took from, and gave to,
+    neighbours."""
     if not tensor.is_output:
-        return Accesses(tile, partition, sent, received, 0, 0)
+        # The reference rounds what is read, but cuts off what is filled.
+        return Accesses(tile, partition, _nearest(sent + passed), int(received + passed), 0, 0)
     # The first visit to each word of the partition finds no partial sum: it is neither refilled
     # from above nor read before the update. A box with gaps can hold more words than are visited.
-    reductions = max(sent - partition, 0)
-    return Accesses(tile, partition, reductions, max(received - partition, 0), sent, reductions)
+    reductions = max(_nearest(sent + passed - partition), 0)
+    return Accesses(tile, partition, reductions, max(_nearest(received + passed - partition), 0),
+                    _nearest(sent), reductions)
+
+
+def _nearest(words: float) -> int:
+    """An average number of words, as a whole number; halves go up."""
+    return words if isinstance(words, int) else floor(words + 0.5)
 
 
 def _partitions(einsum: Einsum, tensor: Tensor, mapping: Mapping) -> list[int]:

@@ -1,0 +1,132 @@
+"""Words that neighbours pass on to each other instead of asking the level above for them.
+
+An instance takes what it needs from one of its four neighbours when that neighbour received exactly
+the same box of words in the step before. The rules are Timeloop's (loop-analysis/
+nest-analysis.cpp), its economies included: the second iteration of a loop stands for all later ones,
+so that the steps of a nest fall into a few kinds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import product
+from typing import Iterator, Sequence
+from typing import Mapping as MappingOf
+
+from ..workload.einsum import Tensor
+from .reuse import Advance, Box, PlacedLoop, Vector, advances, whole_tile
+
+#: Multicast factor, and the number of groups of that size in the same step.
+Entry = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """How all instances below one instance of a level received a tensor: `sent` from the level, in
+    words by entry; `passed` on by neighbours, in words."""
+
+    sent: MappingOf[Entry, int]
+    passed: int
+
+
+def neighbour_deliveries(tensor: Tensor, around: Sequence[PlacedLoop],
+                         spatial: Sequence[PlacedLoop], tile: MappingOf[str, int] | None,
+                         width: int, multicast: bool) -> Deliveries | None:
+    """Deliveries over a network whose neighbours are linked; None when the links carry nothing.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    around : the temporal loops above the instances, outermost first
+    spatial : the loops that are spread over the instances, outermost first (y before x)
+    tile : rank extents of the tile of one instance; None for compute units, which keep nothing and
+        ask for a word in every step
+    width : instances in one row of the mesh; the rows are filled one after another
+    multicast : whether a word sent can reach several instances
+    """
+    if not spatial or not around:
+        return None
+    offsets = _offsets(tensor, spatial)
+    near = _neighbours(len(offsets), width)
+    sent: Counter[Entry] = Counter()
+    passed = 0
+    known: dict[Vector | None, list[int]] = {}
+    for times, box, shift in _steps(tensor, around, tile):
+        if shift not in known:
+            known[shift] = _without_neighbour(offsets, near, shift, multicast)
+        asking = known[shift]
+        sizes = _group_sizes([offsets[i] for i in asking], multicast)
+        for members, groups in Counter(sizes).items():
+            sent[members, groups] += groups * box.words * times
+        passed += (len(offsets) - len(asking)) * box.words * times
+    return Deliveries(dict(sorted(sent.items())), passed) if passed else None
+
+
+def _offsets(tensor: Tensor, spatial: Sequence[PlacedLoop]) -> list[Vector]:
+    """How far the tile of each instance lies from that of the first, in the order of the mesh."""
+    steps = [loop.step(tensor) for loop in spatial]
+    return [tuple(sum(i * step[axis] for i, step in zip(index, steps, strict=True))
+                  for axis in range(len(tensor.projection)))
+            for index in product(*(range(loop.factor) for loop in spatial))]
+
+
+def _neighbours(count: int, width: int) -> list[list[int]]:
+    """The neighbours of each of `count` instances that fill rows of `width`."""
+    return [[j for j, exists in ((i - 1, i % width), (i + 1, (i + 1) % width),
+                                 (i - width, i >= width), (i + width, True)) if exists and j < count]
+            for i in range(count)]
+
+
+def _steps(tensor: Tensor, around: Sequence[PlacedLoop],
+           tile: MappingOf[str, int] | None) -> Iterator[tuple[int, Box, Vector | None]]:
+    """The kinds of steps in which something is needed: how often, what box by each instance, and
+    how far from an instance's tile that of another must lie for the same box to have been its own
+    in the step before (None: it was another sort of box).
+
+    Any loop but the innermost advances right after the innermost has; the innermost advances after
+    any other, or after the first step of all.
+    """
+    start = Advance(1, (0,) * len(tensor.projection), whole_tile(tensor, tile or {}))
+    kinds = advances(tensor, around, tile or {})
+    if tile is None:
+        kinds = tuple(Advance(x.times, x.move, start.loaded) for x in kinds)
+    *outer, innermost = kinds
+    again = around[-1].factor - 1
+    pairs = [(x.times, x, innermost) for x in outer]
+    pairs += [(x.times * again, innermost, x) for x in (start, *outer)]
+    if start.loaded:
+        yield 1, start.loaded, None
+    for times, now, before in pairs:
+        if now.loaded is None:
+            continue
+        same = before.loaded is not None and before.loaded.sides == now.loaded.sides
+        yield times, now.loaded, _shift(now, before) if same else None
+
+
+def _shift(now: Advance, before: Advance) -> Vector:
+    """From the corner of the box loaded before to that of the box loaded now."""
+    assert now.loaded and before.loaded
+    return tuple(move + new - old for move, new, old in zip(
+        now.move, now.loaded.corner, before.loaded.corner, strict=True))
+
+
+def _without_neighbour(offsets: Sequence[Vector], near: Sequence[Sequence[int]],
+                       shift: Vector | None, multicast: bool) -> list[int]:
+    """The instances that ask the level above: all of them, unless the links save it some words."""
+    everyone = list(range(len(offsets)))
+    if shift is None:
+        return everyone
+    asking = []
+    for i, offset in enumerate(offsets):
+        source = tuple(a + b for a, b in zip(offset, shift, strict=True))
+        if all(offsets[j] != source for j in near[i]):
+            asking.append(i)
+    before = _group_sizes(offsets, multicast)
+    after = _group_sizes([offsets[i] for i in asking], multicast)
+    return asking if len(after) < len(before) else everyone
+
+
+def _group_sizes(offsets: Sequence[Vector], multicast: bool) -> list[int]:
+    """Sizes of the groups of instances that are sent a word at once."""
+    return list(Counter(offsets).values()) if multicast else [1] * len(offsets)
