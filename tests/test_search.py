@@ -1,0 +1,244 @@
+"""The search: against brute force on small problems, its certificates, and its manners."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import signal
+import threading
+from itertools import permutations, product
+from math import inf
+
+import pytest
+from strategies import axes
+
+from tilebound.errors import InfeasibleError
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from tilebound.mapping.template import Template
+from tilebound.mapping.validate import check_mapping
+from tilebound.model.batch import evaluate_batch
+from tilebound.model.evaluate import evaluate
+from tilebound.search.check import ProofError, rederive
+from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.network import search_network
+from tilebound.search.result import OBJECTIVES, objective_value
+from tilebound.search.space import Mapspace
+from tilebound.workload.einsum import Einsum, Tensor, Term
+from tilebound.workload.graph import WorkloadGraph
+
+
+def figures(**values):
+    return {action: Figure(value, "test") for action, value in values.items()}
+
+
+def same(value):
+    return figures(read=value, fill=value, update=value)
+
+
+def gemm(m, n, k, name="gemm"):
+    return Einsum(name, ("M", "N", "K"), (m, n, k), (
+        Tensor("A", axes("M", "K")), Tensor("B", axes("K", "N")),
+        Tensor("Z", axes("M", "N"), is_output=True)))
+
+
+def conv(k, c, p, r, stride=1):
+    return Einsum("conv", ("K", "C", "P", "R"), (k, c, p, r), (
+        Tensor("W", axes("K", "C", "R")), Tensor("I", axes("C", (Term("P", stride), Term("R")))),
+        Tensor("O", axes("K", "P"), is_output=True)))
+
+
+def mttkrp(i, j, k, m):
+    return Einsum("mttkrp", ("I", "J", "K", "L"), (i, j, k, m), (
+        Tensor("A", axes("I", "K", "L")), Tensor("B", axes("K", "J")), Tensor("C", axes("L", "J")),
+        Tensor("Z", axes("I", "J"), is_output=True)))
+
+
+def two_level(words=64, **more):
+    return Architecture("two", (
+        Storage("DRAM", energy=same(100.0)), Storage("RF", size_words=words, energy=same(1.0), **more)),
+        Compute("MAC", energy=figures(compute=1.0)))
+
+
+def three_level(middle=200, inner=12, x=2, y=2, keep=frozenset(), **more):
+    return Architecture("three", (
+        Storage("DRAM", energy=same(100.0), **more), Storage("GLB", size_words=middle, energy=same(6.0), keep=keep),
+        Storage("RF", x, y, size_words=inner, energy=same(1.0))),
+        Compute("MAC", x, y, energy=figures(compute=1.0)))
+
+
+def by_brute_force(architecture, einsum):
+    """The least of every objective over every keep/bypass choice, loop order and factorisation."""
+    space = Mapspace(architecture, einsum)
+    factors = space.enumerate(space.root(space.keeps[0]))
+    factors = factors[space.allowed(factors)]
+    names = tuple(level.name for level in architecture.levels)
+    orders = [tuple(r for r in einsum.ranks if r not in p) + p for p in permutations(space.ranks)]
+    best = dict.fromkeys(OBJECTIVES, inf)
+    for keep in space.keeps:
+        for choice in product(orders, repeat=space.depth - 1):
+            template = Template(names, keep, (*choice, orders[0]))
+            cost = evaluate_batch(architecture, einsum, template, factors)
+            for objective, (energy_power, cycles_power) in OBJECTIVES.items():
+                values = cost.energy_pj[cost.valid] ** energy_power * cost.cycles[cost.valid] ** cycles_power
+                best[objective] = min(best[objective], float(values.min(initial=inf)))
+    return best
+
+
+SMALL = [
+    pytest.param(two_level(), gemm(8, 6, 4), id="gemm, two levels"),
+    pytest.param(two_level(20), mttkrp(4, 2, 3, 4), id="mttkrp, two levels"),
+    pytest.param(two_level(24), conv(4, 3, 6, 3), id="conv, two levels"),
+    pytest.param(two_level(30, cluster_size=1, block_words=4), gemm(9, 10, 2), id="blocks of words"),
+    pytest.param(three_level(), gemm(8, 6, 4), id="gemm, array"),
+    pytest.param(three_level(keep=frozenset("WIO")), conv(4, 2, 4, 3), id="conv, array"),
+    pytest.param(three_level(keep=frozenset("WIO"), inner=20), conv(2, 2, 4, 3, 2), id="strided conv, array"),
+    pytest.param(three_level(read_bandwidth=0.5, write_bandwidth=0.25), gemm(4, 6, 4), id="little bandwidth"),
+    pytest.param(three_level(network=Network(ingress=Figure(2.0, "test"))), gemm(4, 4, 6), id="network energy"),
+]
+
+
+@pytest.mark.parametrize("architecture, einsum", SMALL)
+def test_the_search_agrees_with_brute_force(architecture, einsum):
+    truth = by_brute_force(architecture, einsum)
+    for objective in OBJECTIVES:
+        mapping, certificate = LayerSearch(architecture, einsum, objective).run()
+        assert certificate.lower_bound <= truth[objective] * (1 + 1e-9)
+        assert certificate.value >= truth[objective] * (1 - 1e-9)
+        if certificate.status == "optimal":
+            assert certificate.value == pytest.approx(truth[objective], rel=1e-9)
+        assert not check_mapping(architecture, einsum, mapping)
+        cost = evaluate(architecture, einsum, mapping)
+        value = objective_value(objective, cost.energy_pj, cost.cycles)
+        assert value == pytest.approx(certificate.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gemms_are_proved_optimal(seed):
+    rng = random.Random(seed)
+    einsum = gemm(*(rng.choice((2, 3, 4, 6, 8)) for _ in range(3)))
+    architecture = three_level(rng.choice((40, 100, 300)), rng.choice((3, 6, 20)), rng.choice((1, 2, 4)), 2)
+    truth = by_brute_force(architecture, einsum)
+    for objective in OBJECTIVES:
+        _, certificate = LayerSearch(architecture, einsum, objective).run()
+        assert certificate.status == "optimal"
+        assert certificate.value == pytest.approx(truth[objective], rel=1e-9)
+
+
+def test_the_exhaustively_enumerated_reference_case_is_found_and_proved():
+    """GEMM 16^3 on DRAM and a 256-word register file: Timeloop's mapper enumerated all 6000
+    mappings; the optimum is 38,804 pJ x 4096 cycles."""
+    architecture = Architecture("reference", (
+        Storage("DRAM", word_bits=8, block_words=8, energy=figures(read=100.5, fill=110.25, update=120.125)),
+        Storage("RF", word_bits=8, size_words=256, energy=figures(read=1.25, fill=1.375, update=1.5))),
+        Compute("MAC", word_bits=8, energy=figures(compute=0.75)))
+    _, certificate = LayerSearch(architecture, gemm(16, 16, 16), "edp").run()
+    assert certificate.value == pytest.approx(158_941_184, rel=1e-12)
+    assert certificate.lower_bound == certificate.value
+    assert certificate.status == "optimal"
+    assert certificate.mapspace_size == 6000
+
+
+# ---- certificates ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture, einsum", [SMALL[0].values, SMALL[4].values, SMALL[5].values])
+def test_a_certificate_survives_json_and_proves_what_it_states(architecture, einsum):
+    _, certificate = LayerSearch(architecture, einsum, "edp").run()
+    dual = json.loads(json.dumps(certificate.dual))
+    relaxed, proven = rederive(architecture, einsum, "edp", certificate.value, dual)
+    assert relaxed == pytest.approx(certificate.relaxed_bound, rel=1e-9)
+    assert proven >= certificate.lower_bound * (1 - 1e-9)
+
+
+def test_a_forged_certificate_proves_less():
+    architecture, einsum = SMALL[4].values
+    _, certificate = LayerSearch(architecture, einsum, "edp").run()
+
+    def bounds(change):
+        dual = copy.deepcopy(json.loads(json.dumps(certificate.dual)))
+        change(dual)
+        return rederive(architecture, einsum, "edp", certificate.value, dual)
+
+    def no_multipliers(dual):
+        for region in dual["regions"]:
+            region["multipliers"] = None
+            region.pop("method", None)
+
+    def larger_multipliers(dual):
+        for region in dual["regions"]:
+            region["multipliers"] = [50.0 * x for x in region["multipliers"]]
+
+    assert bounds(no_multipliers)[1] < certificate.lower_bound
+    relaxed, _ = bounds(larger_multipliers)
+    assert relaxed <= certificate.relaxed_bound * (1 + 1e-9)
+    for change in (lambda d: d["regions"].pop(), lambda d: d["regions"][0]["multipliers"].pop(),
+                   lambda d: d.clear()):
+        with pytest.raises(ProofError):
+            bounds(change)
+
+
+# ---- manners -----------------------------------------------------------------------------------
+
+
+def small_network():
+    return WorkloadGraph("net", [(gemm(8, 6, 4, "a"), 1), (gemm(4, 6, 8, "b"), 2), (gemm(8, 6, 4, "c"), 1)],
+                         [("a", "b", "a"), ("b", "c", "b")])
+
+
+def without_seconds(result):
+    return [(x.name, x.count, x.mapping, x.cost, x.certificate.value, x.certificate.lower_bound,
+             x.certificate.status, x.certificate.evaluated, x.certificate.dual) for x in result.layers]
+
+
+def test_equal_layers_are_searched_once_and_processes_change_nothing():
+    events = []
+    alone = search_network(three_level(), small_network(), progress=events.append)
+    assert {e.layer for e in events} == {"a", "b"} and events[-1].done
+    assert alone.layers[0].certificate is alone.layers[2].certificate
+    assert without_seconds(search_network(three_level(), small_network(), jobs=2)) == without_seconds(alone)
+
+
+def test_a_time_limit_leaves_a_sound_answer():
+    result = search_network(three_level(), small_network(), time_limit=1e-6)
+    for layer in result.layers[:1]:
+        assert not check_mapping(three_level(), layer.einsum, layer.mapping)
+        truth = by_brute_force(three_level(), layer.einsum)["edp"]
+        assert layer.certificate.lower_bound <= truth <= layer.certificate.value
+        assert layer.certificate.status == "time_limit"
+
+
+def test_an_interrupt_leaves_the_best_so_far():
+    def interrupt(event):
+        if not interrupts:
+            interrupts.append(event)
+            signal.raise_signal(signal.SIGINT)
+
+    interrupts = []
+    before = signal.getsignal(signal.SIGINT)
+    assert threading.current_thread() is threading.main_thread()
+    result = search_network(three_level(), small_network(), progress=interrupt)
+    assert result.interrupted and len(result.layers) == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_gap_ends_the_search_early():
+    _, certificate = LayerSearch(three_level(), gemm(8, 6, 4), "edp", Limits(gap=0.9)).run()
+    assert certificate.status == "gap_reached" and certificate.gap <= 0.9
+
+
+def test_what_cannot_fit_is_named():
+    architecture = three_level(middle=2, keep=frozenset("AB Z".replace(" ", "")))
+    with pytest.raises(InfeasibleError, match=r"gemm: .*GLB.* 3 words .*has 2"):
+        search_network(architecture, WorkloadGraph("net", [(gemm(4, 4, 4), 1)]))
+
+
+def test_neighbour_links_are_turned_off_in_what_the_search_returns():
+    architecture = three_level()
+    levels = list(architecture.levels)
+    levels[1] = Storage("GLB", size_words=200, energy=same(6.0), network=Network(links=True))
+    linked = Architecture("linked", tuple(levels), architecture.compute)
+    layer = search_network(linked, WorkloadGraph("net", [(gemm(8, 8, 8), 1)])).layers[0]
+    assert layer.cost.utilization == 1.0
+    assert layer.mapping.blocks[1].no_links == {"A", "B", "Z"}
+    assert layer.cost.edp == pytest.approx(layer.certificate.value, rel=1e-12)
