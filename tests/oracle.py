@@ -5,18 +5,26 @@ tensor, holding a set of coordinates. A step of the nest makes buffers ask for w
 request climbs to the nearest level above that keeps the tensor, merged on its way with the equal
 requests of siblings; the words are counted where they are sent and where they arrive.
 
-Two conventions of the reference program are obeyed. A buffer whose box moves fetches only what is
+Where neighbours are linked, an instance takes a request from a neighbour that made the same one in
+the step before, if that saves the level above some words.
+
+Three conventions of the reference program are obeyed. A buffer whose box moves fetches only what is
 new when the box slides along one tensor axis, unless the move differs from the last one that it
-remembers: then it fetches all and forgets. And when an outer loop advances, the loops inside are
-taken to have stood at their second iteration; for loops of two iterations that is the plain truth.
+remembers: then it fetches all and forgets. The second iteration of a loop stands for all later
+ones: each begins as the second did, and when an outer loop advances, the loops inside are taken to
+have stood at their second; for loops of two iterations that is the plain truth. And of the words
+that neighbours pass on, only those below the first instance of the level above are seen.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache, lru_cache
 from itertools import product
+from math import floor
+from typing import Collection
 
 from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.nest import Mapping
@@ -43,12 +51,13 @@ class Count:
 @dataclass
 class Result:
     """Counts by (level, tensor); words sent by one instance by (level, tensor) and multicast
-    factor; points computed and the steps that took."""
+    factor; points computed and the steps that took; words that neighbours passed on."""
 
     counts: dict[tuple[str, str], Count] = field(default_factory=dict)
     sent: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
     macs: int = 0
     steps: int = 0
+    passed: int = 0
 
 
 @dataclass
@@ -59,6 +68,18 @@ class Buffer:
     move: Point | None = None      # the last move remembered
     held: set[Point] = field(default_factory=set)      # coordinates ever held
     updated: set[Point] = field(default_factory=set)   # output coordinates ever updated
+
+
+@dataclass(frozen=True)
+class State:
+    """What the next step depends on: low corner and move of buffers, and the last requests."""
+
+    buffers: dict[tuple[int, str, Instance], tuple[Point | None, Point | None]]
+    before: dict[tuple[int, str], dict[Instance, Request]]
+
+
+def shifted(point: Point, by: Point) -> Point:
+    return tuple(a + b for a, b in zip(point, by, strict=True))
 
 
 @lru_cache(maxsize=100_000)
@@ -112,8 +133,16 @@ class Machine:
                         for t in einsum.tensors if t.name in block.keep for place in self.places[i]}
         self.sent: dict[tuple[int, str], Counter[int]] = defaultdict(Counter)
         self.total: dict[tuple[int, str], Count] = defaultdict(Count)
+        # Over linked networks: what each instance asked for in the step before, and the words that
+        # the reference does not see.
+        self.linked = {(i, t.name) for i, level in enumerate(architecture.levels)
+                       for t in einsum.tensors
+                       if level.network.links and t.name not in mapping.blocks[i].no_links}
+        self.widths = [architecture.fanout(i)[0] for i in range(self.depth)]
+        self.before: dict[tuple[int, str], dict[Instance, Request]] = {}
+        self.unseen: Counter[tuple[int, str]] = Counter()
         self.visited: set[Point] = set()
-        self.macs = self.steps = 0
+        self.macs = self.steps = self.passed = 0
 
     def loop_strides(self, mapping: Mapping) -> list[list[int]]:
         """How far each loop of each block moves its rank: the product of what is inside it."""
@@ -165,20 +194,34 @@ class Machine:
             return
         loop, stride = block.temporal[depth], self.strides[level][depth]
         start = self.now[loop.rank]
+        after_first = after_second = None
         for i in range(loop.factor):
+            if i > 1:
+                self.recall(after_first, loop.rank, (i - 1) * stride)
             self.now[loop.rank] = start + i * stride
             self.walk(level, depth + 1)
+            if i == 0:
+                after_first = self.state(level)
+            elif i == 1:
+                after_second = self.state(level)
         self.now[loop.rank] = start
-        if loop.factor > 2:
-            self.shift_below(level, loop.rank, (2 - loop.factor) * stride)
+        self.recall(after_second, loop.rank, 0)
 
-    def shift_below(self, level: int, rank: str, distance: int) -> None:
-        """Pretend that all buffers below `level` stand elsewhere along `rank`."""
-        for (inner, name, _), buffer in self.buffers.items():
-            if inner > level and buffer.low is not None:
-                by = tuple(sum(x.coefficient * distance for x in axis if x.rank == rank)
-                           for axis in self.einsum.tensor(name).projection)
-                buffer.low = tuple(a + b for a, b in zip(buffer.low, by, strict=True))
+    def state(self, level: int) -> State:
+        """Where all buffers below `level` stand, and what was asked for last."""
+        return State({key: (x.low, x.move) for key, x in self.buffers.items() if key[0] > level},
+                     {key: x for key, x in self.before.items() if key[0] >= level})
+
+    def recall(self, state: State, rank: str, distance: int) -> None:
+        """Pretend that all is as it was in `state`, but further along `rank`."""
+        by = {t.name: tuple(sum(x.coefficient * distance for x in axis if x.rank == rank)
+                            for axis in t.projection) for t in self.einsum.tensors}
+        for (level, name, place), (low, move) in state.buffers.items():
+            buffer = self.buffers[level, name, place]
+            buffer.low, buffer.move = low and shifted(low, by[name]), move
+        for (level, name), asked in state.before.items():
+            self.before[level, name] = {place: frozenset(shifted(x, by[name]) for x in request)
+                                        for place, request in asked.items()}
 
     def compute(self) -> None:
         """All compute units do one point each."""
@@ -206,6 +249,8 @@ class Machine:
                     requests[place] = asked
                 if not is_compute:
                     self.arrive(tensor, inner, place, asked)
+            if (level, name) in self.linked:
+                requests = self.pass_on(tensor, level, requests)
             self.climb(tensor, level, requests)
 
     def box(self, tensor: Tensor, level: int, offset: dict[str, int]) -> tuple[Point, Point]:
@@ -248,6 +293,50 @@ class Machine:
         count.fills += len(asked & held) if tensor.is_output else len(asked)
         held |= asked
 
+    def pass_on(self, tensor: Tensor, level: int,
+                requests: dict[Instance, Request]) -> dict[Instance, Request]:
+        """The requests that neighbours below `level` cannot meet."""
+        name, left = tensor.name, {}
+        before, self.before[level, name] = self.before.get((level, name), {}), requests
+        for parent in self.places[level]:
+            family = {p: x for p, x in requests.items() if p[:-1] == parent}
+            alone = {p: x for p, x in family.items() if x not in self.heard(level, p, before)}
+            if self.load(level, name, alone.values()) >= self.load(level, name, family.values()):
+                alone = family
+            left |= alone
+            words_passed = sum(len(x) for p, x in family.items() if p not in alone)
+            self.passed += words_passed
+            if not any(map(any, parent)):
+                self.total[level + 1, name].reads += words_passed
+            else:
+                self.unseen[level + 1, name] += words_passed
+        return left
+
+    def heard(self, level: int, place: Instance,
+              before: dict[Instance, Request]) -> set[Request | None]:
+        """What the neighbours of `place` asked for in the step before."""
+        return {before.get((*place[:-1], index)) for index in self.adjacent(level, place[-1])}
+
+    @cache  # noqa: B019  (a machine lives for one simulation)
+    def adjacent(self, level: int, index: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """The four neighbours of an instance in the mesh below `level`, or as many as there are."""
+        x, y = self.seat(level, index)
+        others = product(*(range(loop.factor) for loop in self.blocks[level].spatial))
+        return [other for other in others for u, v in [self.seat(level, other)]
+                if abs(x - u) + abs(y - v) == 1]
+
+    def seat(self, level: int, index: tuple[int, ...]) -> tuple[int, int]:
+        """Column and row of an instance below `level`; rows are filled one after another."""
+        number = 0
+        for i, loop in zip(index, self.blocks[level].spatial, strict=True):
+            number = number * loop.factor + i
+        return number % self.widths[level], number // self.widths[level]
+
+    def load(self, level: int, name: str, requests: Collection[Request]) -> int:
+        """Words that an instance of `level` sends to meet these requests."""
+        share = self.multicast[level] and name not in self.blocks[level].no_multicast
+        return sum(map(len, set(requests) if share else requests))
+
     def climb(self, tensor: Tensor, level: int, requests: dict[Instance, Request]) -> None:
         """Send requests of the instances below `level` up to where the tensor is kept."""
         name, bundled = tensor.name, 0
@@ -286,7 +375,7 @@ class Machine:
     def result(self) -> Result:
         """Counts for one instance; all instances of a level do the same amount of work."""
         assert len(self.visited) == self.macs == self.einsum.macs
-        result = Result(macs=self.macs, steps=self.steps)
+        result = Result(macs=self.macs, steps=self.steps, passed=self.passed)
         for i, block in enumerate(self.blocks):
             instances = len(self.places[i])
 
@@ -297,10 +386,24 @@ class Machine:
             for name in block.keep:
                 x = self.total[i, name]
                 held = sum(len(self.buffers[i, name, p].held) for p in self.places[i])
+                if (i - 1, name) in self.linked:
+                    reads, fills = self.averages(i, name)
+                else:
+                    reads, fills = each(x.reads), each(x.fills)
                 result.counts[block.level, name] = Count(
-                    each(x.reads), each(x.fills), each(x.updates),
+                    reads, fills, each(x.updates),
                     len(points((0,) * len(self.shapes[i][name]), self.shapes[i][name])), each(held))
             for tensor in self.einsum.tensors:
                 sent = self.sent[i, tensor.name]
                 result.sent[block.level, tensor.name] = {m: each(n) for m, n in sorted(sent.items()) if n}
         return result
+
+    def averages(self, level: int, name: str) -> tuple[int, int]:
+        """Reads and fills of an average instance where neighbours are linked: those at the rim pass
+        on fewer words. Averages are rounded, but operand fills are cut off."""
+        x, instances = self.total[level, name], len(self.places[level])
+        half = Fraction(1, 2)
+        fills = Fraction(x.fills - self.unseen[level, name], instances)
+        if self.einsum.tensor(name).is_output:
+            fills = max(fills + half, Fraction(0))
+        return floor(Fraction(x.reads, instances) + half), floor(fills)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -22,11 +23,12 @@ from strategies import random_case
 CASES = Path(__file__).with_name("cases")
 #: Recorded outputs of the reference program for nests small enough to walk.
 SMALL_CASES = (
-    "conv1_P_R_order", "conv1_R_P_order", "conv1_R_outer", "conv1_d2", "conv1_negative_coeff", "conv1_s1",
-    "conv1_s2", "conv1_sp_P", "conv1_sp_link_off", "conv2_fc", "conv2_pointwise", "dwconv", "gemm1_dram_only",
-    "gemm2_order_KNM", "gemm2_order_MKN", "gemm2_order_MNK", "gemm2_order_NMK", "gemm3_bypass_AB_rf",
-    "gemm3_bypass_A_both", "gemm3_bypass_Z_dram", "gemm3_bypass_Z_rf", "gemm3_bypass_all_rf",
-    "gemm3_bypass_none", "gemm_sp_2d_MK", "gemm_sp_multicast_N", "gemm_sp_no_reuse", "gemm_sp_reduce_K",
+    "conv1_P_R_order", "conv1_R_P_order", "conv1_R_outer", "conv1_d2", "conv1_negative_coeff",
+    "conv1_s1", "conv1_s2", "conv1_sp_P", "conv1_sp_link", "conv1_sp_link_off", "conv2_fc",
+    "conv2_pointwise", "dwconv", "gemm1_dram_only", "gemm2_order_KNM", "gemm2_order_MKN",
+    "gemm2_order_MNK", "gemm2_order_NMK", "gemm3_bypass_AB_rf", "gemm3_bypass_A_both",
+    "gemm3_bypass_Z_dram", "gemm3_bypass_Z_rf", "gemm3_bypass_all_rf", "gemm3_bypass_none",
+    "gemm_sp_2d_MK", "gemm_sp_multicast_N", "gemm_sp_no_reuse", "gemm_sp_reduce_K",
     "gemm_sp_rf_bypass", "gemm_sp_underutil", "gemm_temporal_reuse_base", "tile_width",
     "wire_energy")
 
@@ -114,3 +116,35 @@ def hand_case() -> tuple[Architecture, Einsum, Mapping]:
     return (Architecture("two", (Storage("L0", energy=energy), Storage("L1", energy=energy)),
                          Compute("MAC", energy=energy)), einsum,
             Mapping((Block("L0", keep, (Loop("K", 4), Loop("M", 2))), Block("L1", keep))))
+
+
+def linked(architecture: Architecture, mapping: Mapping) -> tuple[Architecture, Mapping]:
+    """The machine with links between neighbours everywhere, which carry the tensors that the level
+    right below keeps. (What the links do for others, the reference scales in a way of its own.)"""
+    levels = tuple(replace(x, network=replace(x.network, links=True)) for x in architecture.levels)
+    blocks, names = mapping.blocks, frozenset[str]().union(*(x.keep for x in mapping))
+    below = [x.keep for x in blocks[1:]] + [names]     # the units take whatever they are given
+    return replace(architecture, levels=levels), Mapping(tuple(
+        replace(x, no_links=names - keep) for x, keep in zip(blocks, below, strict=True)))
+
+
+def powers_of_two(mapping: Mapping) -> bool:
+    """Whether averages over the arrays have no rounding noise."""
+    return all(x.factor & (x.factor - 1) == 0 for block in mapping for x in block.spatial)
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_neighbours_pass_on_what_the_simulation_passes_on(batch: int) -> None:
+    used = 0
+    for seed in range(500 * batch, 500 * batch + 500):
+        architecture, einsum, mapping = random_case(
+            Random(f"links {seed}"), max_levels=4, max_points=128)
+        if not powers_of_two(mapping):
+            continue
+        architecture, mapping = linked(architecture, mapping)
+        assert not (found := differences(architecture, einsum, mapping)), "\n".join(
+            [f"seed {seed}", *found])
+        silent = Mapping(tuple(replace(x, no_links=frozenset(
+            t.name for t in einsum.tensors)) for x in mapping))
+        used += evaluate(architecture, einsum, mapping) != evaluate(architecture, einsum, silent)
+    assert used > 40

@@ -31,6 +31,7 @@ class Template:
     keep: tuple[frozenset[str], ...]       # by level
     orders: tuple[tuple[str, ...], ...]    # by level: every rank once, outermost first
     no_multicast: tuple[frozenset[str], ...] = ()   # by level; empty: none anywhere
+    no_links: tuple[frozenset[str], ...] = ()       # the same; only where a mapping unrolls loops
 
     def mapping(self, einsum: Einsum, factors: np.ndarray) -> Mapping:
         """The mapping that one factor array of shape (slots, ranks) stands for."""
@@ -41,11 +42,14 @@ class Template:
                          if factors[row, column[r]] > 1)
 
         none = (frozenset[str](),) * len(self.levels)
-        return Mapping(tuple(
-            Block(name, self.keep[i], loops(slot(i, "temporal"), self.orders[i]),
-                  loops(slot(i, "x"), einsum.ranks), loops(slot(i, "y"), einsum.ranks),
-                  (self.no_multicast or none)[i])
-            for i, name in enumerate(self.levels)))
+        blocks = []
+        for i, name in enumerate(self.levels):
+            x, y = (loops(slot(i, kind), einsum.ranks) for kind in ("x", "y"))
+            blocks.append(Block(
+                name, self.keep[i], loops(slot(i, "temporal"), self.orders[i]), x, y,
+                (self.no_multicast or none)[i],
+                (self.no_links or none)[i] if x or y else frozenset()))
+        return Mapping(tuple(blocks))
 
     @classmethod
     def of(cls, einsum: Einsum, mapping: Mapping) -> tuple[Template, np.ndarray]:
@@ -65,4 +69,5 @@ class Template:
                 for rank, factor in block.factors(kind).items():
                     factors[slot(i, kind), einsum.ranks.index(rank)] = factor
         return cls(tuple(b.level for b in mapping), tuple(b.keep for b in mapping), tuple(orders),
-                   tuple(b.no_multicast for b in mapping)), factors
+                   tuple(b.no_multicast for b in mapping),
+                   tuple(b.no_links for b in mapping)), factors
