@@ -6,8 +6,6 @@ import random
 
 import numpy as np
 import pytest
-from strategies import random_case
-
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.certificate import certified_log_bound
 from tilebound.bounds.program import Multipliers
@@ -16,6 +14,8 @@ from tilebound.bounds.relax import Relaxation
 from tilebound.bounds.solve import solve, solve_cvxpy
 from tilebound.mapping.template import Template
 from tilebound.model.evaluate import evaluate
+
+from strategies import random_case
 
 POWERS = ((1, 0), (0, 1), (1, 1), (1, 2))
 

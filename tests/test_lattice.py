@@ -6,11 +6,12 @@ import random
 from math import inf
 
 import pytest
-from strategies import random_architecture, random_einsum, random_mapping
-
-from tilebound.bounds.lattice import Lattice, LatticeBound
+from tilebound.bounds.lattice import Lattice
+from tilebound.bounds.lattice_bound import LatticeBound
 from tilebound.mapping.nest import Block, Mapping
 from tilebound.model.evaluate import evaluate
+
+from strategies import random_architecture, random_einsum, random_mapping
 
 
 def three_level_case(rng, max_points):

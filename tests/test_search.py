@@ -11,8 +11,6 @@ from itertools import permutations, product
 from math import inf
 
 import pytest
-from strategies import axes
-
 from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.template import Template
@@ -26,6 +24,8 @@ from tilebound.search.result import OBJECTIVES, objective_value
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 from tilebound.workload.graph import WorkloadGraph
+
+from strategies import axes
 
 
 def figures(**values):
@@ -62,7 +62,8 @@ def two_level(words=64, **more):
 
 def three_level(middle=200, inner=12, x=2, y=2, keep=frozenset(), **more):
     return Architecture("three", (
-        Storage("DRAM", energy=same(100.0), **more), Storage("GLB", size_words=middle, energy=same(6.0), keep=keep),
+        Storage("DRAM", energy=same(100.0), **more),
+        Storage("GLB", size_words=middle, energy=same(6.0), keep=keep),
         Storage("RF", x, y, size_words=inner, energy=same(1.0))),
         Compute("MAC", x, y, energy=figures(compute=1.0)))
 
@@ -94,7 +95,7 @@ SMALL = [
     pytest.param(three_level(keep=frozenset("WIO")), conv(4, 2, 4, 3), id="conv, array"),
     pytest.param(three_level(keep=frozenset("WIO"), inner=20), conv(2, 2, 4, 3, 2), id="strided conv, array"),
     pytest.param(three_level(read_bandwidth=0.5, write_bandwidth=0.25), gemm(4, 6, 4), id="little bandwidth"),
-    pytest.param(three_level(network=Network(ingress=Figure(2.0, "test"))), gemm(4, 4, 6), id="network energy"),
+    pytest.param(three_level(network=Network(ingress=Figure(2.0, "test"))), gemm(4, 4, 6), id="network"),
 ]
 
 

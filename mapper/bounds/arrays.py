@@ -33,7 +33,7 @@ def prime_factors(n: int) -> tuple[int, ...]:
             found.append(d)
             n //= d
         d += 1
-    return tuple(found + [n] if n > 1 else found)
+    return tuple([*found, n] if n > 1 else found)
 
 
 def smallest_prime(n: int) -> int:
@@ -73,7 +73,7 @@ def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit
         if x * y == 1:
             continue
         pairs = {(1, 1)}
-        for rank, extent in zip(einsum.ranks, einsum.extents):
+        for rank, extent in zip(einsum.ranks, einsum.extents, strict=True):
             along_x = divisors(extent) if level.spatial_x is None or rank in level.spatial_x else (1,)
             along_y = divisors(extent) if level.spatial_y is None or rank in level.spatial_y else (1,)
             pairs = {(a * p, b * q) for a, b in pairs for p, q in product(along_x, along_y)

@@ -39,7 +39,7 @@ def open_slots(architecture: Architecture, einsum: Einsum) -> dict[str, tuple[in
     """For each rank the slots (rows of a factor array) in which it may have a factor above 1."""
     slots: dict[str, list[int]] = {rank: [] for rank in einsum.ranks}
     for i, level in enumerate(architecture.levels):
-        width = dict(zip(("x", "y"), architecture.fanout(i)))
+        width = dict(zip(("x", "y"), architecture.fanout(i), strict=True))
         allowed: dict[Kind, tuple[str, ...] | None] = {"x": level.spatial_x, "y": level.spatial_y}
         for kind in KINDS:
             for rank in einsum.ranks:

@@ -14,7 +14,7 @@ import numpy as np
 from ..hardware.architecture import Architecture, Figure
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
-from .arrays import array_limits, divisors, smallest_prime
+from .arrays import array_limits, smallest_prime
 from .program import Posynomial, Program
 from .region import TRIVIAL, Region, open_slots
 
@@ -75,7 +75,7 @@ class _Builder:
     # ---- variables -------------------------------------------------------------------------
 
     def _ranges(self) -> None:
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents):
+        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             for s in self.r.slots[rank]:
                 self.upper[self.index(s, rank)] = log(extent)
             if rank in self.fixed:
@@ -135,7 +135,7 @@ class _Builder:
     @staticmethod
     def spatial(first: int, last: int) -> list[int]:
         """Spatial slots of the levels first to last - 1."""
-        return [slot(i, kind) for i in range(first, last) for kind in ("y", "x")]  # type: ignore[arg-type]
+        return [slot(i, kind) for i in range(first, last) for kind in ("y", "x")]
 
     def constant_value(self, exponents: np.ndarray) -> float | None:
         """The value of a product whose variables are all fixed, else None."""
@@ -156,7 +156,7 @@ class _Builder:
         """
         parts = [self.factors(rows, frozenset((t.rank,))) for t in axis]
         if times:
-            parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis)]
+            parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis, strict=True)]
         key = axis, b"".join(p.tobytes() for p in parts)
         if key not in self.axes:
             self.axes[key] = self._sum(axis, parts)
@@ -164,7 +164,7 @@ class _Builder:
 
     def _sum(self, axis: Axis, parts: list[np.ndarray]) -> Posynomial:
         constant, free = 1.0, []
-        for term, exponents in zip(axis, parts):
+        for term, exponents in zip(axis, parts, strict=True):
             value = self.constant_value(exponents)
             if value is None:
                 free.append((exponents, abs(term.coefficient), self.einsum.extent[term.rank]))
@@ -278,7 +278,8 @@ class _Builder:
             others = [t for t in axis if t is not moving[0]]
             values = [self.constant_value(self.factors(rows, frozenset((t.rank,)))) for t in others]
             unit = abs(moving[0].coefficient)
-            width = 1.0 + sum(abs(t.coefficient) * ((v or 1) - 1) for t, v in zip(others, values))
+            width = 1.0 + sum(abs(t.coefficient) * ((v or 1) - 1)
+                              for t, v in zip(others, values, strict=True))
             if None not in values and width < unit:
                 return self.axis(axis, rows)
             scale = min(unit, width) if None not in values else 1.0
@@ -347,7 +348,7 @@ class _Builder:
     def _boundaries(self, tensor: Tensor) -> list[tuple[int, int]]:
         """(parent, child) pairs of the levels that keep `tensor`; the last child is the compute."""
         kept = [i for i in range(self.r.depth) if tensor.name in self.region.keep[i]]
-        return list(zip(kept, [*kept[1:], self.r.depth]))
+        return list(zip(kept, [*kept[1:], self.r.depth], strict=True))
 
     def _requests(self, tensor: Tensor, parent: int, child: int) -> Posynomial:
         """At most the words asked of ALL instances of `parent`, after multicast."""
@@ -382,7 +383,7 @@ class _Builder:
     def _partial_sums(self, tensor: Tensor, parent: int, child: int, requests: Posynomial) -> None:
         """Updates, and reads and fills less the first touch of every word in every instance."""
         self._charge(self._price(parent, "update"), requests)
-        if not _is_plain(tensor):
+        if not tensor.has_disjoint_tiles:
             return      # first touches of overlapping outputs are not bounded here
         size = self.einsum.tensor_words(tensor.name)
         reused = frozenset(self.einsum.ranks) - tensor.ranks
@@ -414,14 +415,14 @@ class _Builder:
     def _bandwidths(self) -> None:
         for i, level in enumerate(self.arch.levels):
             scale = dict(level.bandwidth_scale)
-            reads, writes = [], []
+            reads, writes = list[Posynomial](), list[Posynomial]()
             for tensor in self.einsum.tensors:
                 for parent, child in self._boundaries(tensor):
                     weight = scale.get(tensor.name, 1.0)
                     if parent == i and weight > 0.0:
                         spread = self.monomial(weight, -self.factors(self.spatial(0, i)))
-                        words = self._requests(tensor, parent, child) * spread
-                        (writes if tensor.is_output else reads).append(words)
+                        (writes if tensor.is_output else reads).append(
+                            self._requests(tensor, parent, child) * spread)
                     if child == i and weight > 0.0 and not tensor.is_output:
                         writes.append(self.stream(tensor, child).scaled(weight))
             for words, bandwidth in ((reads, level.read_bandwidth), (writes, level.write_bandwidth),
@@ -450,7 +451,7 @@ class _Builder:
             return Posynomial(exponents[first], np.log(sums) + top)
 
         groups = []
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents):
+        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             members = [self.index(s, rank) for s in range(3 * self.r.depth)]
             loose = [position[m] for m in members if m in position]
             if loose:
@@ -461,10 +462,3 @@ class _Builder:
                        tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
                        energy_power, cycles_power, self.offset)
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether every axis is one rank of its own, so that tiles never overlap."""
-    ranks = [t.rank for axis in tensor.projection for t in axis]
-    return len(set(ranks)) == len(ranks) and all(
-        len(axis) <= 1 and all(abs(t.coefficient) == 1 for t in axis) for axis in tensor.projection)

@@ -104,17 +104,14 @@ class _Rows:
             k = len(p.logs)
             self.wide_at[id(p)] = self.count
             r, c = np.nonzero(p.exponents)
-            rows, columns, values = [3 * r], [c], [-p.exponents[r, c]]
+            each = np.arange(k)
+            parts = [(3 * r, c, -p.exponents[r, c]), (3 * each + 2, offset + each, -np.ones(k))]
             if top:
-                rows.append(3 * np.arange(k))
-                columns.append(np.full(k, self.bound))
-                values.append(np.ones(k))
-            rows.append(3 * np.arange(k) + 2)
-            columns.append(offset + np.arange(k))
-            values.append(-np.ones(k))
+                parts.append((3 * each, np.full(k, self.bound), np.ones(k)))
             right = np.zeros(3 * k)
             right[0::3], right[1::3] = p.logs, 1.0
-            self._add(np.concatenate(rows), np.concatenate(columns), np.concatenate(values), right)
+            rows, columns, values = (np.concatenate(x) for x in zip(*parts, strict=True))
+            self._add(rows, columns, values, right)
             self.exponentials += k
             offset += k
 
@@ -134,9 +131,9 @@ class _Rows:
         """Multiplier a monomial: minus the first entry of its cone's dual, or the row's dual."""
         def of(p: Posynomial) -> np.ndarray:
             if id(p) in self.narrow_at:
-                return np.maximum(dual[self.narrow_at[id(p)]:][:1], 0.0)
+                return np.maximum(0.0, dual[self.narrow_at[id(p)]:][:1])
             start = self.wide_at[id(p)]
-            return np.maximum(-dual[start:start + 3 * len(p.logs):3], 0.0)
+            return np.maximum(0.0, -dual[start:start + 3 * len(p.logs):3])
 
         objective = self.program.objective
         return Multipliers(np.zeros(0) if objective is None else of(objective),
@@ -156,7 +153,7 @@ def solve_cvxpy(program: Program) -> Relaxed:
     # One epigraph row a monomial, so that each has a multiplier of its own.
     epigraphs = []
     t = cp.Variable()
-    posynomials = [(c, None) for c in program.constraints]
+    posynomials: list[tuple[Posynomial, cp.Variable | None]] = [(c, None) for c in program.constraints]
     if program.objective is not None:
         posynomials.insert(0, (program.objective, t))
         goal = goal + program.energy_power * t

@@ -52,7 +52,8 @@ def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
     found = []
     value = objective_value(claimed.objective, layer.cost.energy_pj, layer.cost.cycles)
     if not isclose(value, claimed.value, rel_tol=_SAME):
-        found.append(f"the certificate states an objective of {claimed.value:.9g}, the mapping has {value:.9g}")
+        found.append(f"the certificate states an objective of {claimed.value:.9g}, "
+                     f"the mapping has {value:.9g}")
     try:
         relaxed, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
                                    dict(claimed.dual))
@@ -75,7 +76,8 @@ def _differences(stated: Any, derived: Any, place: str) -> list[str]:
             found += _differences(stated[key], derived[key], f"{place}/{key}")
         return sorted(found)
     if isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
-        return [x for i, pair in enumerate(zip(stated, derived)) for x in _differences(*pair, f"{place}/{i}")]
+        pairs = zip(stated, derived, strict=True)
+        return [x for i, pair in enumerate(pairs) for x in _differences(*pair, f"{place}/{i}")]
     numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (stated, derived))
     if numbers and isclose(stated, derived, rel_tol=_SAME):
         return []

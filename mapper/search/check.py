@@ -8,7 +8,8 @@ from typing import Any
 
 from ..bounds.bound import proven_value
 from ..bounds.certificate import certified_log_bound
-from ..bounds.lattice import Lattice, LatticeBound
+from ..bounds.lattice import Lattice
+from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
@@ -42,7 +43,7 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
     if not len(keeps) == len(regions) == len(floors):
         raise ProofError(f"{len(regions)} proofs for {len(keeps)} keep/bypass choices")
     relaxed, proven = inf, inf
-    for keep, proof, multipliers in zip(keeps, regions, floors):
+    for keep, proof, multipliers in zip(keeps, regions, floors, strict=True):
         region = checker.space.root(keep)
         floor = checker.floor(region, multipliers)
         relaxed = min(relaxed, checker.bound(region, proof, floor))
@@ -85,8 +86,8 @@ class _Checker:
             parts = self.space.split(region)
             if len(parts) != len(proof["parts"]):
                 raise ProofError(f"{len(proof['parts'])} proofs for {len(parts)} parts of a region")
-            return max(value, min(
-                (self.proven(part, p, floor) for part, p in zip(parts, proof["parts"])), default=inf))
+            pairs = zip(parts, proof["parts"], strict=True)
+            return max(value, min((self.proven(part, p, floor) for part, p in pairs), default=inf))
         return value
 
     def enumerate(self, region: Region) -> float:

@@ -17,7 +17,8 @@ from typing import Any, Callable
 import numpy as np
 
 from ..bounds.bound import Bound, bound_region, energy_floor
-from ..bounds.lattice import Lattice, LatticeBound
+from ..bounds.lattice import Lattice
+from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation

@@ -52,10 +52,11 @@ class Explorer:
         self.evaluated += len(factors)
         results = []
         for start in range(0, len(factors), _CHUNK):
-            cost = evaluate(factors[start:start + _CHUNK])
+            chunk = factors[start:start + _CHUNK]
+            cost = evaluate(chunk)
             energy_power, cycles_power = self.powers
             value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
-            results.append(np.where(cost.valid & self.space.allowed(factors[start:start + _CHUNK]), value, inf))
+            results.append(np.where(cost.valid & self.space.allowed(chunk), value, inf))
         return np.concatenate(results) if results else np.zeros(0)
 
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
@@ -105,7 +106,7 @@ class Explorer:
                 break
             width[i] += 1
         grid = np.indices(width).reshape(len(width), -1)
-        return self.best_of(keep, orders, np.stack([w[g] for w, g in zip(near, grid)], axis=2))
+        return self.best_of(keep, orders, np.stack([w[g] for w, g in zip(near, grid, strict=True)], axis=2))
 
     def start(self, keep: Keep) -> Found | None:
         """Everything iterates at the outermost level, and all inner tiles are single points: None
@@ -146,7 +147,7 @@ class Explorer:
 
     def _neighbours(self, factors: np.ndarray) -> np.ndarray:
         """All factor arrays one move away, and two moves of different ranks away."""
-        rank, source, target, prime = self._moves.T
+        rank, source, _target, prime = self._moves.T
         able = factors[source, rank] % prime == 0
         moves = self._moves[able]
         first, second = np.triu_indices(len(moves), 1)

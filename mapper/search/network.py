@@ -76,7 +76,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         else:
             found = _in_processes(tasks, jobs, clock, stop, progress)
         interrupted = stop.is_set()
-    by_form = dict(zip(groups, found))
+    by_form = dict(zip(groups, found, strict=True))
     layers = []
     for einsum in graph:
         mapping, certificate = by_form[einsum.canonical]

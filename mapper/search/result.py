@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping as MappingOf
+from typing import Any
+from typing import Mapping as MappingOf
 
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import permutations, product
+from itertools import compress, permutations, product
 from math import factorial, prod
 
 import numpy as np
@@ -48,14 +48,14 @@ class Mapspace:
         for choice in product(*options):
             rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
             if all(any(row[t] for row in rows) for t in range(len(names))):
-                found.append(tuple(frozenset(n for n, kept in zip(names, row) if kept) for row in rows))
+                found.append(tuple(frozenset(compress(names, row)) for row in rows))
         return tuple(found)
 
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:
         """For each rank every split over all slots; shape (ways, slots), 1 where it may not go."""
         table = {}
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents):
+        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             allowed = list(self.slots[rank])
             narrow = factorizations(extent, len(allowed))
             wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
@@ -200,4 +200,4 @@ class Mapspace:
                    self.ways[r][[self._agrees(region, r, w) for w in self.ways[r]]]
                    for r in self.einsum.ranks]
         grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
-        return np.stack([c[i] for c, i in zip(columns, grid)], axis=2)
+        return np.stack([c[i] for c, i in zip(columns, grid, strict=True)], axis=2)

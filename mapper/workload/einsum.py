@@ -37,6 +37,14 @@ class Tensor:
         """The ranks that move this tensor's index; every other rank reuses it."""
         return frozenset(term.rank for axis in self.projection for term in axis)
 
+    @property
+    def has_disjoint_tiles(self) -> bool:
+        """Whether every axis is one rank of its own, so that tiles never overlap."""
+        terms = [term for axis in self.projection for term in axis]
+        return (all(len(axis) <= 1 for axis in self.projection)
+                and all(abs(term.coefficient) == 1 for term in terms)
+                and len({term.rank for term in terms}) == len(terms))
+
 
 @dataclass(frozen=True)
 class Einsum:
@@ -70,7 +78,7 @@ class Einsum:
     @cached_property
     def extent(self) -> Mapping[str, int]:
         """Extent of each rank."""
-        return dict(zip(self.ranks, self.extents))
+        return dict(zip(self.ranks, self.extents, strict=True))
 
     @property
     def macs(self) -> int:
@@ -89,7 +97,7 @@ class Einsum:
         return footprint(self.tensor(name), self.extent)
 
     @cached_property
-    def canonical(self) -> tuple:
+    def canonical(self) -> tuple[object, ...]:
         """Equal for layers that cost the same on every architecture: the name does not count, nor
         does the coefficient of a rank of extent 1."""
         tensors = tuple(

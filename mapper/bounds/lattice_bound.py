@@ -1,0 +1,293 @@
+"""Bounds of three-level machines over whole factors: a minimum over the lattice of divisors.
+
+For one keep/bypass choice and one choice of the tensors that are stationary at the middle level,
+the energy is a sum over the two boundaries between the three storage levels. With e the tile of the
+middle level, a what the whole array holds and t the tile of one inner instance (t | a | e, a = t s),
+
+    energy = outer(e) + inner(a, t) [+ a stationary tensor's traffic, which also depends on e],
+
+so all pairs (a, t) are reduced to one array over the divisors a, the minimum over a | e is a
+running minimum along every rank, and adding outer(e) gives the least energy over every
+factorisation. What a stationary tensor adds depends on e through one product of few values: it is
+looped over. Sliding windows are counted from below (see docs/search.md), all else exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+
+import numpy as np
+
+from ..workload.einsum import Tensor
+from .arrays import divisors
+from .lattice import Lattice, Pairs, Tiling
+
+#: Energy of a stationary tensor's boundary at all pairs, or at those in `keep`, from words streamed.
+_Transfer = Callable[..., np.ndarray]
+#: A stationary tensor, its transfer, and its words if nothing were reused.
+_Coupled = tuple[Tensor, _Transfer, np.ndarray]
+#: A transfer, the words times the product that a middle tile divides them by, that product by tile.
+_Held = tuple[_Transfer, np.ndarray, np.ndarray]
+
+
+class LatticeBound:
+    """Least objective over every factorisation and loop order of one keep/bypass choice."""
+
+    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int,
+                 cycles_power: int) -> None:
+        self.l = lattice
+        self.keep = keep
+        self.powers = (energy_power, cycles_power)
+        self.tensors = lattice.einsum.tensors
+        self.macs = float(lattice.einsum.macs)
+        self.everything = frozenset(lattice.ranks)
+        self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
+
+    def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
+        """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the
+        lattice is too large."""
+        inner_words = self._words(2)
+        outer = self._outer_costs()
+        floor = min(float(cost.min()) for cost in outer.values())
+        if not np.isfinite(floor):
+            return cutoff, []
+        base = self.l.arch.compute.energy["compute"].value * self.macs
+        pairs = self.l.pairs(inner_words, self._least_parallel(base + floor, cutoff))
+        if pairs is None:
+            return None
+        best, tilings = cutoff, []
+        for stationary in dict.fromkeys(self._reusers(r) for r in self.l.ranks):
+            for found in self._variants(stationary, pairs, outer, base, cutoff):
+                best = min(best, found[0])
+                tilings.append(found)
+        tilings.sort(key=lambda f: f[0])
+        return best, [f[1] for f in tilings]
+
+    def _words(self, level: int) -> np.ndarray:
+        """Words that the tiles of `level` take, at every point."""
+        words = np.zeros(len(self.l.points))
+        for name in self.keep[level]:
+            words = words + self.l.volumes[name]
+        return words
+
+    def _least_parallel(self, energy: float, cutoff: float) -> float:
+        energy_power, cycles_power = self.powers
+        if not cycles_power:
+            return 1.0
+        cycles = (cutoff / energy ** energy_power) ** (1 / cycles_power)
+        return float(self.macs / cycles * (1 - 1e-9))
+
+    def _reusers(self, rank: str) -> frozenset[str]:
+        return frozenset(t.name for t in self.tensors if rank not in t.ranks)
+
+    # ---- the boundary between the outer and the middle level ---------------------------------
+
+    def _outer_costs(self) -> dict[str, np.ndarray]:
+        """Energy of the outer boundary at every middle tile, by the rank innermost above it."""
+        capacity = self.l.arch.levels[1].capacity_words
+        limit = np.where(self._words(1) <= (inf if capacity is None else capacity), 0.0, inf)
+        every, one = np.arange(len(self.l.points)), np.ones(len(self.l.points))
+        costs = {}
+        for rank in self.l.ranks:
+            cost = limit.copy()
+            for tensor in self.tensors:
+                if tensor.name not in self.keep[1]:
+                    continue
+                moves = rank in tensor.ranks
+                times = self.whole if moves else self._relevant(tensor)
+                sliders = frozenset((rank,)) if moves else self.everything
+                words = self.l.volumes[tensor.name] * times * self.l.sliding(tensor, every, every, sliders)
+                cost += self._transfer(tensor, 0, 1, words, words, one, one)
+            costs[rank] = cost
+        return costs
+
+    def _relevant(self, tensor: Tensor) -> np.ndarray:
+        """Product of the loops above a point that move `tensor`."""
+        ranks = tensor.ranks & self.everything
+        return float(np.prod([self.l.einsum.extent[r] for r in ranks])) / self.l.product(ranks)
+
+    def _transfer(self, tensor: Tensor, parent: int, child: int, asked: np.ndarray, filled: np.ndarray,
+                  copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
+        """Energy of `asked` words at `parent` (one instance) and of `filled` words at each of
+        `instances` of `child`, which hold `copies` copies of every word between them.
+
+        A `child` of 3 stands for the compute units, which hold nothing.
+        """
+        network = self.l.arch.levels[parent].network.ingress
+        cost = asked * (0.0 if network is None else network.value)
+        held = child < 3
+        if not tensor.is_output:
+            cost = cost + self._access(parent, "read", asked)
+            return cost + self._access(child, "fill", filled) * instances if held else cost
+        cost = cost + self._access(parent, "update", asked)
+        if not tensor.has_disjoint_tiles:
+            return cost
+        size = self.l.einsum.tensor_words(tensor.name)
+        cost = cost + self._access(parent, "read", np.maximum(asked - size, 0.0))
+        if not held:
+            return cost
+        again = np.maximum(filled - size * copies / instances, 0.0)
+        return cost + self._access(child, "fill", again) * instances
+
+    def _access(self, level: int, action: str, words: np.ndarray) -> np.ndarray:
+        """Energy of `words` at one instance: whole blocks, shared by the instances of a cluster."""
+        spec = self.l.arch.levels[level]
+        figure = spec.energy.get(action)
+        price = 0.0 if figure is None else figure.value / spec.cluster_size
+        return np.asarray(np.ceil(words / spec.block_words - 1e-6) * price)
+
+    # ---- the boundary above the inner level, for one choice of stationary tensors --------------
+
+    def _variants(self, stationary: frozenset[str], pairs: Pairs, outer: dict[str, np.ndarray],
+                  base: float, cutoff: float) -> Iterator[tuple[float, Tiling]]:
+        """Bounds that together cover every mapping whose innermost middle loop is reused by
+        exactly the `stationary` tensors (or whose middle level does not iterate)."""
+        fixed, coupled = self._inner_costs(stationary, pairs)
+        any_order = np.minimum.reduce(list(outer.values()))
+        if not coupled:
+            yield from self._least(pairs, base + fixed, [], any_order, self.everything, cutoff)
+        elif len(coupled) == 1:
+            tensor, transfer, multiply = coupled[0]
+            # Some middle loop moves the tensor, or the innermost outer loop does: refetched then.
+            reused = self.everything - tensor.ranks
+            held = self.l.product(reused)
+            yield from self._least(pairs, base + fixed, [(transfer, multiply * held[pairs.a], held)],
+                                   any_order, self.everything, cutoff)
+            # Neither does: the tensor stays through the outer loops as well.
+            still = np.minimum.reduce([c for r, c in outer.items() if r in reused])
+            relevant = self._relevant(tensor)[pairs.a] / self.whole[pairs.a]
+            yield from self._least(pairs, base + fixed + transfer(multiply * relevant), [], still,
+                                   reused, cutoff)
+        else:
+            for tensor, transfer, multiply in coupled:
+                relevant = self._relevant(tensor)[pairs.a] / self.whole[pairs.a]
+                fixed = fixed + transfer(multiply * relevant)
+            yield from self._least(pairs, base + fixed, [], any_order, self.everything, cutoff)
+
+    def _inner_costs(self, stationary: frozenset[str], pairs: Pairs) -> tuple[np.ndarray, list[_Coupled]]:
+        """Energy at every pair without the stationary tensors, and for each of these a function
+        from words streamed into one instance to energy, with the words if nothing were reused."""
+        group = frozenset(r for r in self.l.ranks if self._reusers(r) == stationary)
+        instances = self.l.product(self.everything)[pairs.s]
+        total, coupled = np.zeros(len(pairs.t)), list[_Coupled]()
+        for tensor in self.tensors:
+            parent = 1 if tensor.name in self.keep[1] else 0
+            distinct = self.l.distinct[tensor.name][pairs.s]
+            copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
+            if tensor.name not in self.keep[2]:
+                asked = self.macs / instances * distinct
+                total += self._transfer(tensor, parent, 3, asked, asked, copies, instances)
+                continue
+            total += self._at_compute(tensor, copies, instances)
+            still = tensor.name in stationary
+            share = self.l.sliding(tensor, pairs.t, pairs.a, self.everything if still else group)
+            words = self.l.volumes[tensor.name][pairs.t] * self.whole[pairs.a] * share
+
+            def transfer(words: np.ndarray, tensor: Tensor = tensor, parent: int = parent,
+                         distinct: np.ndarray = distinct, instances: np.ndarray = instances,
+                         copies: np.ndarray = copies, keep: np.ndarray | slice = slice(None)) -> np.ndarray:
+                return self._transfer(tensor, parent, 2, words * distinct[keep], words, copies[keep],
+                                      instances[keep])
+
+            if still:
+                coupled.append((tensor, transfer, words))
+            else:
+                total += transfer(words)
+        return total, coupled
+
+    def _at_compute(self, tensor: Tensor, copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
+        """Energy of the inner level's accesses by the compute units."""
+        words = self.macs / instances
+        if not tensor.is_output:
+            return self._access(2, "read", words) * instances
+        cost = self._access(2, "update", words) * instances
+        if not tensor.has_disjoint_tiles:
+            return cost
+        size = self.l.einsum.tensor_words(tensor.name)
+        return cost + self._access(2, "read", np.maximum(words - size * copies / instances, 0.0)) * instances
+
+    # ---- the minimum ---------------------------------------------------------------------------
+
+    def _least(self, pairs: Pairs, fixed: np.ndarray, coupled: list[_Held], outer: np.ndarray,
+               free: frozenset[str], cutoff: float) -> list[tuple[float, Tiling]]:
+        """The least objective below `cutoff` over pairs and middle tiles, with its tiling.
+
+        `free`: the ranks in which the middle tile may exceed the array; `coupled`: the transfer
+        function of a stationary tensor, its words times the product that the middle tile divides.
+        """
+        instances = self.l.product(self.everything)[pairs.s]
+        budget = self._budget(instances, cutoff)
+        low = fixed.copy()
+        if coupled:
+            transfer, words, held = coupled[0]
+            low += transfer(words / float(held.max()))
+        near = np.flatnonzero(low + outer.min() < budget)
+        best: tuple[float, Tiling] | None = None
+        values = np.unique(coupled[0][2]) if coupled else [None]
+        for value in values:
+            cost, where, target = fixed[near], near, outer
+            if value is not None:
+                cost = cost + transfer(words[near] / value, keep=near)
+                target = np.where(held == value, outer, inf)
+            alive = cost + target.min() < budget[near]
+            cost, where = cost[alive], where[alive]
+            for n in np.unique(instances[where]):
+                chosen = instances[where] == n
+                found = self._join(pairs, where[chosen], cost[chosen], target, free)
+                if found is None:
+                    continue
+                energy, tiling = found
+                objective = float(self._objective(energy, self.macs / n))
+                if objective < cutoff and (best is None or objective < best[0]):
+                    best = objective, tiling
+        return [] if best is None else [best]
+
+    def _budget(self, instances: np.ndarray, cutoff: float) -> np.ndarray:
+        """Energy below which a mapping with so many instances at work beats `cutoff`."""
+        energy_power, cycles_power = self.powers
+        cycles = self.macs / instances
+        return np.asarray((cutoff / cycles ** cycles_power) ** (1 / energy_power) - self._leak(cycles))
+
+    def _objective(self, energy: float, cycles: np.ndarray) -> np.ndarray:
+        energy_power, cycles_power = self.powers
+        return np.asarray((energy + self._leak(cycles)) ** energy_power * cycles ** cycles_power)
+
+    def _leak(self, cycles: np.ndarray) -> np.ndarray:
+        """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere."""
+        leaks = [x.energy["leak"].value if "leak" in x.energy else 0.0 for x in self.l.arch.levels]
+        if self.keep[2]:
+            return cycles * (leaks[0] + leaks[1]) + self.macs * leaks[2]
+        return cycles * sum(leaks)
+
+    def _join(self, pairs: Pairs, where: np.ndarray, cost: np.ndarray, outer: np.ndarray,
+              free: frozenset[str]) -> tuple[float, Tiling] | None:
+        """Least `cost + outer(e)` over the pairs `where` and the middle tiles e above their a."""
+        least = np.full(len(self.l.points), inf)
+        np.minimum.at(least, pairs.a[where], cost)
+        table = least.reshape(self.l.shape)
+        for axis, rank in enumerate(self.l.ranks):
+            if rank in free:
+                table = _over_divisors(table, axis, int(self.l.extents[axis]))
+        total = table.ravel() + outer
+        e = int(total.argmin())
+        if not np.isfinite(total[e]):
+            return None
+        a_extents, e_extents = self.l.points[pairs.a[where]], self.l.points[e]
+        below = (e_extents % a_extents == 0).all(axis=1)
+        for i, rank in enumerate(self.l.ranks):
+            if rank not in free:
+                below &= a_extents[:, i] == e_extents[i]
+        pick = where[np.flatnonzero(below)[cost[below].argmin()]]
+        x, y = self.l.arrays[int(pairs.s[pick])]
+        tiles = (self.l.points[i].tolist() for i in (e, pairs.a[pick], pairs.t[pick]))
+        middle, array, inner = map(tuple, tiles)
+        return float(total[e]), Tiling(middle, array, inner, x, y)
+
+
+def _over_divisors(table: np.ndarray, axis: int, extent: int) -> np.ndarray:
+    """At every divisor of `extent` along `axis` the minimum over its own divisors."""
+    values = divisors(extent)
+    rows = np.moveaxis(table, axis, 0)
+    result = np.stack([rows[[j for j, d in enumerate(values) if v % d == 0]].min(axis=0) for v in values])
+    return np.moveaxis(result, 0, axis)
