@@ -7,6 +7,7 @@ Neither is trusted: what is used of a solution are its dual multipliers, and the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -142,8 +143,9 @@ class _Rows:
 
 def solve_cvxpy(program: Program) -> Relaxed:
     """The same optimum through cvxpy: slower and readable, the truth that tests hold `solve` to."""
-    import cvxpy as cp
+    import cvxpy
 
+    cp: Any = cvxpy      # its stubs leave out what it builds at import
     v = cp.Variable(program.variables)
     goal = program.cycles_power * v[program.cycles]
     limits = [v >= program.lower]
@@ -153,7 +155,7 @@ def solve_cvxpy(program: Program) -> Relaxed:
     # One epigraph row a monomial, so that each has a multiplier of its own.
     epigraphs = []
     t = cp.Variable()
-    posynomials: list[tuple[Posynomial, cp.Variable | None]] = [(c, None) for c in program.constraints]
+    posynomials: list[tuple[Posynomial, Any]] = [(c, None) for c in program.constraints]
     if program.objective is not None:
         posynomials.insert(0, (program.objective, t))
         goal = goal + program.energy_power * t
