@@ -63,9 +63,16 @@ def dumps(document: ResultDocument) -> str:
 
 
 def digest(spec: object) -> str:
-    """SHA-256 of the canonical JSON text of `spec` (sorted keys, no blanks)."""
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """SHA-256 of the canonical JSON text of `spec` (sorted keys, no blanks), without the sources of
+    its figures: they name files, and the same machine may be read from another place."""
+    text = json.dumps(_without_sources(spec), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_sources(spec: object) -> object:
+    if isinstance(spec, dict):
+        return {k: _without_sources(v) for k, v in spec.items() if not (k == "source" and "value" in spec)}
+    return [_without_sources(x) for x in spec] if isinstance(spec, list) else spec
 
 
 def load_document(path: str | Path) -> ResultDocument:
