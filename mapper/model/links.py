@@ -8,13 +8,14 @@ so that the steps of a nest fall into a few kinds.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import product
 from typing import Iterator, Sequence
 from typing import Mapping as MappingOf
 
 from ..workload.einsum import Tensor
+from .hops import hops
 from .reuse import Advance, Box, PlacedLoop, Vector, advances, whole_tile
 
 #: Multicast factor, and the number of groups of that size in the same step.
@@ -24,15 +25,18 @@ Entry = tuple[int, int]
 @dataclass(frozen=True)
 class Deliveries:
     """How all instances below one instance of a level received a tensor: `sent` from the level, in
-    words by entry; `passed` on by neighbours, in words."""
+    words by entry, over so many `hops` on average (empty: nobody asked); `passed` on by neighbours,
+    in words."""
 
     sent: MappingOf[Entry, int]
     passed: int
+    hops: MappingOf[Entry, float]
 
 
 def neighbour_deliveries(tensor: Tensor, around: Sequence[PlacedLoop],
                          spatial: Sequence[PlacedLoop], tile: MappingOf[str, int] | None,
-                         width: int, multicast: bool) -> Deliveries | None:
+                         width: int, multicast: bool,
+                         mesh: tuple[int, int] | None = None) -> Deliveries | None:
     """Deliveries over a network whose neighbours are linked; None when the links carry nothing.
 
     Parameters
@@ -44,23 +48,58 @@ def neighbour_deliveries(tensor: Tensor, around: Sequence[PlacedLoop],
         ask for a word in every step
     width : instances in one row of the mesh; the rows are filled one after another
     multicast : whether a word sent can reach several instances
+    mesh : width and height of the mesh, where hops are to be counted
     """
     if not spatial or not around:
         return None
     offsets = _offsets(tensor, spatial)
     near = _neighbours(len(offsets), width)
     sent: Counter[Entry] = Counter()
+    weighted: dict[Entry, float] = defaultdict(float)       # words x hops
     passed = 0
     known: dict[Vector | None, list[int]] = {}
     for times, box, shift in _steps(tensor, around, tile):
         if shift not in known:
             known[shift] = _without_neighbour(offsets, near, shift, multicast)
         asking = known[shift]
+        average = _entry_hops(offsets, asking, multicast, mesh)
         sizes = _group_sizes([offsets[i] for i in asking], multicast)
         for members, groups in Counter(sizes).items():
-            sent[members, groups] += groups * box.words * times
+            words = groups * box.words * times
+            sent[members, groups] += words
+            weighted[members, groups] += words * average.get((members, groups), 0.0)
         passed += (len(offsets) - len(asking)) * box.words * times
-    return Deliveries(dict(sorted(sent.items())), passed) if passed else None
+    if not passed:
+        return None
+    return Deliveries(dict(sorted(sent.items())), passed,
+                      {entry: weighted[entry] / sent[entry] for entry in sent} if mesh else {})
+
+
+def group_hops(tensor: Tensor, spatial: Sequence[PlacedLoop], multicast: bool,
+               mesh: tuple[int, int] | None) -> MappingOf[Entry, float]:
+    """Links that a word sent to the instances of one group passes over, on average, by entry.
+
+    `spatial` are the loops spread over the instances, outermost first (y before x). Empty when
+    `mesh`, its width and height, is None: hops are not asked for.
+    """
+    if mesh is None:
+        return {}
+    offsets = _offsets(tensor, spatial)
+    return _entry_hops(offsets, range(len(offsets)), multicast, mesh) if spatial else {(1, 1): 0.0}
+
+
+def _entry_hops(offsets: Sequence[Vector], asking: Sequence[int], multicast: bool,
+                mesh: tuple[int, int] | None) -> dict[Entry, float]:
+    """Average hops of the groups of instances that are sent a word at once, by entry."""
+    if mesh is None:
+        return {}
+    groups: dict[object, list[int]] = defaultdict(list)
+    for i in asking:
+        groups[offsets[i] if multicast else i].append(i)
+    by_size: dict[int, list[float]] = defaultdict(list)
+    for members in groups.values():
+        by_size[len(members)].append(hops(members, *mesh))
+    return {(size, len(found)): sum(found) / len(found) for size, found in by_size.items()}
 
 
 def _offsets(tensor: Tensor, spatial: Sequence[PlacedLoop]) -> list[Vector]:

@@ -9,7 +9,7 @@ from typing import Sequence
 
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum, Tensor, footprint
-from .links import Deliveries, Entry, neighbour_deliveries
+from .links import Deliveries, Entry, group_hops, neighbour_deliveries
 from .reuse import PlacedLoop, multicast_groups, words_received
 
 
@@ -30,21 +30,36 @@ class Accesses:
         return self.fills + (self.updates or self.reads)
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Words that one instance of a level sends to `multicast` instances at once, in `scatter`
+    groups of that size; `hops` links a word on average (None: nobody asked)."""
+
+    multicast: int
+    scatter: int
+    words: float
+    hops: float | None = None
+
+
 @dataclass(frozen=True)
 class Traffic:
     """What one tensor costs, by storage level, outermost first."""
 
     accesses: tuple[Accesses | None, ...]          # None where the level bypasses the tensor
     sent: tuple[MappingOf[int, int], ...]          # multicast factor -> words one instance sends down
+    deliveries: tuple[tuple[Delivery, ...], ...]   # the same, by multicast factor and groups
+    passed: tuple[float, ...]                      # words that neighbours below it pass on
 
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
     """What the network below a level can do for one tensor: send a word to several instances at
-    once; let neighbours pass words on, in a mesh with `linked_width` instances a row (None: no)."""
+    once; let neighbours pass words on, in a mesh with `linked_width` instances a row (None: no).
+    `mesh`, its width and height, is given where hops are to be counted."""
 
     multicast: bool
     linked_width: int | None = None
+    mesh: tuple[int, int] | None = None
 
 
 def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[PlacedLoop],
@@ -57,15 +72,23 @@ def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequ
     levels = len(mapping.blocks)
     accesses: list[Accesses | None] = [None] * levels
     sent: list[MappingOf[int, int]] = [{}] * levels
+    deliveries: list[tuple[Delivery, ...]] = [()] * levels
+    passed = [0.0] * levels
     partitions = _partitions(einsum, tensor, mapping)
     linked = [_linked(einsum, tensor, mapping, loops, i, fabrics[i]) for i in range(levels)]
     # Below the innermost level stand the units, which take a word of each operand every cycle.
     below: float = prod(loop.factor for loop in loops if not loop.spatial)
     for level in reversed(range(kept[0] if kept else levels, levels)):
         spatial = [loop for loop in loops if loop.spatial and loop.level == level]
+        kept_below, links = level + 1 in (*kept, levels), linked[level]
         entries = _entries(multicast_groups(tensor, spatial, fabrics[level].multicast), below,
-                           linked[level], level + 1 in (*kept, levels))
+                           links, kept_below)
         sent[level] = _by_multicast(entries)
+        hops = links.hops if links else group_hops(tensor, spatial, fabrics[level].multicast,
+                                                   fabrics[level].mesh)
+        deliveries[level] = tuple(Delivery(*entry, words, hops.get(entry))
+                                  for entry, words in sorted(entries.items()))
+        passed[level] = links.passed if links and kept_below else 0.0
         below = sum(entries.values())
         if level not in kept:
             continue
@@ -76,7 +99,7 @@ def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequ
         accesses[level] = _accesses(tensor, footprint(tensor, tile), partitions[level], below,
                                     *(arrived or (received, 0)))
         below = received
-    return Traffic(tuple(accesses), tuple(sent))
+    return Traffic(tuple(accesses), tuple(sent), tuple(deliveries), tuple(passed))
 
 
 def _linked(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[PlacedLoop],
@@ -89,7 +112,7 @@ def _linked(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[Pl
     units = level + 1 == len(mapping.blocks)
     tile = None if units else mapping.tile(level + 1, einsum.extent)
     return neighbour_deliveries(tensor, around, spatial, tile, fabric.linked_width,
-                                fabric.multicast)
+                                fabric.multicast, fabric.mesh)
 
 
 def _entries(groups: MappingOf[int, int], below: float, linked: Deliveries | None,
