@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import click
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .hardware.architecture import Architecture
     from .loading import Loaded
     from .report.schema import ResultDocument
-    from .search.result import LayerResult
+    from .search.result import LayerResult, NetworkResult
     from .workload.graph import WorkloadGraph
 
 DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -95,8 +95,8 @@ def map_(specs: tuple[str, ...], objective: str, gap: float, time_limit: float |
 
     watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
     with watch as progress:
-        result = search_network(architecture, workload, objective=objective, gap=gap,
-                                time_limit=time_limit, jobs=jobs, seed=seed, progress=progress)
+        result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
+                                jobs=jobs, seed=seed, progress=progress, save=_saver(workload, folder))
     return _answer(result, workload, as_json, folder)
 
 
@@ -226,6 +226,16 @@ def _evaluated(loaded: Loaded, architecture: Architecture,
     if problems:
         raise SpecError(problems)
     return tuple(layers)
+
+
+def _saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkResult], None] | None:
+    """Keeps result.json up to date while layers are still being searched."""
+    if folder is None:
+        return None
+    from .files import write_atomic
+    from .report.document import dumps, to_document
+
+    return lambda result: write_atomic(folder / "result.json", dumps(to_document(result, workload)))
 
 
 def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None) -> int:

@@ -223,6 +223,14 @@ def test_an_interrupt_leaves_the_best_so_far():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_what_is_done_is_saved_while_other_layers_are_searched():
+    saved = []
+    result = search_network(three_level(), small_network(), save=saved.append)
+    assert [[x.name for x in s.layers] for s in saved] == [["a", "c"]]
+    assert saved[0].interrupted and not result.interrupted
+    assert saved[0].layers[0].mapping == result.layers[0].mapping
+
+
 def test_a_gap_ends_the_search_early():
     _, certificate = LayerSearch(three_level(), gemm(8, 6, 4), "edp", Limits(gap=0.9)).run()
     assert certificate.status == "gap_reached" and certificate.gap <= 0.9

@@ -22,6 +22,7 @@ from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
 
 Watch = Callable[[ProgressEvent], None]
+_Answer = tuple[Mapping, Certificate]
 _PATIENCE = 0.1      # seconds between looks at what the processes report
 
 
@@ -40,7 +41,8 @@ class _Task:
 
 def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
                    gap: float = 0.0, time_limit: float | None = None, jobs: int = 1, seed: int = 0,
-                   progress: Watch | None = None) -> NetworkResult:
+                   progress: Watch | None = None,
+                   save: Callable[[NetworkResult], None] | None = None) -> NetworkResult:
     """The best mapping found of every layer of `graph`, each with its certificate.
 
     Parameters
@@ -55,6 +57,9 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         Seed of the mappings that are drawn at random as starting points.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
+    save : callable, optional
+        Is handed the layers found so far (marked as interrupted) whenever one is done and others
+        are still to come, so that a run that is killed loses only the layers in flight.
 
     Ctrl-C ends the search soon, with the best mappings so far (`NetworkResult.interrupted`).
 
@@ -69,20 +74,35 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
              for i, einsum in enumerate(firsts)]
     with _interrupts() as stop:
         clock = _Clock(time_limit, min(jobs, len(tasks)))
-        if jobs == 1 or len(tasks) == 1:
-            found = [_search(replace(task, limits=replace(
-                task.limits, seconds=clock.share(len(tasks) - task.index), stopped=stop.is_set)), progress)
-                for task in tasks]
-        else:
-            found = _in_processes(tasks, jobs, clock, stop, progress)
-        interrupted = stop.is_set()
-    by_form = dict(zip(groups, found, strict=True))
+        parallel = jobs > 1 and len(tasks) > 1
+        search = _in_processes(tasks, jobs, clock, stop, progress) if parallel else \
+            _one_by_one(tasks, clock, stop, progress)
+        found: dict[tuple[object, ...], _Answer] = {}
+        for index, answer in search:
+            found[firsts[index].canonical] = answer
+            if save is not None and len(found) < len(tasks):
+                save(_assemble(architecture, graph, objective, found, interrupted=True))
+        return _assemble(architecture, graph, objective, found, stop.is_set())
+
+
+def _assemble(architecture: Architecture, graph: WorkloadGraph, objective: str,
+              found: dict[tuple[object, ...], _Answer], interrupted: bool) -> NetworkResult:
+    """The result of all layers whose form has been searched, in the order of the graph."""
     layers = []
     for einsum in graph:
-        mapping, certificate = by_form[einsum.canonical]
-        layers.append(LayerResult(einsum, graph.count(einsum.name), mapping,
-                                  evaluate(architecture, einsum, mapping), certificate))
+        if einsum.canonical in found:
+            mapping, certificate = found[einsum.canonical]
+            layers.append(LayerResult(einsum, graph.count(einsum.name), mapping,
+                                      evaluate(architecture, einsum, mapping), certificate))
     return NetworkResult(architecture, graph.name, objective, tuple(layers), interrupted)
+
+
+def _one_by_one(tasks: list[_Task], clock: _Clock, stop: threading.Event,
+                progress: Watch | None) -> Iterator[tuple[int, _Answer]]:
+    for task in tasks:
+        seconds = clock.share(len(tasks) - task.index)
+        limits = replace(task.limits, seconds=seconds, stopped=stop.is_set)
+        yield task.index, _search(replace(task, limits=limits), progress)
 
 
 class _Clock:
@@ -117,7 +137,7 @@ def _interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _search(task: _Task, progress: Watch | None) -> tuple[Mapping, Certificate]:
+def _search(task: _Task, progress: Watch | None) -> _Answer:
     started = monotonic()
     state = (inf, 0.0)
 
@@ -152,19 +172,18 @@ def _start_worker(queue: Any, stop: Any) -> None:
     _worker.update(queue=queue, stop=stop)
 
 
-def _work(task: _Task) -> tuple[Mapping, Certificate]:
+def _work(task: _Task) -> _Answer:
     limits = replace(task.limits, stopped=_worker["stop"].is_set)
     return _search(replace(task, limits=limits), _worker["queue"].put)
 
 
 def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.Event,
-                  progress: Watch | None) -> list[tuple[Mapping, Certificate]]:
+                  progress: Watch | None) -> Iterator[tuple[int, _Answer]]:
     context = multiprocessing.get_context("spawn")
     queue, stopped = context.Queue(), context.Event()
-    results: dict[int, tuple[Mapping, Certificate]] = {}
     waiting = list(reversed(tasks))
     with ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker, (queue, stopped)) as pool:
-        running: dict[Future[tuple[Mapping, Certificate]], int] = {}
+        running: dict[Future[_Answer], int] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
@@ -177,11 +196,10 @@ def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.
                     stopped.set()
                 _hand_on(queue, progress)
                 for future in done:
-                    results[running.pop(future)] = future.result()
+                    yield running.pop(future), future.result()
         except BaseException:
             stopped.set()        # let the other processes end before the error is raised
             raise
-    return [results[i] for i in range(len(tasks))]
 
 
 def _hand_on(queue: Any, progress: Watch | None) -> None:
