@@ -44,7 +44,7 @@ def test_scalars(text: str, expected: object) -> None:
 @pytest.mark.parametrize(("text", "place", "part"), [
     ("a: 1\nb: 2\na: 3", "x.yaml:3:1", "duplicate key 'a'"),
     ("a: !!python/object/apply:os.system [ls]", "x.yaml:1:4", "expected plain YAML without tags"),
-    ("a: !Container {}", "x.yaml:1:4", "tag '!Container'"),
+    ("a: !Contain {}", "x.yaml:1:4", "tag '!Contain'"),
     ("a: [1, 2\nb: 3", "x.yaml:2:", "YAML syntax"),
     ("{[1, 2]: 3}", "x.yaml:1:2", "expected text as key"),
     ("a: &loop\n  b: *loop", "x.yaml:1:", "contains itself"),

@@ -31,6 +31,8 @@ class Record:
         if not node.is_map:
             problems.error(node, f"{what} is {describe(node)}; expected a mapping with keys "
                            f"such as {', '.join(allowed[:4])}")
+        if node.tag:
+            problems.error(node, f"{what} with the tag {node.tag!r}; expected no tag here")
         for key, _ in node.items():
             if key not in allowed:
                 problems.error(node.key(key), f"unknown key {key!r} in {what}; expected "

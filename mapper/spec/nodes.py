@@ -31,6 +31,8 @@ class Node:
     column: int = 0
     #: Where the keys of a mapping stand; a key's value is its own text.
     keys: Mapping[str, Node] = field(default_factory=dict, repr=False)
+    #: The tag that stands before the value, such as `!Container`.
+    tag: str = ""
 
     @property
     def is_map(self) -> bool:

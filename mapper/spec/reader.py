@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Callable, Sequence
 
 import yaml  # type: ignore[import-untyped]
 
 from ..errors import Problem
-from .nodes import Node, Problems, Scalar
+from .nodes import Node, Problems, Scalar, one_of
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN_TAGS = frozenset("tag:yaml.org,2002:" + name for name in (
@@ -16,28 +18,46 @@ _PLAIN_TAGS = frozenset("tag:yaml.org,2002:" + name for name in (
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+#: Tags that a node keeps: the kinds of node in Timeloop's architectures.
+NODE_TAGS = ("!Container", "!Component", "!Parallel", "!Hierarchical", "!Array", "!Pipelined", "!Nothing")
+#: What stands for the value that `!include` names.
+INCLUDE_TAG = "!include"
+#: Merged into a mapping part by part, where `<<` takes each part of the one or of the other.
+DEEP_MERGE = "<<<"
 #: Aliases let a short text stand for a huge value; no honest input needs this many nodes.
 _MOST_NODES = 2_000_000
+
+
+#: Gives the value for a node tagged `!include`; reports its own faults.
+Include = Callable[[Node], Node]
 
 
 def read_file(path: str | Path, problems: Problems, label: str | None = None) -> list[Node]:
     """The documents of the YAML file at `path`; faults go to `problems`, positions name `label`."""
     label = label or str(path)
+    text = load_text(path, problems, label)
+    return [] if text is None else read_text(text, problems, label)
+
+
+def load_text(path: str | Path, problems: Problems, label: str) -> str | None:
+    """The text of a file; None, and a fault, when it cannot be read."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         problems.errors.append(Problem(label, 0, 0, "cannot read the file: "
                                        f"{error.strerror or error}; expected a readable YAML file"))
-        return []
     except UnicodeDecodeError as error:
         problems.errors.append(Problem(label, 0, 0, f"byte {error.start} is not UTF-8; "
                                        "expected a text file in UTF-8"))
-        return []
-    return read_text(text, problems, label)
+    return None
 
 
-def read_text(text: str, problems: Problems, label: str = "<text>") -> list[Node]:
+def read_text(text: str, problems: Problems, label: str = "<text>", include: Include | None = None,
+              lines: Sequence[int] = ()) -> list[Node]:
     """The documents in YAML `text`, empty ones left out; faults go to `problems`.
+
+    `include` resolves values tagged `!include`. Where `text` was made from another text, `lines`
+    gives the line there for each of its own.
 
     >>> found = Problems()
     >>> read_text("levels: [{name: DRAM, size: 1e3}]", found)[0].plain()
@@ -48,14 +68,15 @@ def read_text(text: str, problems: Problems, label: str = "<text>") -> list[Node
     try:
         while loader.check_node():
             root = loader.get_node()
-            documents.append(_Converter(label, problems).node(root))
+            documents.append(_Converter(label, problems, include, lines).node(root))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        line, column = _mark(mark, lines) if mark else (0, 0)
         what = " ".join(filter(None, (error.context, error.problem)))
         problems.errors.append(Problem(label, line, column, f"YAML syntax: {what}; expected YAML"))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
+        line = lines[line - 1] if line <= len(lines) else line
         problems.errors.append(Problem(label, line, 0, "a character that YAML does not allow; "
                                        "expected printable text"))
     except RecursionError:
@@ -71,9 +92,12 @@ class _Converter:
     Nodes are known by their id, so their root must be kept alive for as long as this lives.
     """
 
-    def __init__(self, label: str, problems: Problems) -> None:
+    def __init__(self, label: str, problems: Problems, include: Include | None,
+                 lines: Sequence[int]) -> None:
         self.label = label
         self.problems = problems
+        self.include = include
+        self.lines = lines
         self.done: dict[int, Node | None] = {}      # None while a node is being converted
         self.weight: dict[int, int] = {}            # nodes below, aliases expanded
 
@@ -90,18 +114,25 @@ class _Converter:
         return result
 
     def convert(self, source: yaml.Node) -> Node:
-        if source.tag not in _PLAIN_TAGS:
-            tag = source.tag.replace("tag:yaml.org,2002:", "!!")
-            return self.fault(source, f"tag {tag!r}; expected plain YAML without tags")
+        tag = "" if source.tag in _PLAIN_TAGS else source.tag.replace("tag:yaml.org,2002:", "!!")
+        if tag and tag not in NODE_TAGS and not (tag == INCLUDE_TAG and self.include):
+            return self.fault(source, f"tag {tag!r}; expected plain YAML without tags, or "
+                              f"{one_of(NODE_TAGS)}")
         if isinstance(source, yaml.ScalarNode):
             self.weight[id(source)] = 1
-            return self.place(source, scalar(source))
-        if isinstance(source, yaml.MappingNode):
+            result, children = self.place(source, scalar(source)), []
+        elif isinstance(source, yaml.MappingNode):
             result = self.mapping(source)
             children = [value for _, value in source.value]
         else:
             result = self.place(source, tuple(self.node(child) for child in source.value))
             children = source.value
+        if tag == INCLUDE_TAG and self.include:
+            result = self.include(result)
+            self.weight[id(source)] = size(result)
+            return result
+        if tag:
+            result = replace(result, tag=tag)
         weight = self.weight[id(source)] = 1 + sum(self.weight.get(id(c), 1) for c in children)
         if weight > _MOST_NODES:
             return self.fault(source, "aliases expand to millions of values; expected fewer")
@@ -110,26 +141,26 @@ class _Converter:
     def mapping(self, source: yaml.MappingNode) -> Node:
         values: dict[str, Node] = {}
         keys: dict[str, Node] = {}
-        merged: list[Node] = []
+        merged: list[tuple[Node, bool]] = []
         for key_source, value_source in source.value:
             if not isinstance(key_source, yaml.ScalarNode):
                 self.fault(key_source, "a list or mapping as key; expected text as key")
                 continue
             key = self.place(key_source, key_source.value)
             value = self.node(value_source)
-            if key_source.tag == _MERGE_TAG:
-                merged.append(value)
+            if key_source.tag == _MERGE_TAG or key.value == DEEP_MERGE:
+                merged.append((value, key.value == DEEP_MERGE))
             elif key.value in keys:
                 first = keys[str(key.value)]
                 self.problems.error(key, f"duplicate key {key.value!r}; expected it once; "
                                     f"first given at line {first.line}")
             else:
                 keys[str(key.value)], values[str(key.value)] = key, value
-        for base in merged:
-            self.merge(base, values, keys)
-        return Node(values, self.label, *_mark(source), keys)
+        for base, deep in merged:
+            self.merge(base, values, keys, deep)
+        return Node(values, self.label, *_mark(source.start_mark, self.lines), keys)
 
-    def merge(self, base: Node, values: dict[str, Node], keys: dict[str, Node]) -> None:
+    def merge(self, base: Node, values: dict[str, Node], keys: dict[str, Node], deep: bool) -> None:
         """Take over from `base` (the value of `<<`) what is not given explicitly."""
         for part in (base if base.is_list else (base,)):
             if not part.is_map:
@@ -138,9 +169,11 @@ class _Converter:
             for name, value in part.items():
                 if name not in values:
                     values[name], keys[name] = value, part.key(name)
+                elif deep:
+                    values[name] = merged_deep(values[name], value)
 
     def place(self, source: yaml.Node, value: Scalar | tuple[Node, ...]) -> Node:
-        return Node(value, self.label, *_mark(source))
+        return Node(value, self.label, *_mark(source.start_mark, self.lines))
 
     def fault(self, source: yaml.Node, message: str) -> Node:
         """Record a fault at `source` and give an empty node in its stead."""
@@ -149,8 +182,30 @@ class _Converter:
         return node
 
 
-def _mark(source: yaml.Node) -> tuple[int, int]:
-    return source.start_mark.line + 1, source.start_mark.column + 1
+def merged_deep(first: Node, second: Node) -> Node:
+    """Two mappings as one, mappings inside them likewise; elsewhere `first` counts."""
+    if not (first.is_map and second.is_map):
+        return first
+    values = dict(first.items())
+    for name, value in second.items():
+        values[name] = merged_deep(values[name], value) if name in values else value
+    return replace(first, value=values, keys={**second.keys, **first.keys})
+
+
+def size(node: Node, known: dict[int, int] | None = None) -> int:
+    """Values in a node, those that it shares counted each time; what is shared is walked once."""
+    known = {} if known is None else known
+    if id(node) not in known:
+        parts = [*node] + [value for _, value in node.items()]
+        known[id(node)] = 1 + sum(size(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _mark(mark: yaml.Mark, lines: Sequence[int]) -> tuple[int, int]:
+    """Line and column of a mark; in a text made from another, the line there."""
+    if not lines:
+        return mark.line + 1, mark.column + 1
+    return lines[min(mark.line, len(lines) - 1)], mark.column + 1
 
 
 def scalar(source: yaml.ScalarNode) -> Scalar:
