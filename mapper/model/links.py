@@ -16,7 +16,7 @@ from typing import Mapping as MappingOf
 
 from ..workload.einsum import Tensor
 from .hops import hops
-from .reuse import Advance, Box, PlacedLoop, Vector, advances, whole_tile
+from .reuse import Advance, PlacedLoop, Vector, advances, tile_sides
 
 #: Multicast factor, and the number of groups of that size in the same step.
 Entry = tuple[int, int]
@@ -58,17 +58,17 @@ def neighbour_deliveries(tensor: Tensor, around: Sequence[PlacedLoop],
     weighted: dict[Entry, float] = defaultdict(float)       # words x hops
     passed = 0
     known: dict[Vector | None, list[int]] = {}
-    for times, box, shift in _steps(tensor, around, tile):
+    for times, needed, shift in _steps(tensor, around, tile):
         if shift not in known:
             known[shift] = _without_neighbour(offsets, near, shift, multicast)
         asking = known[shift]
         average = _entry_hops(offsets, asking, multicast, mesh)
         sizes = _group_sizes([offsets[i] for i in asking], multicast)
         for members, groups in Counter(sizes).items():
-            words = groups * box.words * times
+            words = groups * needed * times
             sent[members, groups] += words
             weighted[members, groups] += words * average.get((members, groups), 0.0)
-        passed += (len(offsets) - len(asking)) * box.words * times
+        passed += (len(offsets) - len(asking)) * needed * times
     if not passed:
         return None
     return Deliveries(dict(sorted(sent.items())), passed,
@@ -118,36 +118,28 @@ def _neighbours(count: int, width: int) -> list[list[int]]:
 
 
 def _steps(tensor: Tensor, around: Sequence[PlacedLoop],
-           tile: MappingOf[str, int] | None) -> Iterator[tuple[int, Box, Vector | None]]:
-    """The kinds of steps in which something is needed: how often, what box by each instance, and
-    how far from an instance's tile that of another must lie for the same box to have been its own
-    in the step before (None: it was another sort of box).
+           tile: MappingOf[str, int] | None) -> Iterator[tuple[int, int, Vector | None]]:
+    """The kinds of steps in which something is needed: how often, how many words by each instance,
+    and how far from an instance another must stand to have had just these words in the step before
+    (None: nobody had).
 
     Any loop but the innermost advances right after the innermost has; the innermost advances after
-    any other, or after the first step of all.
+    any other, or after the first step of all. Boxes with the same sides lie at the same place in
+    their tiles, so that the move of the tile is the distance between them.
     """
-    start = Advance(1, (0,) * len(tensor.projection), whole_tile(tensor, tile or {}))
+    whole = tile_sides(tensor, tile or {})
+    start = Advance(1, (0,) * len(whole), whole)
     kinds = advances(tensor, around, tile or {})
     if tile is None:
-        kinds = tuple(Advance(x.times, x.move, start.loaded) for x in kinds)
+        kinds = tuple(Advance(x.times, x.move, whole) for x in kinds)
     *outer, innermost = kinds
     again = around[-1].factor - 1
     pairs = [(x.times, x, innermost) for x in outer]
     pairs += [(x.times * again, innermost, x) for x in (start, *outer)]
-    if start.loaded:
-        yield 1, start.loaded, None
+    yield 1, start.words, None
     for times, now, before in pairs:
-        if now.loaded is None:
-            continue
-        same = before.loaded is not None and before.loaded.sides == now.loaded.sides
-        yield times, now.loaded, _shift(now, before) if same else None
-
-
-def _shift(now: Advance, before: Advance) -> Vector:
-    """From the corner of the box loaded before to that of the box loaded now."""
-    assert now.loaded and before.loaded
-    return tuple(move + new - old for move, new, old in zip(
-        now.move, now.loaded.corner, before.loaded.corner, strict=True))
+        if now.sides is not None:
+            yield times, now.words, now.move if before.sides == now.sides else None
 
 
 def _without_neighbour(offsets: Sequence[Vector], near: Sequence[Sequence[int]],

@@ -52,31 +52,24 @@ def placed_loops(mapping: Mapping) -> tuple[PlacedLoop, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """Words of a tile: the corner of the box inside the tile, and its sides."""
-
-    corner: Vector
-    sides: Vector
-
-    @property
-    def words(self) -> int:
-        return prod(self.sides)
-
-
-@dataclass(frozen=True, slots=True)
 class Advance:
     """One kind of step: a loop advances and those inside it start again. It happens `times` times
-    in the nest, and each time the tile makes a `move` and the words in `loaded` are new to it."""
+    in the nest; each time the tile makes a `move`, and loads a box of words at the end that it
+    moves towards: the `sides` of that box, None where nothing is new."""
 
     times: int
     move: Vector
-    loaded: Box | None
+    sides: Vector | None
+
+    @property
+    def words(self) -> int:
+        """Words loaded each time."""
+        return 0 if self.sides is None else prod(self.sides)
 
 
-def whole_tile(tensor: Tensor, tile: MappingOf[str, int]) -> Box:
-    """The box of `tensor` that a tile of the rank extents `tile` covers."""
-    sides = tuple(axis_extent(axis, tile) for axis in tensor.projection)
-    return Box((0,) * len(sides), sides)
+def tile_sides(tensor: Tensor, tile: MappingOf[str, int]) -> Vector:
+    """Sides of the box of `tensor` that a tile of the rank extents `tile` covers."""
+    return tuple(axis_extent(axis, tile) for axis in tensor.projection)
 
 
 def advances(tensor: Tensor, loops: Sequence[PlacedLoop],
@@ -91,7 +84,7 @@ def advances(tensor: Tensor, loops: Sequence[PlacedLoop],
       the tile that overlaps; any other move loads the whole tile again;
     - the second iteration of a loop stands for all later ones.
     """
-    whole = whole_tile(tensor, tile)
+    whole = tile_sides(tensor, tile)
     sliding: Vector | None = None       # the step of the innermost loop that moves the box
     inside = (0,) * len(tensor.projection)
     kinds: list[Advance] = []
@@ -101,7 +94,7 @@ def advances(tensor: Tensor, loops: Sequence[PlacedLoop],
             sliding = step
         move = tuple(own - other for own, other in zip(step, inside, strict=True))
         inside = tuple(own + other for own, other in zip(step, inside, strict=True))
-        loaded = None if not any(move) else _new_words(whole, move) if move == sliding else whole
+        loaded = None if not any(move) else _new_part(whole, move) if move == sliding else whole
         times = (loop.factor - 1) * prod(outer.factor for outer in loops[:i])
         kinds.append(Advance(times, move, loaded))
     return tuple(reversed(kinds))
@@ -113,20 +106,16 @@ def words_received(tensor: Tensor, loops: Sequence[PlacedLoop], tile: MappingOf[
     `loops` are the temporal loops around the tile, outermost first. The first tile is loaded whole,
     after that comes what `advances` says.
     """
-    return footprint(tensor, tile) + sum(
-        x.times * x.loaded.words for x in advances(tensor, loops, tile) if x.loaded)
+    return footprint(tensor, tile) + sum(x.times * x.words for x in advances(tensor, loops, tile))
 
 
-def _new_words(whole: Box, move: Vector) -> Box:
-    """Words of a tile that were not in the tile one `move` before (a box less a box)."""
+def _new_part(whole: Vector, move: Vector) -> Vector:
+    """Sides of what was not in the tile one `move` before (a box less a box)."""
     moved = [axis for axis, distance in enumerate(move) if distance]
     if len(moved) != 1:     # the difference is no box: the reference loads the whole tile
         return whole
     axis, = moved
-    corner, sides = list(whole.corner), list(whole.sides)
-    sides[axis] = min(abs(move[axis]), whole.sides[axis])
-    corner[axis] = whole.sides[axis] - sides[axis] if move[axis] > 0 else 0
-    return Box(tuple(corner), tuple(sides))
+    return (*whole[:axis], min(abs(move[axis]), whole[axis]), *whole[axis + 1:])
 
 
 def multicast_groups(tensor: Tensor, loops: Sequence[PlacedLoop], multicast: bool) -> dict[int, int]:
