@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import Literal, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,19 +14,36 @@ class Figure:
     source: str
 
 
+#: "mesh": words hop from router to router. "multicast": each word costs what its number of receivers
+#: says. "tree": words from below are added up in a tree.
+NetworkKind = Literal["mesh", "multicast", "tree"]
+
+
 @dataclass(frozen=True)
 class Network:
-    """What carries words from one instance of a level to the instances below it.
+    """What carries words between one instance of a level and the instances below it. A figure that
+    is None costs nothing.
 
     `multicast`: one word sent may reach several instances; otherwise each is sent its own copy.
     `links`: neighbours may pass words on to each other (declared by Timeloop's default networks).
-    `ingress`: pJ a word that enters the network, None when the network is free.
+    `distributed`: the instances below hold one shared copy between them (Timeloop's M:N networks).
     """
 
     name: str = ""
     multicast: bool = True
     links: bool = False
-    ingress: Figure | None = None
+    ingress: Figure | None = None                 # pJ a word that enters the network
+    kind: NetworkKind = "mesh"
+    distributed: bool = False
+    word_bits: int | None = None                  # None: those of the level above
+    hop_pj: Figure | None = None                  # a word and hop; None: wires of one tile's width
+    wire_pj_bit_mm: Figure | None = None          # None: that of all wires of the architecture
+    tile_um: Figure | None = None                 # width; None: of a square of the area below
+    router_pj: Figure | None = None               # a word and router
+    adder_pj: Figure | None = None                # an addition in a tree
+    transfer_pj: Mapping[int, Figure] = field(default_factory=dict)   # a word, by its receivers
+    fill_cycles: int = 0                          # before the first word arrives below
+    drain_cycles: int = 0                         # after the last word has left
 
 
 @dataclass(frozen=True)
@@ -54,9 +71,13 @@ class Storage:
     network: Network = Network()           # towards the level below
     component: str = "storage"             # class of the component, e.g. "SRAM", "DRAM", "regfile"
     attributes: Mapping[str, object] = field(default_factory=dict, compare=False)
-    #: pJ a physical access by action ("read", "fill", "update"), pJ a cycle for "leak".
+    #: pJ a physical access by action ("read", "fill", "update"), pJ a cycle for "leak", pJ a word
+    #: that needs an address for "address".
     energy: Mapping[str, Figure] = field(default_factory=dict)
     area: Figure | None = None             # um^2 an instance
+    update_network: Network | None = None  # what brings outputs back up; None: `network` does both
+    reduces: bool = True                   # adds updates to what it holds by itself
+    power_gated_at: str | None = None      # level whose idle instances also switch these off
 
     @property
     def instances(self) -> int:
@@ -96,6 +117,7 @@ class Architecture:
     node_nm: float | None = None
     cycle_seconds: float | None = None
     notes: str = ""
+    wire_pj_bit_mm: Figure | None = None   # of the wires of every network that gives none itself
 
     def __post_init__(self) -> None:
         names = [level.name for level in self.levels] + [self.compute.name]
@@ -109,6 +131,12 @@ class Architecture:
                 raise ValueError(
                     f"{self.name}: {inner.mesh_x}x{inner.mesh_y} {inner.name} cannot be shared "
                     f"evenly by {level.mesh_x}x{level.mesh_y} {level.name}")
+            if level.power_gated_at not in (None, *names):
+                raise ValueError(f"{self.name}: {level.name} is power gated at {level.power_gated_at}, "
+                                 f"which is no level; known are {', '.join(names)}")
+            if level.network.kind == "tree":
+                raise ValueError(f"{self.name}: a tree below {level.name} carries no words down; "
+                                 "expected it as update_network")
 
     def level_index(self, name: str) -> int:
         """Position of the storage level called `name`; KeyError when there is none."""

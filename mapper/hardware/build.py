@@ -6,18 +6,22 @@ from dataclasses import dataclass
 
 from ..spec import units
 from ..spec.fields import Record, describe, whole
-from ..spec.nodes import Node, Problems
-from .architecture import Architecture, Compute, Figure, Network, Storage
+from ..spec.nodes import Node, Problems, did_you_mean, one_of
+from .architecture import Architecture, Compute, Figure, Storage
+from .build_network import build_network, figure
 
-_ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "levels", "compute")
+_ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "levels", "compute",
+                      "wire_energy")
 #: Component attributes that may stand at the top of a level; all others go into `attributes`.
 _COMPONENT_KEYS = ("type", "technology", "cell", "ports", "banks")
 _COMPUTE_KEYS = ("name", "class", "word_bits", "instances", "energy", "area", "attributes",
                  *_COMPONENT_KEYS)
 _LEVEL_KEYS = (*_COMPUTE_KEYS, "width", "block_words", "cluster_size", "size", "depth",
                "multiple_buffering", "read_bandwidth", "write_bandwidth", "shared_bandwidth",
-               "bandwidth_scale", "keep", "bypass", "fanout", "network")
+               "bandwidth_scale", "keep", "bypass", "fanout", "network", "update_network", "reduces",
+               "power_gated_at")
 _STORAGE_ACTIONS = ("read", "fill", "update")
+_OTHER_ACTIONS = ("leak", "address")      # what `energy` with a single figure does not set
 _Mesh = tuple[int, int]
 
 
@@ -63,10 +67,12 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
     _check_names(entries + ([bottom] if bottom else []), problems)
     node_nm = record.parsed("technology", units.nanometres)
     cycle = record.parsed("cycle", units.seconds)
+    _check_gating(entries + ([bottom] if bottom else []), problems)
     name, notes = record.text("name", "architecture"), record.text("notes", "")
+    wire = figure(record, "wire_energy")
     if len(problems.errors) > before:
         return None
-    return Architecture(name, tuple(levels), compute, node_nm, cycle, notes)
+    return Architecture(name, tuple(levels), compute, node_nm, cycle, notes, wire)
 
 
 def _check_names(entries: list[Node], problems: Problems) -> None:
@@ -79,6 +85,16 @@ def _check_names(entries: list[Node], problems: Problems) -> None:
         if first is not name:
             problems.error(name, f"a second level {name.value!r}; expected unique level names; "
                            f"the first is at line {first.line}")
+
+
+def _check_gating(entries: list[Node], problems: Problems) -> None:
+    """Levels that others are power gated at must exist."""
+    names = [str(entry["name"].value) for entry in entries if "name" in entry]
+    for entry in entries:
+        gate = entry.get("power_gated_at")
+        if gate is not None and gate.value is not None and str(gate.value) not in names:
+            problems.error(gate, f"power_gated_at is {describe(gate)}, which is no level; expected "
+                           f"{one_of(names)}{did_you_mean(str(gate.value), names)}")
 
 
 def _instances(record: Record, above: _Mesh, fanout: _Fanout) -> _Mesh:
@@ -136,9 +152,12 @@ def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int) ->
         write_bandwidth=record.number("write_bandwidth", None, positive=True),
         shared_bandwidth=record.number("shared_bandwidth", None, positive=True),
         bandwidth_scale=_scales(record), keep=keep, bypass=bypass,
-        spatial_x=fanout.x_ranks, spatial_y=fanout.y_ranks, network=_network(record),
+        spatial_x=fanout.x_ranks, spatial_y=fanout.y_ranks,
+        network=build_network(record, "network"),
+        update_network=build_network(record, "update_network") if record.has("update_network") else None,
+        reduces=record.flag("reduces", True), power_gated_at=record.text("power_gated_at", "") or None,
         component=record.text("class", "storage"), attributes=attributes,
-        energy=_energy(record, _STORAGE_ACTIONS), area=_figure(record, "area"))
+        energy=_energy(record, _STORAGE_ACTIONS), area=figure(record, "area"))
 
 
 def _compute(record: Record, mesh: _Mesh, default_bits: int) -> Compute:
@@ -146,7 +165,7 @@ def _compute(record: Record, mesh: _Mesh, default_bits: int) -> Compute:
         name=record.text("name", "compute"), mesh_x=mesh[0], mesh_y=mesh[1],
         word_bits=record.integer("word_bits", default_bits), component=record.text("class", "intmac"),
         attributes=_attributes(record), energy=_energy(record, ("compute",)),
-        area=_figure(record, "area"))
+        area=figure(record, "area"))
 
 
 def _block_words(record: Record, word_bits: int) -> int:
@@ -188,15 +207,6 @@ def _scales(record: Record) -> tuple[tuple[str, float], ...]:
     return tuple((key, part.number(key, 1.0)) for key, _ in node.items())
 
 
-def _network(record: Record) -> Network:
-    node = record.node("network")
-    if node is None:
-        return Network()
-    part = Record(node, record.problems, "network", ("name", "multicast", "links", "ingress_energy"))
-    return Network(part.text("name", ""), part.flag("multicast", True), part.flag("links", False),
-                   _figure(part, "ingress_energy"))
-
-
 def _attributes(record: Record) -> dict[str, object]:
     """The free attributes, and the well-known ones from the top of the level."""
     node = record.node("attributes")
@@ -215,21 +225,9 @@ def _energy(record: Record, actions: tuple[str, ...]) -> dict[str, Figure]:
     if node is None:
         return {}
     if not node.is_map or "value" in node:
-        figure = _figure(record, "energy")
-        return dict.fromkeys(actions, figure) if figure else {}
-    part = Record(node, record.problems, "energy", (*actions, "leak"))
-    figures = {action: _figure(part, action) for action in (*actions, "leak")}
-    return {action: figure for action, figure in figures.items() if figure is not None}
-
-
-def _figure(record: Record, key: str) -> Figure | None:
-    """A number, or `{value:, source:}`; without a source, the place where it is written."""
-    node = record.node(key)
-    if node is None:
-        return None
-    if not node.is_map:
-        value = record.number(key, None)
-        return None if value is None else Figure(value, node.place)
-    part = Record(node, record.problems, key, ("value", "source"))
-    part.require("value")
-    return Figure(part.number("value", 0.0), part.text("source", node.place))
+        single = figure(record, "energy")
+        return dict.fromkeys(actions, single) if single else {}
+    known = (*actions, *_OTHER_ACTIONS)
+    part = Record(node, record.problems, "energy", known)
+    figures = {action: figure(part, action) for action in known}
+    return {action: found for action, found in figures.items() if found is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .architecture import Architecture, Compute, Figure, Network, Storage
+from .build_network import FIGURES
 
 
 def architecture_to_dict(architecture: Architecture) -> dict[str, object]:
@@ -12,6 +13,8 @@ def architecture_to_dict(architecture: Architecture) -> dict[str, object]:
         result["technology"] = architecture.node_nm
     if architecture.cycle_seconds is not None:
         result["cycle"] = f"{architecture.cycle_seconds!r} s"
+    if architecture.wire_pj_bit_mm is not None:
+        result["wire_energy"] = _figure(architecture.wire_pj_bit_mm)
     if architecture.notes:
         result["notes"] = architecture.notes
     levels = [_storage(architecture, index) for index in range(len(architecture.levels))]
@@ -40,7 +43,7 @@ def _storage(architecture: Architecture, index: int) -> dict[str, object]:
     result = _component(level)
     plain = Storage(level.name)
     for key in ("block_words", "cluster_size", "multiple_buffering", "read_bandwidth",
-                "write_bandwidth", "shared_bandwidth"):
+                "write_bandwidth", "shared_bandwidth", "reduces", "power_gated_at"):
         if getattr(level, key) != getattr(plain, key):
             result[key] = getattr(level, key)
     if level.size_words is not None:
@@ -59,14 +62,24 @@ def _storage(architecture: Architecture, index: int) -> dict[str, object]:
         result["fanout"] = fanout
     if level.network != Network():
         result["network"] = _network(level.network)
+    if level.update_network is not None:
+        result["update_network"] = _network(level.update_network)
     return result
 
 
 def _network(network: Network) -> dict[str, object]:
     result: dict[str, object] = {"name": network.name, "multicast": network.multicast,
                                  "links": network.links}
-    if network.ingress is not None:
-        result["ingress_energy"] = _figure(network.ingress)
+    plain = Network()
+    for key, field in (("kind", "kind"), ("distributed", "distributed"), ("word_bits", "word_bits"),
+                       ("fill_latency", "fill_cycles"), ("drain_latency", "drain_cycles")):
+        if getattr(network, field) != getattr(plain, field):
+            result[key] = getattr(network, field)
+    for key, field in FIGURES.items():
+        if (figure := getattr(network, field)) is not None:
+            result[key] = _figure(figure)
+    if network.transfer_pj:
+        result["transfer_energy"] = {str(n): _figure(x) for n, x in network.transfer_pj.items()}
     return result
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Mapping
+
+from .traffic import Delivery
+
+#: "exact" counts right; "timeloop" reproduces that program with its defects.
+Semantics = Literal["exact", "timeloop"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,10 @@ class TensorCost:
     updates: int
     temporal_reductions: int    # updates that add to a value already held
     address_generations: int
-    energy_pj: float            # accesses only, no leakage
+    energy_pj: float            # accesses and their addresses, no leakage
+    address_pj: float = 0.0     # the addresses alone
+    read_bandwidth: float = 0.0     # words a cycle and instance that are read ...
+    write_bandwidth: float = 0.0    # ... filled and updated, times the tensor's bandwidth scale
 
 
 @dataclass(frozen=True)
@@ -33,24 +41,34 @@ class LevelCost:
     leakage_pj: float
     area_um2: float | None      # all instances; None when not known
     tensors: Mapping[str, TensorCost]
+    throttling: float = 1.0     # bandwidth there is to bandwidth asked for; 1 where it suffices
 
 
 @dataclass(frozen=True)
 class TransferCost:
     """One tensor on one network: words sent by ONE instance of the level above, by multicast
-    factor; `energy_pj` over all instances."""
+    factor; energies over all instances."""
 
     accesses: Mapping[int, int]   # multicast factor -> words sent to that many instances at once
     energy_pj: float
+    deliveries: tuple[Delivery, ...] = ()   # the same, by multicast factor and number of groups
+    ingresses: float = 0.0        # words that enter: those sent, and old values of outputs
+    hops: float | None = None     # links a word that enters, on average; None: nothing charges for them
+    reductions: float = 0.0       # additions on the way up
+    passed: float = 0.0           # words that neighbours pass on to each other
+    energy_parts: Mapping[str, float] = field(default_factory=dict)   # pJ by what costs it
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """The network below one storage level."""
+    """A network below one storage level. Most carry words both ways; where another one brings
+    outputs back up, it is listed by itself."""
 
     name: str
     energy_pj: float
     tensors: Mapping[str, TransferCost]
+    level: str = ""               # the storage level above
+    hop_pj: float = 0.0           # energy of a word and hop
 
 
 @dataclass(frozen=True)

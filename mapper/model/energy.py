@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..hardware.architecture import Compute, Storage
+from ..hardware.architecture import Architecture, Compute, Storage
 from .traffic import Accesses
 
 
@@ -38,9 +38,31 @@ def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
     return energy * clusters(level, utilized)
 
 
-def leakage_energy(level: Storage, cycles: int, utilized: int) -> float:
-    """pJ that the instances at work leak in `cycles`; unused ones are off."""
-    return leakage_per_cycle(level) * cycles * utilized
+def address_energy(level: Storage, x: Accesses, utilized: int) -> float:
+    """pJ of the addresses of the accesses `x` of one tensor over all `utilized` instances."""
+    return address_price(level) * x.address_generations * clusters(level, utilized)
+
+
+def address_price(level: Storage) -> float:
+    """pJ of one address; 0 where none is declared."""
+    figure = level.energy.get("address")
+    return 0.0 if figure is None else figure.value
+
+
+def gate(architecture: Architecture, index: int) -> tuple[int, int]:
+    """Level whose instances switch those of storage level `index` on and off (one past the last
+    for the compute units), and how many each of them switches."""
+    level = architecture.levels[index]
+    if level.power_gated_at is None:
+        return index, 1
+    parts: list[Storage | Compute] = [*architecture.levels, architecture.compute]
+    switch = next(i for i, part in enumerate(parts) if part.name == level.power_gated_at)
+    return switch, max(level.instances // parts[switch].instances, 1)
+
+
+def leakage_energy(level: Storage, cycles: int, powered: int) -> float:
+    """pJ that the `powered` instances leak in `cycles`; the others are off."""
+    return leakage_per_cycle(level) * cycles * powered
 
 
 def leakage_per_cycle(level: Storage) -> float:

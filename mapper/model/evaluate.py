@@ -7,14 +7,16 @@ from math import prod
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
-from .cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
-from .energy import access_energy, action_energy, leakage_energy
-from .latency import level_cycles
+from .cost import Cost, LevelCost, Semantics, TensorCost
+from .energy import access_energy, action_energy, address_energy, gate, leakage_energy
+from .latency import Pace, level_pace
+from .network import counts_hops, network_costs, network_cycles
 from .reuse import placed_loops
 from .traffic import Fabric, Traffic, tensor_traffic
 
 
-def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Cost:
+def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+             semantics: Semantics = "exact") -> Cost:
     """Cost of running `einsum` on `architecture` as the valid `mapping` says.
 
     Parameters
@@ -24,6 +26,8 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Co
     einsum : Einsum
     mapping : Mapping
         One block a storage level; its loops cover every rank exactly. Not checked here.
+    semantics : "exact" or "timeloop"
+        Whether to count right, or with the defects of that program.
 
     Returns
     -------
@@ -34,29 +38,33 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Co
     ------
     ValueError
         A level performs an action whose energy is not known.
+    SpecError
+        A network has wires whose length does not follow from what is known.
     """
     loops = placed_loops(mapping)
     traffic = {
         t.name: tensor_traffic(einsum, t, mapping, loops, _fabrics(architecture, mapping, t.name))
         for t in einsum.tensors}
     compute_cycles = prod(loop.factor for loop in loops if not loop.spatial)
-    cycles_by_level = [
-        level_cycles(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, compute_cycles)
-        for i, level in enumerate(architecture.levels)]
-    cycles = max(compute_cycles, *cycles_by_level)
-    levels = tuple(_level_cost(architecture, einsum, mapping, i, traffic, cycles_by_level[i], cycles)
+    paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, compute_cycles)
+             for i, level in enumerate(architecture.levels)]
+    busy = max(compute_cycles, *(pace.cycles for pace in paces))
+    levels = tuple(_level_cost(architecture, einsum, mapping, i, traffic, paces[i], busy)
                    for i in range(len(architecture.levels)))
     compute = _compute_cost(architecture, einsum, utilized_instances(mapping, len(levels)),
                             compute_cycles)
-    networks = tuple(_network_cost(architecture, mapping, i, traffic) for i in range(len(levels)))
+    outputs = [t.name for t in einsum.tensors if t.is_output]
+    networks = tuple(cost for i in range(len(levels)) for cost in network_costs(
+        architecture, i, traffic, outputs, utilized_instances(mapping, i), semantics))
+    cycles = busy + network_cycles(architecture, semantics)
     areas = [x.area_um2 for x in (*levels, compute)]
     return Cost(
         cycles=cycles,
         energy_pj=sum(x.energy_pj for x in (*levels, compute)) + sum(x.energy_pj for x in networks),
         computes=einsum.macs,
         utilization=einsum.macs / architecture.compute.instances / cycles,
-        bottleneck="compute" if cycles == compute_cycles
-        else architecture.levels[cycles_by_level.index(cycles)].name,
+        bottleneck="compute" if busy == compute_cycles
+        else next(x.name for x in levels if x.cycles == busy),
         area_um2=None if None in areas else sum(a for a in areas if a is not None),
         levels=levels, compute=compute, networks=networks)
 
@@ -65,7 +73,7 @@ def _fabrics(architecture: Architecture, mapping: Mapping, tensor: str) -> list[
     """What the network below each level does for `tensor`."""
     return [Fabric(level.network.multicast and tensor not in block.no_multicast,
                    architecture.fanout(i)[0] if level.network.links and tensor not in block.no_links
-                   else None)
+                   else None, architecture.fanout(i) if counts_hops(architecture, i) else None)
             for i, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True))]
 
 
@@ -75,7 +83,7 @@ def utilized_instances(mapping: Mapping, level: int) -> int:
 
 
 def _level_cost(architecture: Architecture, einsum: Einsum, mapping: Mapping, index: int,
-                traffic: dict[str, Traffic], level_cycles: int, cycles: int) -> LevelCost:
+                traffic: dict[str, Traffic], pace: Pace, cycles: int) -> LevelCost:
     level = architecture.levels[index]
     utilized = utilized_instances(mapping, index)
     tensors = {}
@@ -84,15 +92,18 @@ def _level_cost(architecture: Architecture, einsum: Einsum, mapping: Mapping, in
         if x is None:
             continue
         outermost = not any(traffic[tensor.name].accesses[:index])
+        addresses = address_energy(level, x, utilized)
         tensors[tensor.name] = TensorCost(
             x.tile_words, x.partition_words, x.reads, x.fills, x.updates, x.temporal_reductions,
             x.address_generations,
-            access_energy(level, x, tensor.is_output, outermost, utilized))
-    leakage = leakage_energy(level, cycles, utilized)
+            access_energy(level, x, tensor.is_output, outermost, utilized) + addresses, addresses,
+            pace.read[tensor.name], pace.write[tensor.name])
+    switch, switched = gate(architecture, index)
+    leakage = leakage_energy(level, cycles, utilized_instances(mapping, switch) * switched)
     return LevelCost(
-        level.name, level.instances, utilized, level_cycles,
+        level.name, level.instances, utilized, pace.cycles,
         sum(x.energy_pj for x in tensors.values()) + leakage, leakage,
-        None if level.area is None else level.area.value * level.instances, tensors)
+        None if level.area is None else level.area.value * level.instances, tensors, pace.throttling)
 
 
 def _compute_cost(architecture: Architecture, einsum: Einsum, utilized: int,
@@ -102,14 +113,3 @@ def _compute_cost(architecture: Architecture, einsum: Einsum, utilized: int,
         compute.name, compute.instances, utilized, cycles,
         einsum.macs * action_energy(compute, "compute"), 0.0,
         None if compute.area is None else compute.area.value * compute.instances, {})
-
-
-def _network_cost(architecture: Architecture, mapping: Mapping, index: int,
-                  traffic: dict[str, Traffic]) -> NetworkCost:
-    level = architecture.levels[index]
-    network, senders = level.network, utilized_instances(mapping, index)
-    ingress = 0.0 if network.ingress is None else network.ingress.value
-    tensors = {name: TransferCost(x.sent[index], sum(x.sent[index].values()) * senders * ingress)
-               for name, x in traffic.items() if x.sent[index]}
-    return NetworkCost(network.name or f"{level.name} <==> {architecture.below(index).name}",
-                       sum(x.energy_pj for x in tensors.values()), tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import Mapping as MappingOf
 
@@ -9,22 +10,40 @@ from ..hardware.architecture import Storage
 from .traffic import Accesses
 
 
-def level_cycles(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int) -> int:
-    """Cycles that `level` needs to move the words in `accesses` (by tensor, of one instance).
+@dataclass(frozen=True)
+class Pace:
+    """How fast a level moves its words: `cycles` for all of them, `throttling` of the machine to
+    the bandwidth there is (1 where it suffices), and the words a cycle and instance that are then
+    read and written, by tensor."""
+
+    cycles: int
+    throttling: float
+    read: MappingOf[str, float]
+    write: MappingOf[str, float]
+
+
+def level_pace(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int) -> Pace:
+    """Pace at which `level` moves the words in `accesses` (by tensor, of one instance).
 
     The bandwidths asked for are averages over the whole run; the level slows the machine by the
     smallest ratio of bandwidth there is to bandwidth asked for. The order of operations is that of
     Timeloop (model/buffer.cpp), since the last bit can decide what `ceil` gives.
     """
     scale = dict(level.bandwidth_scale)
-    read = write = 0.0
-    for name, x in accesses.items():
-        factor = scale.get(name, 1.0)
-        read += x.reads / compute_cycles * factor
-        write += (x.fills + x.updates) / compute_cycles * factor
-    slowdown = 1.0
+    reads = {name: x.reads / compute_cycles * scale.get(name, 1.0) for name, x in accesses.items()}
+    writes = {name: (x.fills + x.updates) / compute_cycles * scale.get(name, 1.0)
+              for name, x in accesses.items()}
+    read, write = sum(reads.values()), sum(writes.values())
+    throttling = 1.0
     for bandwidth, demand in ((level.read_bandwidth, read), (level.write_bandwidth, write),
                               (level.shared_bandwidth, read + write)):
         if bandwidth is not None and bandwidth < demand:
-            slowdown = min(slowdown, bandwidth / demand)
-    return ceil(compute_cycles / slowdown)
+            throttling = min(throttling, bandwidth / demand)
+    return Pace(ceil(compute_cycles / throttling), throttling,
+                {name: x * throttling for name, x in reads.items()},
+                {name: x * throttling for name, x in writes.items()})
+
+
+def level_cycles(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int) -> int:
+    """Cycles that `level` needs to move the words in `accesses` (by tensor, of one instance)."""
+    return level_pace(level, accesses, compute_cycles).cycles

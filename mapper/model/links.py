@@ -25,8 +25,8 @@ Entry = tuple[int, int]
 @dataclass(frozen=True)
 class Deliveries:
     """How all instances below one instance of a level received a tensor: `sent` from the level, in
-    words by entry, over so many `hops` on average (empty: nobody asked); `passed` on by neighbours,
-    in words."""
+    words by entry; `passed` on by neighbours, in words. `hops` are the links that all words sent
+    passed over together, by entry (empty: nobody asked)."""
 
     sent: MappingOf[Entry, int]
     passed: int
@@ -55,29 +55,27 @@ def neighbour_deliveries(tensor: Tensor, around: Sequence[PlacedLoop],
     offsets = _offsets(tensor, spatial)
     near = _neighbours(len(offsets), width)
     sent: Counter[Entry] = Counter()
-    weighted: dict[Entry, float] = defaultdict(float)       # words x hops
+    far: dict[Entry, float] = defaultdict(float)
     passed = 0
     known: dict[Vector | None, list[int]] = {}
-    for times, needed, shift in _steps(tensor, around, tile):
+    for times, words, shift in _steps(tensor, around, tile):
         if shift not in known:
             known[shift] = _without_neighbour(offsets, near, shift, multicast)
         asking = known[shift]
-        average = _entry_hops(offsets, asking, multicast, mesh)
+        length = _entry_hops(offsets, asking, multicast, mesh)
         sizes = _group_sizes([offsets[i] for i in asking], multicast)
         for members, groups in Counter(sizes).items():
-            words = groups * needed * times
-            sent[members, groups] += words
-            weighted[members, groups] += words * average.get((members, groups), 0.0)
-        passed += (len(offsets) - len(asking)) * needed * times
+            sent[members, groups] += groups * words * times
+            far[members, groups] += length.get((members, groups), 0.0) * words * times
+        passed += (len(offsets) - len(asking)) * words * times
     if not passed:
         return None
-    return Deliveries(dict(sorted(sent.items())), passed,
-                      {entry: weighted[entry] / sent[entry] for entry in sent} if mesh else {})
+    return Deliveries(dict(sorted(sent.items())), passed, dict(far) if mesh else {})
 
 
 def group_hops(tensor: Tensor, spatial: Sequence[PlacedLoop], multicast: bool,
                mesh: tuple[int, int] | None) -> MappingOf[Entry, float]:
-    """Links that a word sent to the instances of one group passes over, on average, by entry.
+    """Links that one word for each group passes over, all groups together, by entry.
 
     `spatial` are the loops spread over the instances, outermost first (y before x). Empty when
     `mesh`, its width and height, is None: hops are not asked for.
@@ -90,7 +88,7 @@ def group_hops(tensor: Tensor, spatial: Sequence[PlacedLoop], multicast: bool,
 
 def _entry_hops(offsets: Sequence[Vector], asking: Sequence[int], multicast: bool,
                 mesh: tuple[int, int] | None) -> dict[Entry, float]:
-    """Average hops of the groups of instances that are sent a word at once, by entry."""
+    """Hops of all groups of instances that are sent a word at once, by entry."""
     if mesh is None:
         return {}
     groups: dict[object, list[int]] = defaultdict(list)
@@ -99,7 +97,7 @@ def _entry_hops(offsets: Sequence[Vector], asking: Sequence[int], multicast: boo
     by_size: dict[int, list[float]] = defaultdict(list)
     for members in groups.values():
         by_size[len(members)].append(hops(members, *mesh))
-    return {(size, len(found)): sum(found) / len(found) for size, found in by_size.items()}
+    return {(size, len(found)): sum(found) for size, found in by_size.items()}
 
 
 def _offsets(tensor: Tensor, spatial: Sequence[PlacedLoop]) -> list[Vector]:

@@ -33,7 +33,7 @@ class Accesses:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """Words that one instance of a level sends to `multicast` instances at once, in `scatter`
-    groups of that size; `hops` links a word on average (None: nobody asked)."""
+    groups of that size. All together they pass over `hops` links (None: nobody asked)."""
 
     multicast: int
     scatter: int
@@ -84,10 +84,8 @@ def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequ
         entries = _entries(multicast_groups(tensor, spatial, fabrics[level].multicast), below,
                            links, kept_below)
         sent[level] = _by_multicast(entries)
-        hops = links.hops if links else group_hops(tensor, spatial, fabrics[level].multicast,
-                                                   fabrics[level].mesh)
-        deliveries[level] = tuple(Delivery(*entry, words, hops.get(entry))
-                                  for entry, words in sorted(entries.items()))
+        deliveries[level] = _deliveries(entries, links, group_hops(
+            tensor, spatial, fabrics[level].multicast, None if links else fabrics[level].mesh))
         passed[level] = links.passed if links and kept_below else 0.0
         below = sum(entries.values())
         if level not in kept:
@@ -129,6 +127,17 @@ def _entries(groups: MappingOf[int, int], below: float, linked: Deliveries | Non
     instances = sum(members * count for members, count in groups.items())
     scale = below * instances / sum(words * members for (members, _), words in linked.sent.items())
     return {entry: words * scale for entry, words in linked.sent.items()}
+
+
+def _deliveries(entries: MappingOf[Entry, float], linked: Deliveries | None,
+                lengths: MappingOf[Entry, float]) -> tuple[Delivery, ...]:
+    """What is sent, entry by entry; `lengths` are the links that one word for each group passes
+    over where neighbours pass nothing on."""
+    hops = {entry: length * entries[entry] / entry[1] for entry, length in lengths.items()}
+    if linked is not None:      # the words may have been scaled, and the way with them
+        hops = {entry: way * entries[entry] / linked.sent[entry] if linked.sent[entry] else 0.0
+                for entry, way in linked.hops.items()}
+    return tuple(Delivery(*entry, words, hops.get(entry)) for entry, words in sorted(entries.items()))
 
 
 def _by_multicast(entries: MappingOf[Entry, float]) -> dict[int, int]:
