@@ -12,6 +12,7 @@ from .spec.nodes import Node, Problems, did_you_mean, locate, one_of
 
 if TYPE_CHECKING:
     from .hardware.architecture import Architecture
+    from .spec.sources import Sources
     from .workload.graph import WorkloadGraph
 
 #: A library name, the path of a YAML file, or what such a file holds.
@@ -22,10 +23,10 @@ T = TypeVar("T")
 #: The top-level key that each kind of library entry holds.
 _KINDS = {"arch": "architecture", "workloads": "workload"}
 _SYNONYMS = {"arch": "architecture", "arch_constraints": "architecture_constraints",
-             "mapspace": "mapspace_constraints"}
-_KEYS = ("architecture", "workload", "problem", "mapping", "layer", "ERT", "ART", "components",
-         "compound_components", "constraints", "architecture_constraints", "mapspace_constraints",
-         "sparse_optimizations", "mapper", "variables", "layout", "model")
+             "mapspace": "mapspace_constraints", "compound_components": "components"}
+_KEYS = ("architecture", "workload", "problem", "mapping", "layer", "ERT", "ART", "components", "constraints",
+         "architecture_constraints", "mapspace_constraints", "extra_mapping_constraints", "variables",
+         "sparse_optimizations", "mapper", "globals", "layout", "model")
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,15 @@ class Loaded:
     unsupported: tuple[Problem, ...] = ()
 
 
-def load_specs(sources: Sequence[Source], need: Sequence[str] = ()) -> Loaded:
+def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
+               define: Mapping[str, object] | None = None) -> Loaded:
     """Load sources and merge them by top-level key.
 
     Parameters
     ----------
     sources : list of str, Path or dict
     need : names of what must be there, of "architecture", "workload" and "mapping"
+    define : values of names in files that are jinja2 templates
 
     Raises
     ------
@@ -59,12 +62,14 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = ()) -> Loaded:
         wrong values, and what is needed but not there.
     """
     problems = Problems()
-    sections, mappings = _merge(_documents(sources, tuple(_KINDS), problems), problems)
+    files = _files(sources, problems, define)
+    sections, mappings = _merge(_documents(sources, tuple(_KINDS), files), problems)
     present = {"mapping" if mappings else "", "workload" if "problem" in sections else "", *sections}
     if not problems.errors:
         names = ", ".join(_name(source) for source in sources) or "no input"
         problems.errors += [Problem(names, 0, 0, f"no {key} in it; expected the key {key!r}")
                             for key in need if key not in present]
+    sections, mappings = _resolved(sections, mappings, files)
     architecture = _architecture(sections, problems)
     workload = _workload(sections, problems)
     sparse = sections.get("sparse_optimizations")
@@ -87,7 +92,8 @@ def load_architecture(source: Source) -> Architecture:
     if isinstance(source, Mapping) and not {"architecture", "arch"} & set(source):
         source = {"architecture": source}
     problems = Problems()
-    sections, _ = _merge(_documents([source], ("arch",), problems), problems)
+    files = _files([source], problems)
+    sections, _ = _resolved(*_merge(_documents([source], ("arch",), files), problems), files)
     architecture = _architecture(sections, problems)
     return _only(architecture, "architecture", source, problems)
 
@@ -103,7 +109,8 @@ def load_workload(source: Source) -> WorkloadGraph:
     if isinstance(source, Mapping) and not {"workload", "problem"} & set(source):
         source = {"workload" if "layers" in source else "problem": source}
     problems = Problems()
-    sections, _ = _merge(_documents([source], ("workloads",), problems), problems)
+    files = _files([source], problems)
+    sections, _ = _resolved(*_merge(_documents([source], ("workloads",), files), problems), files)
     workload = _workload(sections, problems)
     return _only(workload, "workload", source, problems)
 
@@ -141,14 +148,24 @@ def _library(kind: str) -> dict[str, str]:
             if entry.name.endswith(".yaml")}
 
 
-def _documents(sources: Iterable[Source], kinds: Sequence[str], problems: Problems) -> list[Node]:
-    return [document for source in sources for document in _open(source, kinds, problems)]
+def _files(sources: Iterable[Source], problems: Problems,
+           define: Mapping[str, object] | None = None) -> Sources:
+    """What reads the files among the sources; they may include others from their own folders."""
+    from .spec.sources import Sources
+
+    return Sources([Path(source).parent for source in sources if not isinstance(source, Mapping)],
+                   problems, define)
 
 
-def _open(source: Source, kinds: Sequence[str], problems: Problems) -> list[Node]:
+def _documents(sources: Iterable[Source], kinds: Sequence[str], files: Sources) -> list[Node]:
+    return [document for source in sources for document in _open(source, kinds, files)]
+
+
+def _open(source: Source, kinds: Sequence[str], files: Sources) -> list[Node]:
     """The documents of one source."""
-    from .spec.reader import read_file, read_text
+    from .spec.reader import read_text
 
+    problems = files.problems
     if isinstance(source, Mapping):
         try:
             return [locate(source)]
@@ -168,7 +185,7 @@ def _open(source: Source, kinds: Sequence[str], problems: Problems) -> list[Node
                 name, 0, 0, f"{name!r} is neither a file nor a library entry; expected a YAML file or "
                 f"{one_of(known, 30)}{did_you_mean(name, known)}"))
             return []
-    return read_file(name, problems)
+    return files.read(Path(name))
 
 
 def _merge(documents: Iterable[Node], problems: Problems) -> tuple[dict[str, Node], dict[str, Node]]:
@@ -188,6 +205,8 @@ def _merge(documents: Iterable[Node], problems: Problems) -> tuple[dict[str, Nod
             elif key == "mapping":
                 layer = document.get("layer")
                 _add(mappings, str(layer.value) if layer else "", node, place, "mapping", problems)
+            elif key in ("components", "variables") and key in sections:
+                sections[key] = _joined(sections[key], node)
             elif key != "layer":
                 _add(sections, key, node, place, key, problems)
     if "workload" in sections and "problem" in sections:
@@ -205,16 +224,45 @@ def _add(target: dict[str, Node], key: str, node: Node, place: Node, what: str, 
         target[key] = node
 
 
-def _referred(node: Node, kind: str, problems: Problems) -> Node | None:
-    """The section itself, or the one of the library entry or file that a bare string names."""
-    if not isinstance(node.value, str):
-        return node
-    inner = Problems()
-    sections, _ = _merge(_open(node.value, (kind,), inner), inner)
+def _joined(first: Node, second: Node) -> Node:
+    """Two sections as one, their lists one after the other; otherwise the later value counts."""
+    if not (first.is_map and second.is_map):
+        return second
+    entries = dict(first.items())
+    for key, value in second.items():
+        both = key in entries and entries[key].is_list and value.is_list
+        entries[key] = value.at((*entries[key], *value)) if both else value
+    return first.at(entries, {**first.keys, **second.keys})
+
+
+def _resolved(sections: Mapping[str, Node], mappings: Mapping[str, Node],
+              files: Sources) -> tuple[dict[str, Node], dict[str, Node]]:
+    """The sections with what bare names refer to, and with nothing left to compute."""
+    from .spec.frontend import resolve_sections
+
+    found = dict(sections)
+    for kind, key in _KINDS.items():
+        if key in found and isinstance(found[key].value, str):
+            node = _referred(found.pop(key), kind, files)
+            if node is not None:
+                found[key] = node
+    return resolve_sections(found, mappings, files.problems)
+
+
+def _referred(node: Node, kind: str, files: Sources) -> Node | None:
+    """The section of the library entry or file that a bare string names."""
+    name, problems = str(node.value), files.problems
+    if node.line and Path(name).suffix:       # written in a file, which may not name just any other
+        path = files.locate(name, Path(node.file).parent) or files.locate(name, Path())
+        if path is None:
+            problems.error(node, files.missing(repr(name), Path(node.file).parent))
+            return None
+        name = str(path)
+    before = len(problems.errors)
+    sections, _ = _merge(_open(name, (kind,), files), problems)
     found = sections.get(_KINDS[kind])
-    problems.errors += inner.errors
-    if found is None and not inner.errors:
-        problems.error(node, f"{node.value!r} holds no {_KINDS[kind]}; expected the key {_KINDS[kind]!r}")
+    if found is None and len(problems.errors) == before:
+        problems.error(node, f"{name!r} holds no {_KINDS[kind]}; expected the key {_KINDS[kind]!r}")
     return found
 
 
@@ -226,11 +274,9 @@ def _architecture(sections: Mapping[str, Node], problems: Problems) -> Architect
 
     if "architecture" not in sections:
         return None
-    node = _referred(sections["architecture"], "arch", problems)
-    if node is None:
-        return None
+    node = sections["architecture"]
     ert, art = sections.get("ERT"), sections.get("ART")
-    if any(key in node for key in ("subtree", "arithmetic", "storage", "nodes")):
+    if any(key in node for key in ("subtree", "arithmetic", "storage")):
         node = lower_architecture(node, problems, has_table=ert is not None)
     architecture = build_architecture(apply_tables(node, ert, art, problems), problems)
     return None if architecture is None else _priced(architecture, node, problems)
@@ -260,7 +306,5 @@ def _workload(sections: Mapping[str, Node], problems: Problems) -> WorkloadGraph
 
     if "problem" in sections:
         return build_workload(lower_problem(sections["problem"], problems), problems)
-    if "workload" not in sections:
-        return None
-    node = _referred(sections["workload"], "workloads", problems)
+    node = sections.get("workload")
     return None if node is None else build_workload(node, problems)

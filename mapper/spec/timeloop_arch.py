@@ -88,7 +88,7 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
             break
         node = subtree[0]
         name, times = _split_name(node, problems)
-        system.setdefault("name", node.at(name or "architecture"))
+        system.setdefault("name", node.at((name or "architecture").removesuffix("_top_level")))
         for key, value in _normal(node.get("attributes")).items():
             if key == "technology" and re.fullmatch(r"\d+(\.\d+)?\s*nm", str(value.value)):
                 system["technology"] = value
@@ -187,7 +187,9 @@ def _common(component: _Component, problems: Problems) -> dict[str, Node]:
         if key not in _KNOWN and not key.startswith("metadata_") \
                 and (close := did_you_mean(key, _KNOWN, cutoff=0.9)):
             problems.error(value, f"unknown attribute {key!r}; expected a known one{close}")
-    result = {"name": (node.get("name") or node).at(component.name), "class": node.at(component.kind),
+    subclass = node.get("subclass")
+    result = {"name": (node.get("name") or node).at(component.name),
+              "class": node.at(component.kind) if subclass is None else subclass,
               "instances": _mesh(component, problems)}
     if (bits := _first(attributes, "word_bits")) is not None:
         result["word_bits"] = bits
@@ -229,6 +231,9 @@ def _storage(component: _Component, problems: Problems) -> Node:
     if half is not None:        # deprecated: shared out evenly between reading and writing
         for key in ("read_bandwidth", "write_bandwidth"):
             result.setdefault(key, attributes["bandwidth"].at(half / 2))
+    for key in ("keep", "bypass"):
+        if key in node:
+            result[key] = node[key]
     _geometry(component, result, problems)
     network: dict[str, Node] = {"links": node.at(True)}
     if "energy_per_ingress" in attributes:

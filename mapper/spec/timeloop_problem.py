@@ -59,6 +59,14 @@ def lower_problem(node: Node, problems: Problems) -> Node:
     return node.at({"name": title, "layers": node.at((layer,))})
 
 
+def tensor_names(node: Node | None) -> tuple[str, ...]:
+    """The names of the data spaces of a problem; those of convolutions when there is no problem."""
+    shape = underscored(_shape(underscored(node), Problems())) if node is not None else None
+    names = tuple(str(space["name"].value) for space in (shape.get("data_spaces") if shape else None) or ()
+                  if "name" in space)
+    return names or ("Weights", "Inputs", "Outputs")
+
+
 def underscored(node: Node) -> Node:
     """The same value with underscores for the hyphens that old files have in their keys."""
     if node.is_list:
