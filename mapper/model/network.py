@@ -53,7 +53,7 @@ def network_costs(architecture: Architecture, index: int, traffic: MappingOf[str
             tensors[name] = transfer_cost(network, hop, load, senders, semantics)
         name = network.name or f"{level.name} <==> {architecture.below(index).name}"
         yield NetworkCost(name if network.name or down else f"{name} (up)",
-                          sum(x.energy_pj for x in tensors.values()), tensors, level.name, hop)
+                          sum((x.energy_pj for x in tensors.values()), 0.0), tensors, level.name, hop)
 
 
 def transfer_cost(network: Network, hop_pj: float, load: Load, senders: float,
@@ -74,7 +74,7 @@ def transfer_cost(network: Network, hop_pj: float, load: Load, senders: float,
     known = [way for way in ways if way is not None]
     return TransferCost(
         accesses={m: floor(n + 0.5) for m, n in sorted(sent.items())},
-        energy_pj=sum(total.values()), deliveries=tuple(load.deliveries), ingresses=words,
+        energy_pj=sum(total.values(), 0.0), deliveries=tuple(load.deliveries), ingresses=words,
         hops=sum(known) / words if words and len(known) == len(ways) else None,
         reductions=sum((x.multicast - 1) * x.words for x in load.deliveries) if load.brings_up else 0.0,
         passed=load.passed, energy_parts=total)

@@ -10,12 +10,13 @@ from typing import Any, cast
 from typing import Mapping as MappingOf
 
 from ..errors import MappingError, Problem, SpecError
-from ..hardware.architecture import Architecture, Compute, Storage
+from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.build import build_architecture
 from ..hardware.write import architecture_to_dict
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
+from ..model.traffic import Delivery
 from ..search.result import Certificate, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
@@ -33,6 +34,7 @@ from .schema import (
     ResultDocument,
     TensorEntry,
     Total,
+    TransferEntry,
     validate,
 )
 
@@ -142,7 +144,7 @@ def _component_entry(level: Storage | Compute) -> ComponentEntry:
     figures: dict[str, FigureEntry] = {
         action: {"value": figure.value, "source": figure.source}
         for action, figure in sorted(level.energy.items())}
-    extra = {"ingress": storage and storage.network.ingress, "area": level.area}
+    extra = {**(_network_figures(storage) if storage else {}), "area": level.area}
     figures |= {name: {"value": x.value, "source": x.source} for name, x in extra.items() if x}
     return {
         "name": level.name,
@@ -156,6 +158,18 @@ def _component_entry(level: Storage | Compute) -> ComponentEntry:
         "shared_bandwidth": storage.shared_bandwidth if storage else None,
         "figures": figures,
     }
+
+
+def _network_figures(level: Storage) -> dict[str, Figure | None]:
+    """What the networks below `level` declare, by name; "up" is the one that only brings outputs up."""
+    found: dict[str, Figure | None] = {}
+    for prefix, network in (("", level.network), ("up ", level.update_network)):
+        if network is not None:
+            found |= {prefix + "ingress": network.ingress, prefix + "hop": network.hop_pj,
+                      prefix + "wire": network.wire_pj_bit_mm, prefix + "tile width": network.tile_um,
+                      prefix + "router": network.router_pj, prefix + "adder": network.adder_pj}
+            found |= {f"{prefix}transfer to {n}": x for n, x in sorted(network.transfer_pj.items())}
+    return found
 
 
 def _total(result: NetworkResult) -> Total:
@@ -204,7 +218,7 @@ def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
         "bottleneck": cost.bottleneck,
         "computes": _actions(cost.computes),
         "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
-        "networks": [_network_entry(x, level) for x, level in zip(cost.networks, cost.levels, strict=True)],
+        "networks": [_network_entry(x, cost.level(x.level).utilized_instances) for x in cost.networks],
         "mapping": format_nest(layer.mapping, architecture, layer.einsum),
         "mapping_spec": _timeloop(layer),
     }
@@ -233,6 +247,7 @@ def _level_entry(level: LevelCost) -> LevelEntry:
         "energy_pj": level.energy_pj,
         "leakage_pj": level.leakage_pj,
         "area_um2": level.area_um2,
+        "throttling": level.throttling,
         "tensors": {name: _tensor_entry(x, level.utilized_instances)
                     for name, x in level.tensors.items()},
     }
@@ -249,18 +264,35 @@ def _tensor_entry(tensor: TensorCost, instances: int) -> TensorEntry:
         "temporal_reductions": tensor.temporal_reductions * instances,
         "address_generations": tensor.address_generations * instances,
         "energy_pj": tensor.energy_pj,
+        "address_pj": tensor.address_pj,
+        "read_bandwidth": tensor.read_bandwidth,
+        "write_bandwidth": tensor.write_bandwidth,
     }
 
 
-def _network_entry(network: NetworkCost, above: LevelCost) -> NetworkEntry:
+def _network_entry(network: NetworkCost, instances: int) -> NetworkEntry:
     return {
         "name": network.name,
-        "level": above.name,
+        "level": network.level,
         "energy_pj": network.energy_pj,
-        "tensors": {name: {
-            "accesses": [{"factor": factor, "words": words * above.utilized_instances}
-                         for factor, words in sorted(x.accesses.items())],
-            "energy_pj": x.energy_pj} for name, x in network.tensors.items()},
+        "hop_pj": network.hop_pj,
+        "tensors": {name: _transfer_entry(x, instances) for name, x in network.tensors.items()},
+    }
+
+
+def _transfer_entry(transfer: TransferCost, instances: int) -> TransferEntry:
+    return {
+        "accesses": [{"factor": factor, "words": words * instances}
+                     for factor, words in sorted(transfer.accesses.items())],
+        "energy_pj": transfer.energy_pj,
+        "deliveries": [{
+            "multicast": x.multicast, "scatter": x.scatter, "words": float(x.words * instances),
+            "hops": None if x.hops is None else float(x.hops * instances)} for x in transfer.deliveries],
+        "ingresses": float(transfer.ingresses * instances),
+        "hops": None if transfer.hops is None else float(transfer.hops),
+        "reductions": float(transfer.reductions * instances),
+        "passed": float(transfer.passed * instances),
+        "energy_parts": {name: float(energy) for name, energy in transfer.energy_parts.items()},
     }
 
 
@@ -283,13 +315,23 @@ def _certificate(entry: CertificateEntry | None) -> Certificate | None:
 def _cost(entry: LayerEntry) -> Cost:
     levels = [_level_cost(x) for x in entry["levels"]]
     above = {x.name: x.utilized_instances for x in levels}
-    networks = tuple(NetworkCost(x["name"], x["energy_pj"], {
-        name: TransferCost({a["factor"]: _share(a["words"], above[x["level"]])
-                            for a in t["accesses"]}, t["energy_pj"])
-        for name, t in x["tensors"].items()}) for x in entry["networks"])
+    networks = tuple(NetworkCost(
+        x["name"], x["energy_pj"],
+        {name: _transfer_cost(t, above[x["level"]]) for name, t in x["tensors"].items()},
+        x["level"], x["hop_pj"]) for x in entry["networks"])
     return Cost(entry["cycles"], entry["energy_pj"], entry["computes"]["actual"],
                 entry["utilization"], entry["bottleneck"], entry["area_um2"],
                 tuple(levels[:-1]), levels[-1], networks)
+
+
+def _transfer_cost(entry: TransferEntry, instances: int) -> TransferCost:
+    n = instances or 1
+    return TransferCost(
+        {x["factor"]: _share(x["words"], n) for x in entry["accesses"]}, entry["energy_pj"],
+        tuple(Delivery(x["multicast"], x["scatter"], x["words"] / n,
+                       None if x["hops"] is None else x["hops"] / n) for x in entry["deliveries"]),
+        entry["ingresses"] / n, entry["hops"], entry["reductions"] / n, entry["passed"] / n,
+        entry["energy_parts"])
 
 
 def _level_cost(entry: LevelEntry) -> LevelCost:
@@ -297,10 +339,11 @@ def _level_cost(entry: LevelEntry) -> LevelCost:
     tensors: MappingOf[str, TensorCost] = {name: TensorCost(
         x["tile_words"], x["partition_words"], _share(x["reads"]["actual"], n),
         _share(x["fills"]["actual"], n), _share(x["updates"]["actual"], n),
-        _share(x["temporal_reductions"], n), _share(x["address_generations"], n), x["energy_pj"])
+        _share(x["temporal_reductions"], n), _share(x["address_generations"], n), x["energy_pj"],
+        x["address_pj"], x["read_bandwidth"], x["write_bandwidth"])
         for name, x in entry["tensors"].items()}
     return LevelCost(entry["name"], entry["instances"], n, entry["cycles"], entry["energy_pj"],
-                     entry["leakage_pj"], entry["area_um2"], tensors)
+                     entry["leakage_pj"], entry["area_um2"], tensors, entry["throttling"])
 
 
 def _share(total: int, instances: int) -> int:

@@ -122,7 +122,10 @@ class TensorEntry(TypedDict):
     metadata: MetadataEntry
     temporal_reductions: Count
     address_generations: Count
-    energy_pj: Amount
+    energy_pj: Amount                    # accesses and their addresses
+    address_pj: Amount                   # the addresses alone
+    read_bandwidth: Amount               # words a cycle and instance
+    write_bandwidth: Amount
 
 
 @with_config(_STRICT)
@@ -136,6 +139,7 @@ class LevelEntry(TypedDict):
     energy_pj: Amount
     leakage_pj: Amount
     area_um2: Amount | None
+    throttling: Amount                   # bandwidth there is to bandwidth asked for, at most 1
     tensors: dict[str, TensorEntry]
 
 
@@ -148,18 +152,42 @@ class Multicast(TypedDict):
 
 
 @with_config(_STRICT)
+class Delivery(TypedDict):
+    """`words` words that are each sent to `multicast` instances at once, in `scatter` groups of that
+    size; all together pass over `hops` links, null where nothing charges for them."""
+
+    multicast: Positive
+    scatter: Positive
+    words: Amount
+    hops: Amount | None
+
+
+@with_config(_STRICT)
 class TransferEntry(TypedDict):
+    """One tensor on one network. `accesses` are the words sent by multicast factor, `deliveries` the
+    same with the number of groups; `ingresses` are all words that enter, old values of outputs too;
+    `hops` the links that each of them passes over on average; `reductions` the additions on the
+    way up; `passed` the words that neighbours pass on; `energy_parts` pJ by what costs it."""
+
     accesses: list[Multicast]
     energy_pj: Amount
+    deliveries: list[Delivery]
+    ingresses: Amount
+    hops: Amount | None
+    reductions: Amount
+    passed: Amount
+    energy_parts: dict[str, Amount]
 
 
 @with_config(_STRICT)
 class NetworkEntry(TypedDict):
-    """The network below one storage level; `level` is the level above it."""
+    """A network below one storage level; `level` is the level above it, `hop_pj` the energy of a
+    word and hop."""
 
     name: str
     level: str
     energy_pj: Amount
+    hop_pj: Amount
     tensors: dict[str, TransferEntry]
 
 

@@ -188,13 +188,16 @@ def tensor_rows(level: LevelEntry, whole: float) -> list[tuple[str, ...]]:
 
 
 def networks(layer: LayerEntry) -> Table:
-    """What each network carries: words sent, by how many instances receive each of them."""
-    table = Table(("network", "tensor", "words sent", "energy", "receivers"),
-                  left=frozenset({0, 1, 4}))
+    """What each network carries: words sent, by how many instances receive each of them, the words
+    that enter and the links they pass over on average."""
+    table = Table(("network", "tensor", "words sent", "ingresses", "hops", "energy", "receivers"),
+                  left=frozenset({0, 1, 6}))
     for network in layer["networks"]:
         for name, transfer in network["tensors"].items():
             accesses = transfer["accesses"]
+            hops = transfer["hops"]
             table.add(network["name"], name, units.words(sum(x["words"] for x in accesses)),
+                      units.words(round(transfer["ingresses"])), "-" if hops is None else f"{hops:.4g}",
                       units.energy(transfer["energy_pj"]),
                       ", ".join(str(x["factor"]) if len(accesses) == 1 else
                                 f"{x['factor']} ({x['words']:,} words)" for x in accesses))

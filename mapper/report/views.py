@@ -99,8 +99,15 @@ def occupancy(level: LevelEntry, component: ComponentEntry) -> float | None:
 
 def figures(document: ResultDocument) -> Iterator[tuple[str, str, str, float, str, str]]:
     """Every figure of the energy model: level, class, action, value, unit, source."""
-    units = {"leak": "pJ / cycle", "area": "µm²", "ingress": "pJ / word", "compute": "pJ / op"}
+    units = {"leak": "pJ / cycle", "area": "µm²", "compute": "pJ / op", "address": "pJ / word",
+             "ingress": "pJ / word", "hop": "pJ / word and hop", "wire": "pJ / bit and mm",
+             "tile width": "µm", "router": "pJ / word", "adder": "pJ / addition"}
     for level in document["architecture"]["levels"]:
         for action, figure in level["figures"].items():
             yield (level["name"], level["component"], action, figure["value"],
-                   units.get(action, "pJ / access"), figure["source"])
+                   _unit(action, units), figure["source"])
+
+
+def _unit(action: str, units: dict[str, str]) -> str:
+    name = action.removeprefix("up ")
+    return "pJ / word" if name.startswith("transfer to ") else units.get(name, "pJ / access")
