@@ -100,10 +100,11 @@ def test_links_lead_somewhere(name) -> None:
 
 def test_the_format_page_names_every_key() -> None:
     from tilebound.hardware import build as hardware
+    from tilebound.hardware import build_network as network
     from tilebound.workload import build as workload
 
     text = page("format.md")
-    keys = {*hardware._LEVEL_KEYS, *hardware._ARCHITECTURE_KEYS, *workload._COMMON, *workload._WINDOW,
+    keys = {*hardware._LEVEL_KEYS, *hardware._ARCHITECTURE_KEYS, *network._KEYS, *workload._COMMON, *workload._WINDOW,
             "groups", "ranks", "tensors", "projection", "output", "alias", "layer", "mapping"}
     assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
 
