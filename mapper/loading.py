@@ -36,6 +36,7 @@ class Loaded:
     `mappings` has the `mapping` sections by the name of the layer that they are for ("" when the
     document does not say). `sections` has every other top-level key, as written. `unsupported`
     lists constructs that were read but that cannot be evaluated; whoever evaluates must refuse.
+    `notes` say what a reader of results should know, each with its place.
     """
 
     architecture: Architecture | None = None
@@ -43,6 +44,7 @@ class Loaded:
     mappings: Mapping[str, Node] = field(default_factory=dict)
     sections: Mapping[str, Node] = field(default_factory=dict)
     unsupported: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
 def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
@@ -78,7 +80,8 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
     problems.raise_if_any()
     rest = {key: node for key, node in sections.items()
             if key not in ("architecture", "workload", "problem", "ERT", "ART")}
-    return Loaded(architecture, workload, mappings, rest, tuple(sorted(problems.unsupported)))
+    return Loaded(architecture, workload, mappings, rest, tuple(sorted(problems.unsupported)),
+                  tuple(problems.notes))
 
 
 def load_architecture(source: Source) -> Architecture:
@@ -276,28 +279,44 @@ def _architecture(sections: Mapping[str, Node], problems: Problems) -> Architect
         return None
     node = sections["architecture"]
     ert, art = sections.get("ERT"), sections.get("ART")
-    if any(key in node for key in ("subtree", "arithmetic", "storage")):
-        node = lower_architecture(node, problems, has_table=ert is not None)
-    architecture = build_architecture(apply_tables(node, ert, art, problems), problems)
-    return None if architecture is None else _priced(architecture, node, problems)
+    timeloop = [key for key in ("subtree", "arithmetic", "storage") if key in node]
+    if timeloop:
+        node = lower_architecture(node, problems)
+    node = apply_tables(node, ert, art, problems)
+    architecture = build_architecture(node, problems)
+    if architecture is None:
+        return None
+    plain = bool(timeloop) and "subtree" not in timeloop and ert is None
+    return _priced(architecture, node, problems, bool(timeloop), plain)
 
 
-def _priced(architecture: Architecture, node: Node, problems: Problems) -> Architecture:
-    """`architecture` with the energies that it leaves out."""
+def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop: bool,
+            plain: bool) -> Architecture:
+    """`architecture` with the energies that it leaves out: from the component table; in Timeloop's
+    dialects its own estimates where the table does not know all components, or for `plain` lists,
+    which it reads without Accelergy."""
     if all({"read", "fill", "update"} <= set(level.energy) for level in architecture.levels) \
             and "compute" in architecture.compute.energy:
         return architecture
     from .energy import price
+    from .energy.estimate import SOURCE, estimate
 
+    if plain:
+        return estimate(architecture)
     try:
         return price(architecture)
     except ValueError as error:
-        entries = [*(node.get("levels") or ()), *filter(None, [node.get("compute")])]
-        for line in str(error).splitlines():
-            at = [e for e in entries if "name" in e and line.startswith(f"{e['name'].value} ")]
-            problems.error(at[0] if at else node, f"no energy for {line}; expected `energy`, or a component "
-                           "that the component table knows")
-        return architecture
+        faults = str(error).splitlines()
+    if timeloop:
+        problems.note(node, f"energies are {SOURCE}: no energy for {faults[0]}; "
+                      "expected an ERT, or components that the component table knows")
+        return estimate(architecture)
+    entries = [*(node.get("levels") or ()), *filter(None, [node.get("compute")])]
+    for line in faults:
+        at = [e for e in entries if "name" in e and line.startswith(f"{e['name'].value} ")]
+        problems.error(at[0] if at else node, f"no energy for {line}; expected `energy`, or a component "
+                       "that the component table knows")
+    return architecture
 
 
 def _workload(sections: Mapping[str, Node], problems: Problems) -> WorkloadGraph | None:

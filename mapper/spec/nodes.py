@@ -86,7 +86,7 @@ class Node:
 
     def at(self, value: Value, keys: Mapping[str, Node] | None = None) -> Node:
         """Another value written at the same place."""
-        return replace(self, value=value, keys=keys or {})
+        return replace(self, value=value, keys=keys or {}, tag="")
 
     def plain(self) -> Any:
         """The value as dicts, lists and scalars, without places."""
@@ -124,12 +124,13 @@ class Problems:
     """Collects every fault of a set of inputs, to raise them together.
 
     `errors` make the input unusable. `unsupported` are constructs that were read and understood
-    but cannot be evaluated; whoever evaluates must refuse them.
+    but cannot be evaluated; whoever evaluates must refuse them. `notes` are no faults.
     """
 
     def __init__(self) -> None:
         self.errors: list[Problem] = []
         self.unsupported: list[Problem] = []
+        self.notes: list[Problem] = []
 
     def error(self, node: Node, message: str) -> None:
         """Record a fault at the place of `node`; `message` is "WHAT; expected WHAT; hint"."""
@@ -138,6 +139,10 @@ class Problems:
     def refuse(self, node: Node, message: str) -> None:
         """Record something at `node` that loads but cannot be evaluated."""
         self.unsupported.append(Problem(node.file, node.line, node.column, message, "unsupported"))
+
+    def note(self, node: Node, message: str) -> None:
+        """Record something at `node` that a reader of results should know."""
+        self.notes.append(Problem(node.file, node.line, node.column, message, "note"))
 
     def raise_if_any(self) -> None:
         """Raise a SpecError with all errors so far, if there are any."""

@@ -44,19 +44,17 @@ class _Component:
     kind: str
     count: int | None
     attributes: dict[str, Node]
-    energy: Node | None = None
 
 
-def lower_architecture(node: Node, problems: Problems, has_table: bool = True) -> Node:
+def lower_architecture(node: Node, problems: Problems) -> Node:
     """The native `architecture` that `node`, a Timeloop architecture, describes.
 
-    Faults, and constructs that cannot be evaluated, go to `problems`. Without an energy reference
-    table the older lists cost what Timeloop itself estimates.
+    Faults, and constructs that cannot be evaluated, go to `problems`.
     """
     if "subtree" in node:
         found, system = _walk(node, problems)
     else:
-        found, system = _lists(node, problems, not has_table), {}
+        found, system = _lists(node, problems), {}
     levels, computes = [], []
     for component in found:
         if any(word in component.kind for word in STORAGE_CLASSES):
@@ -104,7 +102,7 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
     return found, system
 
 
-def _lists(node: Node, problems: Problems, estimate: bool) -> list[_Component]:
+def _lists(node: Node, problems: Problems) -> list[_Component]:
     """The older form: `arithmetic`, and `storage` innermost first, with all attributes at the top."""
     arithmetic, storage = node.get("arithmetic"), node.get("storage")
     if arithmetic is None or storage is None:
@@ -121,26 +119,8 @@ def _lists(node: Node, problems: Problems, estimate: bool) -> list[_Component]:
         instances = attributes.get("instances")
         free = {key: value for key, value in attributes.items()
                 if key not in ("name", "technology", "instances")}
-        found.append(_Component(entry, name, kind, whole(instances) if instances else None, free,
-                                _built_in_energy(entry, kind, free) if estimate else None))
+        found.append(_Component(entry, name, kind, whole(instances) if instances else None, free))
     return found
-
-
-def _built_in_energy(node: Node, kind: str, attributes: dict[str, Node]) -> Node:
-    """The estimate, in pJ, that Timeloop itself makes for a component of the older lists: 200 for 16
-    bits of DRAM; for each 16 bits of an SRAM's width a line through 1 at 0.5 KiB and 6 at 100 KiB; the
-    square of the width in 16 bits for a multiplier."""
-    word_bits = _positive(_first(attributes, "word_bits"), 16)
-    width = word_bits * _positive(_first(attributes, "block_size"), 1)
-    if kind == "DRAM":
-        energy = 200 * width / 16
-    elif kind == "mac":
-        energy = (word_bits / 16) ** 2
-    else:
-        kib = _number(attributes.get("sizeKB"))
-        kib = _positive(attributes.get("entries"), 0) * word_bits / 8192 if kib is None else kib
-        energy = (1 + 5 / 99.5 * (kib - 0.5)) * width / 16
-    return node.at({"value": node.at(energy), "source": node.at("Timeloop's built-in estimate")})
 
 
 def _times(a: int | None, b: int | None) -> int | None:
@@ -193,8 +173,6 @@ def _common(component: _Component, problems: Problems) -> dict[str, Node]:
               "instances": _mesh(component, problems)}
     if (bits := _first(attributes, "word_bits")) is not None:
         result["word_bits"] = bits
-    if component.energy is not None:
-        result["energy"] = component.energy
     free = {key: value for key, value in attributes.items() if key not in ("meshX", "meshY")}
     result["attributes"] = node.at(free)
     return result

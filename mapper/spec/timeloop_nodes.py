@@ -27,8 +27,8 @@ _KEYS = {
 #: Attributes that count something, so that a text there must be an expression.
 NUMERIC = ("depth", "memory_depth", "data_storage_depth", "width", "memory_width", "data_storage_width",
            "datawidth", "word_bits", "word_width", "block_size", "n_words", "entries", "sizeKB", "meshX",
-           "meshY", "cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering",
-           "global_cycle_seconds")
+           "meshY", "cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth",
+           "multiple_buffering", "global_cycle_seconds")
 #: What Timeloop's front-end says of a component that does not say it.
 _DEFAULTS: dict[str, Value] = {"cluster_size": 1, "reduction_supported": True, "multiple_buffering": 1}
 _COUNTS = ("split", "min", "max", "default_max_factor", "default_min_factor")
@@ -74,10 +74,9 @@ def resolve_nodes(node: Node, variables: Mapping[str, Value], tensors: tuple[str
     walker = _Walker(node, variables, tensors, problems)
     first = next((part for part in node.get("nodes") or () if part.tag == "!Container"), None)
     name = first.get("name") if first else None
-    given = _located(node, variables)
-    own = walker.attributes(node, _Scope({}))
-    walker.walk(node, _Scope(own))
-    top = node.at({"name": name or node.at("architecture"), "attributes": node.at({**given, **own}),
+    walker.walk(node, _Scope(walker.attributes(node, _Scope({}))))
+    attributes = {**_located(node, variables), **walker.system}
+    top = node.at({"name": name or node.at("architecture"), "attributes": node.at(attributes),
                    "local": node.at(tuple(walker.local))})
     walker.result.tree = node.at({"subtree": node.at((top,)),
                                   **({"version": node["version"]} if "version" in node else {})})
@@ -93,6 +92,7 @@ class _Walker:
         self.tensors = tensors
         self.problems = problems
         self.local: list[Node] = []
+        self.system: Mapping[str, Node] = {}     # attributes of the containers around everything
         self.result = Resolved(node)
 
     def walk(self, group: Node, scope: _Scope) -> _Scope:
@@ -130,6 +130,8 @@ class _Walker:
     def component(self, node: Node, scope: _Scope) -> _Scope:
         """A component, and the fan-out above it if it has one of its own. Its attributes are its own;
         its instances hold what follows."""
+        if not self.local:
+            self.system = scope.attributes
         inner = self.fan_out(node, scope)
         name, kind = node.get("name"), node.get("class")
         for key, value in (("name", name), ("class", kind)):

@@ -54,7 +54,8 @@ def lower_problem(node: Node, problems: Problems) -> Node:
                                               "output": space.get("read_write") or space.at(False)})
     if (flatten := shape.get("flatten")) is not None:
         problems.refuse(flatten, "flattened ranks cannot be evaluated; expected none")
-    title = shape.get("name") or shape.at("problem")
+    title = shape.get("name")
+    title = title if title is not None and title.value else shape.at("problem")
     layer = node.at({"name": title, "ranks": instance.at(extents), "tensors": shape.at(tensors)})
     return node.at({"name": title, "layers": node.at((layer,))})
 
