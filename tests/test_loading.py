@@ -124,10 +124,10 @@ def test_a_component_without_a_price_is_a_fault_at_its_level(tmp_path: Path) -> 
 
 def test_what_cannot_be_evaluated_is_refused_where_it_cannot_be_recorded() -> None:
     tree = {"subtree": [{"name": "s", "local": [
-        {"name": "D", "class": "DRAM", "attributes": {"wire_energy": 0.5}},
+        {"name": "D", "class": "DRAM", "attributes": {"min_utilization": 0.5}},
         {"name": "P", "class": "mac"}]}]}
     table = {"tables": [{"name": "D", "actions": [{"name": "read", "energy": 1}]},
                         {"name": "P", "actions": [{"name": "mac", "energy": 1}]}]}
     assert len(load_specs([{"architecture": tree, "ERT": table}]).unsupported) == 1
-    with pytest.raises(SpecError, match="wire energy cannot be evaluated"):
+    with pytest.raises(SpecError, match="a minimum utilization cannot be evaluated"):
         load_architecture({"architecture": tree, "ERT": table})

@@ -9,30 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .fields import describe, finite, whole
+from .fields import finite, whole
 from .nodes import Node, Problems, Value, did_you_mean
+from .timeloop_networks import KINDS, KNOWN, bound_networks, implied_network, named_network
 
 STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 COMPUTE_CLASSES = ("mac", "compute")
-NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 _NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>\d+)\.\.(?P<last>\d+)\])?")
 #: Attributes that change results in a way that cannot be evaluated, unless they are zero or absent.
-_UNSUPPORTED = {
-    "wire_energy": "wire energy", "energy_per_hop": "wire energy", "router_energy": "router energy",
-    "addr_gen_energy": "address generation energy", "network_fill_latency": "network latency",
-    "network_drain_latency": "network latency", "power_gated_at": "power gating",
-    "min_utilization": "a minimum utilization", "allow_overbooking": "overbooking",
-    "network_read": "a network of its own", "network_fill": "a network of its own",
-    "network_drain": "a network of its own", "network_update": "a network of its own",
-    "network_type": "a network type"}
+_UNSUPPORTED = {"min_utilization": "a minimum utilization", "allow_overbooking": "overbooking"}
 _ALIASES = {"word_bits": ("word_bits", "word_width", "datawidth"),
             "width": ("width", "memory_width", "data_storage_width"),
             "depth": ("depth", "memory_depth", "data_storage_depth"),
             "block_size": ("block_size", "n_words")}
 _KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth", "bandwidth",
           "per_dataspace_bandwidth_consumption_scale", "multiple_buffering", "meshX", "meshY",
-          "vector_access_energy", "energy_per_ingress", "reduction_supported", "technology",
-          *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
+          "vector_access_energy", "reduction_supported", "technology", "addr_gen_energy",
+          "power_gated_at", *KNOWN, *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
 
 
 @dataclass(frozen=True)
@@ -55,15 +48,17 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
         found, system = _walk(node, problems)
     else:
         found, system = _lists(node, problems), {}
-    levels, computes = [], []
+    storage, computes, named = [], [], {}
     for component in found:
         if any(word in component.kind for word in STORAGE_CLASSES):
-            levels.append(_storage(component, problems))
+            storage.append(component)
         elif any(word in component.kind for word in COMPUTE_CLASSES):
             computes.append(component.node.at(_common(component, problems)))
-        elif any(word in component.kind for word in NETWORK_CLASSES):
-            problems.refuse(component.node, f"network {component.name!r} of class {component.kind} "
-                            "cannot be evaluated; expected Timeloop's default networks")
+        elif any(word in component.kind for word in KINDS):
+            named[component.name] = named_network(component.node, component.name, component.kind,
+                                                  component.attributes, problems)
+    levels = [_storage(component, below, named, problems)
+              for component, below in zip(storage, [*storage[1:], None], strict=True)]
     if len(computes) != 1:
         problems.error(node, f"{len(computes)} compute components; expected exactly one, with a class "
                        "that contains mac or compute")
@@ -197,7 +192,8 @@ def _mesh(component: _Component, problems: Problems) -> Node:
     return node.at({"x": node.at(x), "y": node.at(y)})
 
 
-def _storage(component: _Component, problems: Problems) -> Node:
+def _storage(component: _Component, below: _Component | None, named: dict[str, Node],
+             problems: Problems) -> Node:
     node, attributes = component.node, component.attributes
     result = _common(component, problems)
     for key in ("multiple_buffering", "read_bandwidth", "write_bandwidth", "shared_bandwidth"):
@@ -213,12 +209,17 @@ def _storage(component: _Component, problems: Problems) -> Node:
         if key in node:
             result[key] = node[key]
     _geometry(component, result, problems)
-    network: dict[str, Node] = {"links": node.at(True)}
-    if "energy_per_ingress" in attributes:
-        network["ingress_energy"] = attributes["energy_per_ingress"]
-    result["network"] = node.at(network)
+    result |= bound_networks(component.name, attributes, below.attributes if below else None,
+                             implied_network(node, attributes, problems), named, problems)
+    result["reduces"] = attributes.get("reduction_supported", node.at("DRAM" not in component.kind))
+    if "power_gated_at" in attributes:
+        result["power_gated_at"] = attributes["power_gated_at"]
     if "vector_access_energy" in attributes:
         result["energy"] = attributes["vector_access_energy"]
+    if (address := attributes.get("addr_gen_energy")) is not None:
+        whole_access = result.get("energy")
+        actions = dict.fromkeys(("read", "fill", "update"), whole_access) if whole_access else {}
+        result["energy"] = address.at({**actions, "address": address})
     _refuse(component, problems)
     return node.at(result)
 
@@ -268,8 +269,3 @@ def _refuse(component: _Component, problems: Problems) -> None:
         if value not in (None, 0, 0.0, False):
             problems.refuse(component.attributes[key], f"{key} of {component.name}: {what} cannot be "
                             "evaluated; expected none")
-    reduces = component.attributes.get("reduction_supported")
-    default = "DRAM" not in component.kind
-    if reduces is not None and reduces.value != default and "energy_per_ingress" in component.attributes:
-        problems.refuse(reduces, f"reduction_supported of {component.name} is {describe(reduces)}; "
-                        f"expected {default}, the default of its class")

@@ -23,18 +23,20 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
     A component of a class `dummy...` without a table is free.
     """
     energies, areas = _tables(ert, "ERT", problems), _tables(art, "ART", problems)
-    wire = energies.get("wire")
-    for row in (wire.get("actions") or () if wire else ()):
-        energy = row.get("energy")
-        if energy is not None and energy.value:
-            problems.refuse(energy, "wire energy cannot be evaluated; expected none")
+    wire = _wire(energies.get("wire"))
 
     def filled(level: Node, actions: _Names) -> Node:
         name = level.get("name")
         entries = dict(level.items())
         table = energies.get(str(name.value)) if name else None
-        if table is not None and "energy" not in level:
-            entries["energy"] = table.at(_actions(table, actions, level, problems))
+        own = level.get("energy")
+        only_address = own is not None and {key for key, _ in own.items()} == {"address"}
+        if table is not None and (own is None or only_address):
+            entries["energy"] = table.at({**_actions(table, actions, level, problems),
+                                          **dict(own.items() if own else ())})
+        for key in ("network", "update_network"):
+            if key in level:
+                entries[key] = _network(level[key], energies, wire is not None, problems)
         kind = level.get("class")
         if "energy" not in entries and kind is not None and str(kind.value).startswith("dummy"):
             entries["energy"] = _figure(kind, 0.0, f"class {kind.value} stands for no hardware")
@@ -53,7 +55,53 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
                                        *(filled(level, _COMPUTE_ACTIONS) for level in bottom)))
     if "compute" in entries:
         entries["compute"] = filled(entries["compute"], _COMPUTE_ACTIONS)
+    if wire is not None:
+        entries["wire_energy"] = wire
     return architecture.at(entries, architecture.keys)
+
+
+def _wire(table: Node | None) -> Node | None:
+    """pJ a bit and mm of all wires, as the table `wire` has it."""
+    rows = [row["energy"] for row in (table.get("actions") or () if table else ())
+            if "energy" in row and finite(row["energy"]) is not None]
+    if not rows:
+        return None
+    dearest = max(rows, key=lambda node: finite(node) or 0.0)
+    return _figure(dearest, dearest.value, f"ERT {dearest.place}")
+
+
+def _network(network: Node, energies: dict[str, Node], wired: bool, problems: Problems) -> Node:
+    """`network` with the energy of a word by its receivers from the table of its name. Where the
+    table `wire` says what all wires cost (`wired`), a network's own figure does not count."""
+    entries = {key: node for key, node in network.items()
+               if key not in ("action", "argument") and not (wired and key == "wire_energy")}
+    name, argument = network.get("name"), network.get("argument")
+    table = energies.get(str(name.value)) if name else None
+    kind = network.get("kind")
+    if kind is not None and kind.value == "multicast" and table is not None \
+            and "transfer_energy" not in network:
+        if argument is None:
+            problems.refuse(network, "a multicast network without multicast_factor_argument cannot be "
+                            "evaluated; expected the argument of its ERT that holds the number of receivers")
+        action = network.get("action")
+        entries["transfer_energy"] = table.at(
+            _transfers(table, str(action.value) if action else "transfer",
+                       str(argument.value) if argument else ""))
+    return network.at(entries, network.keys)
+
+
+def _transfers(table: Node, action: str, argument: str) -> dict[str, Node]:
+    """Energy of a word by the number of receivers that `argument` holds; the dearest row counts."""
+    found: dict[str, Node] = {}
+    for row in table.get("actions") or ():
+        name, energy, arguments = row.get("name"), row.get("energy"), row.get("arguments")
+        receivers = arguments.get(argument) if arguments else None
+        if name is None or str(name.value) != action or energy is None or receivers is None:
+            continue
+        best = found.get(str(receivers.value))
+        if best is None or (finite(energy) or 0.0) > (finite(best["value"]) or 0.0):
+            found[str(receivers.value)] = _figure(energy, energy.value, f"ERT {energy.place}")
+    return found
 
 
 def _tables(node: Node | None, what: str, problems: Problems) -> dict[str, Node]:
