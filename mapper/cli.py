@@ -39,6 +39,8 @@ def cli() -> None:
 
 
 _specs = click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+_define = click.option("-D", "--define", "define", metavar="NAME=VALUE", multiple=True,
+                       help="Value of a name in SPECs that are jinja2 templates.")
 _json = click.option("--json", "as_json", is_flag=True,
                      help="Print the result document on stdout, and nothing else.")
 _folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
@@ -47,9 +49,10 @@ _folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=
 
 @cli.command(epilog=_EPILOG)
 @_specs
+@_define
 @_json
 @_folder
-def evaluate(specs: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
+def evaluate(specs: tuple[str, ...], define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Cost of given mappings.
 
     The SPECs hold an architecture, a workload and a mapping for each of its layers: Timeloop
@@ -58,7 +61,7 @@ def evaluate(specs: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """
     from .search.result import NetworkResult
 
-    loaded, architecture, workload = _load(specs, folder)
+    loaded, architecture, workload = _load(specs, folder, define)
     _note_unused(loaded, (*_CONSTRAINTS, "mapper"))
     layers = _evaluated(loaded, architecture, workload)
     result = NetworkResult(architecture, workload.name, "edp", layers)
@@ -76,15 +79,16 @@ def evaluate(specs: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
               help="Processes to use; the answer does not depend on it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is tried at random.")
+@_define
 @_json
 @_folder
 def map_(specs: tuple[str, ...], objective: str, gap: float, time_limit: float | None, jobs: int,
-         seed: int, as_json: bool, folder: Path | None) -> int:
+         seed: int, define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
     Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
     """
-    loaded, architecture, workload = _load(specs, folder)
+    loaded, architecture, workload = _load(specs, folder, define)
     constraints = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
     if constraints:
         raise SpecError([Problem(node.file, node.line, node.column, "the search does not take constraints; "
@@ -165,12 +169,15 @@ def check(result: Path) -> int:
     return DONE
 
 
-def _load(specs: Sequence[str], folder: Path | None) -> tuple[Loaded, Architecture, WorkloadGraph]:
+def _load(specs: Sequence[str], folder: Path | None,
+          define: Sequence[str]) -> tuple[Loaded, Architecture, WorkloadGraph]:
     """What the SPECs hold, when that can be evaluated; makes the folder of the answer first, so
     that no long run ends without a place for it."""
     from .loading import load_specs
 
-    loaded = load_specs(specs)
+    loaded = load_specs(specs, define=_defined(define))
+    for note in loaded.notes:
+        click.echo(str(note), err=True)
     problems = list(loaded.unsupported)
     if loaded.architecture is None:
         problems.append(_missing(specs, "architecture", "arch"))
@@ -181,6 +188,21 @@ def _load(specs: Sequence[str], folder: Path | None) -> tuple[Loaded, Architectu
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return loaded, loaded.architecture, loaded.workload
+
+
+def _defined(pairs: Sequence[str]) -> dict[str, object]:
+    """Names and values given as NAME=VALUE; a value is read as in YAML."""
+    from .spec.nodes import Problems
+    from .spec.reader import read_text
+
+    result: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"{pair!r}; expected NAME=VALUE", param_hint="--define")
+        documents = read_text(text, Problems())
+        result[name] = documents[0].plain() if documents and documents[0].is_scalar else text
+    return result
 
 
 def _missing(specs: Sequence[str], what: str, kind: str) -> Problem:
