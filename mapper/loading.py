@@ -200,7 +200,8 @@ def _merge(documents: Iterable[Node], problems: Problems) -> tuple[dict[str, Nod
             problems.error(document, f"the document is {describe(document)}; expected a mapping with keys "
                            "such as architecture, workload or mapping")
         for written, node in document.items():
-            key = _SYNONYMS.get(written, written)
+            key = written.replace("-", "_")
+            key = _SYNONYMS.get(key, key)
             place = document.key(written)
             if key not in _KEYS:
                 problems.error(place, f"unknown top-level key {key!r}; expected "
@@ -208,7 +209,7 @@ def _merge(documents: Iterable[Node], problems: Problems) -> tuple[dict[str, Nod
             elif key == "mapping":
                 layer = document.get("layer")
                 _add(mappings, str(layer.value) if layer else "", node, place, "mapping", problems)
-            elif key in ("components", "variables") and key in sections:
+            elif key in sections and (key in ("components", "variables") or _parts(sections[key], node, key)):
                 sections[key] = _joined(sections[key], node)
             elif key != "layer":
                 _add(sections, key, node, place, key, problems)
@@ -225,6 +226,12 @@ def _add(target: dict[str, Node], key: str, node: Node, place: Node, what: str, 
         problems.error(place, f"a second {what}; expected one; the first is at {target[key].place}")
     else:
         target[key] = node
+
+
+def _parts(first: Node, second: Node, key: str) -> bool:
+    """Whether two problems are one: the shape in one file, the instance in another."""
+    common = {name for name, _ in first.items()} & {name for name, _ in second.items()}
+    return key == "problem" and common <= {"version"} and len(first) > 0 and len(second) > 0
 
 
 def _joined(first: Node, second: Node) -> Node:

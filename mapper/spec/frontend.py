@@ -70,13 +70,14 @@ def _with(node: Node, key: str, value: Node) -> Node:
 
 
 def _instance(problem: Node, variables: Mapping[str, Value], problems: Problems) -> Node:
-    """The problem with the values of its extents and coefficients."""
-    inner = problem.get("instance")
-    if inner is None or not inner.is_map:
-        return problem
-    return _with(problem, "instance", inner.at(
-        {key: resolve(value, variables, problems, numeric=len(key) == 1) for key, value in inner.items()},
-        inner.keys))
+    """The problem with the values of its extents and coefficients, in `instance` or beside the shape."""
+    given = problem.get("instance")
+    inner = given if given is not None else problem
+    plain = ("shape", "name", "version")
+    values = {key: value if key in plain or not value.is_scalar
+              else resolve(value, variables, problems, numeric=len(key) == 1) for key, value in inner.items()}
+    found = inner.at(values, inner.keys)
+    return found if given is None else _with(problem, "instance", found)
 
 
 def _tree(node: Node, variables: Mapping[str, Value], compounds: Mapping[str, str], problems: Problems,

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from .fields import describe, whole
 from .nodes import Node, Problems, did_you_mean, locate, one_of
+from .timeloop_shapes import DEFAULT, SHAPES, stock_shape
 
-#: Timeloop's default shape, for problems that only name it.
-_CNN_LAYER = {
-    "name": "cnn_layer", "dimensions": list("RSPQCKN"),
-    "coefficients": [{"name": name, "default": 1}
-                     for name in ("Wstride", "Hstride", "Wdilation", "Hdilation")],
-    "data_spaces": [
-        {"name": "Weights", "projection": ["C", "K", "R", "S"]},
-        {"name": "Inputs", "projection": ["N", "C", [["R", "Wdilation"], ["P", "Wstride"]],
-                                          [["S", "Hdilation"], ["Q", "Hstride"]]]},
-        {"name": "Outputs", "projection": ["N", "K", "Q", "P"], "read_write": True}]}
 #: Keys of a problem that are not extents.
 _NOT_EXTENTS = ("version", "shape", "instance", "densities", "commonDensity", "common_density", "name")
 
@@ -80,10 +71,16 @@ def underscored(node: Node) -> Node:
 
 def _shape(node: Node, problems: Problems) -> Node:
     shape = node.get("shape")
-    if shape is None or shape.value in ("cnn_layer", "cnn-layer"):
-        return locate(_CNN_LAYER, node.file)
+    if shape is None or isinstance(shape.value, str):
+        name = DEFAULT if shape is None else str(shape.value)
+        known = stock_shape(name)
+        if known is not None:
+            return locate(known, node.file)
+        problems.error(shape or node, f"shape {name!r}; expected a mapping, or {one_of(SHAPES)}"
+                       f"{did_you_mean(name, SHAPES)}")
+        return node.at({})
     if not shape.is_map:
-        problems.error(shape, f"shape {describe(shape)}; expected a mapping, or cnn_layer")
+        problems.error(shape, f"shape is {describe(shape)}; expected a mapping, or {one_of(SHAPES)}")
         return shape.at({})
     for key in ("dimensions", "data_spaces"):
         if key not in shape:
