@@ -23,7 +23,7 @@ _Term = Callable[[Names], Value]
 _TOKEN = re.compile(r"""\s*(?:(?P<number>(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])
     |(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
     |(?P<text>'[^']*'|"[^"]*")
-    |(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%<>(),]))""", re.VERBOSE)
+    |(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%<>(),]))""", re.VERBOSE | re.ASCII)
 _WORDS = ("if", "else", "and", "or", "not")
 _CONSTANTS: Names = {"True": True, "False": False}
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -184,13 +184,11 @@ class _Parser:
         return value
 
     def negation(self) -> _Term:
-        odd = False
+        count = 0
         while self.sign("not"):
-            odd = not odd
-            if self.sign("not"):
-                odd = not odd
+            count += 1
         value = self.comparison()
-        return (lambda names: not value(names)) if odd else value
+        return (lambda names: bool(value(names)) is (count % 2 == 0)) if count else value
 
     def comparison(self) -> _Term:
         first = self.chain(_SUMS, lambda: self.chain(_PRODUCTS, self.unary))
