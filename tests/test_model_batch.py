@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from tilebound.hardware.architecture import Architecture
+from tilebound.hardware.architecture import Architecture, Figure, Network
 from tilebound.mapping.nest import Mapping
 from tilebound.mapping.template import KINDS, Template, slot
 from tilebound.mapping.text import format_nest
@@ -37,12 +37,27 @@ def class_members(rng: Random, einsum: Einsum, factors: np.ndarray, count: int,
 
 
 def varied(rng: Random, architecture: Architecture, einsum: Einsum) -> Architecture:
-    """The same machine with clusters, scaled bandwidths and more room for tiles."""
+    """The same machine with clusters, scaled bandwidths, more room for tiles, latencies, energy of
+    addresses, power gating, routers where there are no hops, and levels that cannot add."""
+    names = [level.name for level in architecture.levels]
+
+    def figure(*values: float) -> Figure | None:
+        found = rng.choice((None, *values))
+        return None if found is None else Figure(found, "drawn at random")
+
+    def network(index: int) -> Network:
+        single = architecture.fanout(index) == (1, 1)
+        return replace(architecture.levels[index].network, fill_cycles=rng.choice((0, 3)),
+                       drain_cycles=rng.choice((0, 5)), router_pj=figure(0.25) if single else None)
+
     return replace(architecture, levels=tuple(
-        replace(level, cluster_size=rng.choice([n for n in (1, 2, 4) if level.instances % n == 0]),
+        replace(level, network=network(i), reduces=rng.random() < 0.5,
+                power_gated_at=rng.choice((None, None, *names)),
+                energy={**level.energy, "address": figure(0.5, 2.0) or Figure(0.0, "free")},
+                cluster_size=rng.choice([n for n in (1, 2, 4) if level.instances % n == 0]),
                 size_words=level.size_words and level.size_words * rng.choice((1, 2, 8)),
                 bandwidth_scale=tuple((t.name, rng.choice((0.5, 1.0, 3.0))) for t in einsum.tensors))
-        for level in architecture.levels))
+        for i, level in enumerate(architecture.levels)))
 
 
 def compare(seed: object, count: int = 12, **options: int) -> tuple[int, int]:
@@ -184,6 +199,10 @@ def test_errors() -> None:
                           (huge.ranks,) * len(template.levels))
     with pytest.raises(ValueError, match="exact"):
         BatchEvaluator(architecture, huge, everywhere)
+    mesh = replace(architecture.levels[-1], mesh_x=1, network=Network(router_pj=Figure(1.0, "a.yaml:3")))
+    wired = Architecture("wired", (mesh,), replace(architecture.compute, mesh_x=4))
+    with pytest.raises(ValueError, match=r"charges for routers \(a.yaml:3\)"):
+        BatchEvaluator(wired, einsum, Template(template.levels[:1], template.keep[:1], template.orders[:1]))
     silent = replace(architecture, levels=tuple(replace(x, energy={}) for x in architecture.levels))
     with pytest.raises(ValueError, match="no energy is known"):
         BatchEvaluator(silent, einsum, template)

@@ -19,7 +19,8 @@ from ..mapping.template import Template, slot
 from ..workload.einsum import Einsum
 from .batch_reuse import Fanout, words_received
 from .batch_shape import EXACT, Array, Count, Move, Nest, TensorShape
-from .energy import action_energy, actions, leakage_per_cycle
+from .energy import action_energy, actions, address_price, gate, leakage_per_cycle
+from .network import network_cycles, word_price
 
 #: Mappings worked on at a time: one array of them takes 32 KiB.
 CHUNK = 4096
@@ -47,7 +48,7 @@ class _Moved:
     """Words that one tensor moves at and below one level, an instance of that level."""
 
     level: int
-    sent: Count
+    entering: Count                                 # the network below
     accesses: tuple[Count, Count, Count] | None     # reads, fills, updates where it is kept
 
 
@@ -65,7 +66,8 @@ class BatchEvaluator:
     Raises
     ------
     ValueError
-        An energy is not known, or the counts are too large to be exact in float64.
+        An energy is not known, a network charges for more than the words that enter it, or the
+        counts are too large to be exact in float64.
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, template: Template) -> None:
@@ -86,6 +88,7 @@ class BatchEvaluator:
                           if self._multicast(i, s.name)} for i in levels]
         self._kept = [{s.name: self._keep(s, i) for s in self._shapes if s.name in template.keep[i]}
                       for i in levels]
+        self._word_prices = [word_price(architecture, i) for i in levels]
         self._compute_energy = einsum.macs * action_energy(architecture.compute, "compute")
         self._idle = self._idle_slots()
 
@@ -174,15 +177,16 @@ class BatchEvaluator:
         utilized = list(accumulate(fanouts, mul, initial=1.0))
         compute_cycles = np.broadcast_to(self.einsum.macs / utilized[-1], nest.batch)
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
-        sent: list[Count] = [0.0] * len(levels)
+        entering: list[Count] = [0.0] * len(levels)
         demand = [_Demand(level) for level in levels]
         for shape in self._shapes:
             for moved in self._traffic(shape, nest, fanouts, compute_cycles):
                 i = moved.level
-                sent[i] = sent[i] + moved.sent
+                entering[i] = entering[i] + moved.entering
                 if moved.accesses is not None:
                     energies = self._kept[i][shape.name].energies
-                    energy[i] = energy[i] + _energy(levels[i], moved.accesses, energies)
+                    energy[i] = energy[i] + _energy(levels[i], moved.accesses, energies) + \
+                        _addresses(levels[i], moved.accesses, shape.is_output)
                     demand[i].add(shape.name, moved.accesses, compute_cycles)
         cycles = compute_cycles
         for own in demand:
@@ -192,10 +196,11 @@ class BatchEvaluator:
             at_once = np.minimum(utilized[i], max(level.instances // level.cluster_size, 1))
             total = total + energy[i] * at_once
             if leakage := leakage_per_cycle(level):
-                total = total + leakage * cycles * utilized[i]
-            if level.network.ingress is not None:
-                total = total + sent[i] * utilized[i] * level.network.ingress.value
-        return np.broadcast_to(total, nest.batch), cycles
+                switch, switched = gate(self.architecture, i)
+                total = total + leakage * cycles * utilized[switch] * switched
+            if price := self._word_prices[i]:
+                total = total + entering[i] * utilized[i] * price
+        return np.broadcast_to(total, nest.batch), cycles + network_cycles(self.architecture, "exact")
 
     def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
                  compute_cycles: Array) -> Iterator[_Moved]:
@@ -208,8 +213,12 @@ class BatchEvaluator:
             fanout = self._fanouts[i].get(shape.name)
             below = below * (fanouts[i] if fanout is None else fanout.distinct(nest))
             kept = self._kept[i].get(shape.name)
+            entering = below
+            if shape.is_output and self._word_prices[i] and not self.architecture.levels[i].reduces:
+                # Old values go down too, but for the first visit to each word.
+                entering = below + np.maximum(below - (shares[i] if kept else 0.0), 0.0)
             if kept is None:
-                yield _Moved(i, below, None)
+                yield _Moved(i, entering, None)
                 continue
             received: Count = 0.0
             if kept.moves is not None:
@@ -218,7 +227,7 @@ class BatchEvaluator:
             if shape.is_output:
                 accesses = (np.maximum(below - shares[i], 0.0),
                             np.maximum(received - shares[i], 0.0), below)
-            yield _Moved(i, below, accesses)
+            yield _Moved(i, entering, accesses)
             below = received
 
 
@@ -248,6 +257,13 @@ def _energy(level: Storage, accesses: tuple[Count, ...], energies: tuple[float, 
             blocks = words if level.block_words == 1 else np.ceil(words / level.block_words)
             total = total + blocks * energy
     return total
+
+
+def _addresses(level: Storage, accesses: tuple[Count, Count, Count], is_output: bool) -> Count:
+    """pJ of the addresses of one tensor in one instance of `level`: a value that is read in order to
+    be updated shares that of its update."""
+    price, (reads, fills, updates) = address_price(level), accesses
+    return (fills + (updates if is_output else reads)) * price if price else 0.0
 
 
 class _Demand:

@@ -25,7 +25,7 @@ class Load:
     passed: float
     refetched: bool
     brings_up: bool
-    partition_words: int
+    partition_words: float
 
 
 def network_costs(architecture: Architecture, index: int, traffic: MappingOf[str, Traffic],
@@ -149,6 +149,44 @@ def counts_hops(architecture: Architecture, index: int) -> bool:
     level = architecture.levels[index]
     return any(x.kind == "mesh" and any(value(f) for f in (
         x.hop_pj, x.router_pj, wire(architecture, x))) for x in (level.network, level.update_network) if x)
+
+
+def word_price(architecture: Architecture, index: int) -> float:
+    """pJ that a word costs that enters the network below storage level `index`, where that is all
+    the network charges for.
+
+    Raises
+    ------
+    ValueError
+        The network also charges for the way of a word, for its receivers or for additions.
+    """
+    level = architecture.levels[index]
+    network, (x, y) = level.network, architecture.fanout(index)
+    name = network.name or f"{level.name} <==> {architecture.below(index).name}"
+    if level.update_network is not None or network.kind != "mesh":
+        raise ValueError(f"network {name} is not priced by the word")
+    if x * y == 1:          # no hops, but one router
+        return value(network.ingress) + value(network.router_pj)
+    if counts_hops(architecture, index):
+        figures = {"hops": network.hop_pj, "wires": wire(architecture, network), "routers": network.router_pj}
+        found = ", ".join(f"{what} ({x.source})" for what, x in figures.items() if x and x.value)
+        raise ValueError(f"network {name} charges for {found}")
+    return value(network.ingress)
+
+
+def require_word_prices(architecture: Architecture) -> None:
+    """Raise a SpecError that names every network whose energy `word_price` cannot state, and with
+    which a search for mappings therefore cannot reckon."""
+    problems = []
+    for index in range(len(architecture.levels)):
+        try:
+            word_price(architecture, index)
+        except ValueError as error:
+            problems.append(Problem(architecture.name, 0, 0, (
+                f"{error}; a search expects networks that charge for the words that enter them only; "
+                "given mappings can be evaluated")))
+    if problems:
+        raise SpecError(problems)
 
 
 def wire(architecture: Architecture, network: Network) -> Figure | None:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..model.evaluate import evaluate
+from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .layer import LayerSearch, Limits, never
@@ -67,7 +68,10 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     ------
     InfeasibleError
         A layer has no mapping; the message names what rules all out.
+    SpecError
+        A network of the architecture charges for what the search cannot reckon with.
     """
+    require_word_prices(architecture)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts))
