@@ -89,11 +89,10 @@ def test_faults_in_templates_are_located(tmp_path: Path) -> None:
     assert faults == ["top.yaml:2:0: error: template: 'widht' is undefined; expected names that are defined, "
                       "plain values, {% set %}, {% if %} and {% for %}"]
     _, faults = read(tmp_path, {"top.yaml": "a: 1\n\nb: {{ include('prat.yaml') }}\n", "part.yaml": "x: 1\n"})
-    assert faults[0].startswith("top.yaml:3:0: error: template: cannot include 'prat.yaml': it is no file there")
+    assert faults[0].startswith("top.yaml:3:0: error: template: cannot include 'prat.yaml': it is no file")
     assert faults[0].endswith("did you mean 'part.yaml'?")
     _, faults = read(tmp_path, {"top.yaml": "a: !include [part.yaml, y]\n", "part.yaml": "x: 1\n"})
-    assert faults == ["part.yaml:1:1: error: no 'y' to include here; expected x; did you mean 'x'?"] or \
-        faults == ["part.yaml:1:1: error: no 'y' to include here; expected x"]
+    assert faults == ["part.yaml:1:1: error: no 'y' to include here; expected x"]
 
 
 def test_plain_files_are_no_templates(tmp_path: Path) -> None:
@@ -141,8 +140,9 @@ def test_nothing_outside_of_the_folders_is_read(name: str, tmp_path: Path) -> No
     (inside / "link.yaml").symlink_to(tmp_path / "secret.yaml")
     (inside / "folder").symlink_to(tmp_path)
     quoted = name.replace("\x00", "\\0")
-    for text in (f'a: !include "{quoted}"\n', f'include: ["{quoted}"]\n', f'a: {{{{ include("{quoted}") }}}}\n',
-                 f'a: {{{{ include_text("{quoted}") }}}}\n', f'a: {{{{ find_path("{quoted}") }}}}\n'):
+    for text in (f'a: !include "{quoted}"\n', f'include: ["{quoted}"]\n',
+                 f'a: {{{{ include("{quoted}") }}}}\n', f'a: {{{{ include_text("{quoted}") }}}}\n',
+                 f'a: {{{{ find_path("{quoted}") }}}}\n'):
         documents, faults = read(inside, {"top.yaml": text})
         assert len(faults) == 1 and faults[0].startswith("top.yaml:1:")
         assert "secret" not in str([document.plain() for document in documents])

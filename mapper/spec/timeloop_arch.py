@@ -57,8 +57,13 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
         elif any(word in component.kind for word in KINDS):
             named[component.name] = named_network(component.node, component.name, component.kind,
                                                   component.attributes, problems)
+        else:
+            problems.note(component.node.get("class") or component.node, f"component {component.name!r} of "
+                          f"class {component.kind!r} counts for nothing; expected a class with one of "
+                          f"{', '.join((*STORAGE_CLASSES, *COMPUTE_CLASSES))} in its name"
+                          f"{did_you_mean(component.kind, (*STORAGE_CLASSES, *COMPUTE_CLASSES))}")
     levels = [_storage(component, below, named, problems)
-              for component, below in zip(storage, [*storage[1:], None], strict=True)]
+              for component, below in zip(storage, [*storage[1:], None], strict=False)]
     if len(computes) != 1:
         problems.error(node, f"{len(computes)} compute components; expected exactly one, with a class "
                        "that contains mac or compute")
@@ -91,10 +96,16 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
         local = node.get("local")
         for entry in local or ():
             name, times = _split_name(entry, problems)
-            kind = entry.get("class")
-            found.append(_Component(entry, name, str(kind.value) if kind else "", _times(count, times),
+            found.append(_Component(entry, name, _kind(entry), _times(count, times),
                                     _normal(entry.get("attributes"))))
     return found, system
+
+
+def _kind(entry: Node) -> str:
+    """The class of a component; its subclass, where only that says what it does."""
+    kinds = [str(entry[key].value) for key in ("class", "subclass") if key in entry]
+    telling = [kind for kind in kinds if any(word in kind for word in (*STORAGE_CLASSES, *COMPUTE_CLASSES))]
+    return (telling or kinds or [""])[0]
 
 
 def _lists(node: Node, problems: Problems) -> list[_Component]:

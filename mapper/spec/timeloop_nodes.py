@@ -15,15 +15,14 @@ from .fields import describe, whole
 from .nodes import Node, Problems, did_you_mean, one_of
 from .values import resolve
 
-_LEAVES = ("!Component", "!Container")
-_GROUPS = ("!Hierarchical", "!Parallel", "!Array")
+_GROUPS = ("!Hierarchical", "!Parallel")
 _KEYS = {
     "!Component": ("name", "class", "subclass", "attributes", "spatial", "constraints", "enabled", "version",
                    "sparse_optimizations", "required_actions"),
     "!Container": ("name", "attributes", "spatial", "constraints", "enabled", "version", "nodes"),
     "!Hierarchical": ("nodes", "name", "attributes", "version"),
     "!Parallel": ("nodes", "name", "attributes", "version"),
-    "!Array": ("nodes", "name", "attributes", "spatial", "constraints", "enabled", "version")}
+    "!Array": ("name", "nodes", "attributes", "spatial", "constraints", "enabled", "version")}
 #: Attributes that count something, so that a text there must be an expression.
 NUMERIC = ("depth", "memory_depth", "data_storage_depth", "width", "memory_width", "data_storage_width",
            "datawidth", "word_bits", "word_width", "block_size", "n_words", "entries", "sizeKB", "meshX",
@@ -97,13 +96,17 @@ class _Walker:
 
     def walk(self, group: Node, scope: _Scope) -> _Scope:
         """All nodes of one group, each inside those before it."""
-        listed = group.get("nodes")
-        if listed is None or not listed.is_list:
-            self.problems.error(listed or group, "a group without a list of nodes; expected the key 'nodes'")
-            return scope
-        for node in listed:
+        for node in self.listed(group):
             scope = self.step(node, scope)
         return scope
+
+    def listed(self, group: Node) -> Node:
+        """The nodes of a group; none, and a fault, when there is no list."""
+        nodes = group.get("nodes")
+        if nodes is None or not nodes.is_list:
+            self.problems.error(nodes or group, "a group without a list of nodes; expected the key 'nodes'")
+            return group.at(())
+        return nodes
 
     def step(self, node: Node, scope: _Scope) -> _Scope:
         """One node; gives what holds for those that follow."""
@@ -155,7 +158,7 @@ class _Walker:
     def parallel(self, node: Node, inner: _Scope, outer: _Scope) -> _Scope:
         """Branches side by side. A tensor that one branch keeps passes by all the others."""
         first = len(self.local)
-        for branch in node.get("nodes") or ():
+        for branch in self.listed(node):
             self.step(branch, inner)
         branches = self.local[first:]
         kept = [set(_names(branch.get("keep"))) for branch in branches]

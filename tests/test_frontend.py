@@ -1,0 +1,405 @@
+"""Timeloop's dialects: files as people publish them load to what they resolve to, and evaluate to what
+the real program printed. Published files are read from the folder that the environment variable
+TILEBOUND_REFERENCE names."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tilebound.cli import run
+from tilebound.errors import SpecError
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
+from tilebound.loading import Loaded, load_architecture, load_specs, load_workload
+from tilebound.mapping.timeloop import from_timeloop
+from tilebound.mapping.validate import validate
+from tilebound.model.evaluate import evaluate
+from tilebound.spec.nodes import Problems
+from tilebound.spec.reader import read_file
+
+OWN = Path(__file__).parent / "frontend"
+FILES = [OWN / f"{name}.yaml" for name in ("arch", "components", "variables", "problem", "mapping")]
+REFERENCE = Path(os.environ.get("TILEBOUND_REFERENCE", "/nonexistent"))
+PUBLIC, SOURCES = REFERENCE / "public", REFERENCE / "public_sources"
+published = pytest.mark.skipif(not PUBLIC.is_dir(), reason="TILEBOUND_REFERENCE names no collection")
+
+
+def bare(machine: Architecture) -> Architecture:
+    """The machine without a name, without sources of figures, and without what constraints say."""
+    def figures(part: Storage | Compute) -> dict[str, Any]:
+        area = None if part.area is None else Figure(part.area.value, "")
+        return {"energy": {key: Figure(x.value, "") for key, x in part.energy.items()}, "area": area}
+
+    levels = tuple(replace(x, keep=frozenset(), bypass=frozenset(), **figures(x)) for x in machine.levels)
+    compute = replace(machine.compute, **figures(machine.compute))
+    return replace(machine, name="", levels=levels, compute=compute)
+
+
+# Own files: every feature of the dialect
+
+
+@pytest.fixture(scope="module")
+def own() -> Loaded:
+    return load_specs(FILES, need=("architecture", "workload", "mapping"))
+
+
+def test_nodes_resolve_to_the_tree(own: Loaded) -> None:
+    assert own.architecture is not None
+    assert own.architecture.name == "chip" and own.architecture.cycle_seconds == 2e-9
+    tree = load_architecture(OWN / "tree.yaml")
+    assert tree.name == "chip"
+    assert bare(own.architecture) == bare(tree)
+    assert own.notes == own.unsupported == ()
+
+
+def test_what_a_level_keeps(own: Loaded) -> None:
+    assert own.architecture is not None
+    everything = frozenset({"Weights", "Inputs", "Outputs"})
+    kept = {level.name: (level.keep, level.bypass) for level in own.architecture.levels}
+    assert kept == {
+        "DRAM": (frozenset(), frozenset()), "buffer": ({"Inputs", "Outputs"}, {"Weights"}),
+        "inter_row_spatial": (frozenset(), everything), "inter_PE_spatial": (frozenset(), everything),
+        "weights": ({"Weights"}, {"Inputs", "Outputs"}), "sums": ({"Outputs"}, {"Inputs", "Weights"}),
+        "latch": (frozenset(), everything), "inter_mac_spatial": (frozenset(), everything)}
+
+
+def test_components_are_priced_by_their_main_part(own: Loaded) -> None:
+    assert own.architecture is not None
+    energy = {level.name: level.energy["read"] for level in own.architecture.levels}
+    assert "sram.csv" in energy["buffer"].source and energy["buffer"].value > 0
+    assert [energy[name].value for name in ("weights", "latch", "inter_row_spatial")] == [0, 0, 0]
+
+
+def test_constraints_come_out_with_their_places(own: Loaded) -> None:
+    section = own.sections["architecture_constraints"]
+    assert section.plain() == {"targets": [
+        {"target": "buffer", "type": "dataspace", "keep": ["Inputs", "Outputs"], "bypass": ["Weights"]},
+        {"target": "buffer", "type": "temporal", "permutation": ["R", "P"], "factors": ["R=1"]},
+        {"target": "inter_row_spatial", "type": "spatial", "split": 3, "factors": ["R=1"]},
+        {"target": "weights", "type": "dataspace", "keep": ["Weights"], "bypass": ["Inputs"]},
+        {"target": "sums", "type": "dataspace", "keep": ["Outputs"], "bypass": ["Inputs"]}]}
+    lines = (OWN / "arch.yaml").read_text().splitlines()
+    factors = section["targets"][1]["factors"][0]
+    assert lines[factors.line - 1][factors.column - 1:].startswith("R=1")
+
+
+def test_a_mapping_may_name_containers(own: Loaded) -> None:
+    assert own.architecture is not None and own.workload is not None
+    einsum, = own.workload
+    assert dict(zip(einsum.ranks, einsum.extents, strict=True)) == {"K": 8, "R": 3, "P": 16}
+    mapping = from_timeloop(own.mappings[""], own.architecture, einsum)
+    validate(own.architecture, einsum, mapping)
+    cost = evaluate(own.architecture, einsum, mapping)
+    assert cost.computes == 8 * 3 * 16 and cost.cycles == 8 * 3 * 16 // (4 * 2 * 2)
+
+
+def test_values_can_be_given_to_templates() -> None:
+    wide = load_specs(FILES[:4], define={"columns": 8}).architecture
+    assert wide is not None and wide.compute.mesh_x == 16 and wide.compute.mesh_y == 4
+
+
+def test_the_command_reads_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", *map(str, FILES), "-D", "columns=4"]) == 0
+    assert "conv1d_oc" in capsys.readouterr().out
+    assert run(["evaluate", *map(str, FILES), "-D", "columns"]) == 2
+
+
+NODES = """architecture:
+  nodes:
+  - !Container {name: chip, attributes: {technology: 45nm, bits: 16}}
+  - !Component {name: DRAM, class: DRAM, attributes: {type: LPDDR4, width: 64, datawidth: bits}}
+  - !Component {name: RF, class: regfile, attributes: {depth: 64, width: bits, datawidth: bits}}
+  - !Component {name: mac, class: intmac, attributes: {datawidth: bits}}
+"""
+
+
+def faults(text: str, folder: Path) -> list[str]:
+    path = folder / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_specs([path])
+    return [str(problem).removeprefix(f"{folder}/") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(("old", "new", "at", "parts"), [
+    ("depth: 64", "depth: 64 * bist", "64 * bist", ["unknown name 'bist'", "did you mean 'bits'?"]),
+    ("depth: 64", "depth: 2 ** 9999", "2 ** 9999", ["a power beyond reason"]),
+    ("depth: 64", "depth: __import__('os')", "__imp", ["function '__import__'", "expected one of min"]),
+    ("depth: 64", "depth: bits.real", "bits.real", ["unknown name 'bits.real'"]),
+    ("depth: 64", "depth: 1 / 0", "1 / 0", ["division by zero"]),
+    ("bits: 16", "bits: 2 * technology", "2 * tech", ["something that is no number"]),
+    ("!Component {name: RF,", "!Componet {name: RF,", "!Componet", ["tag '!Componet'", "!Component"]),
+    ("!Component {name: RF,", "{name: RF,", "{name: RF", ["without a tag"]),
+    ("class: regfile", "clas: regfile", "clas: ", ["unknown key 'clas'", "did you mean 'class'?"]),
+    ("name: mac", "nam: mac", "nam: ", ["unknown key 'nam'", "did you mean 'name'?"]),
+    ("class: regfile,", "class: regfile, spatial: {meshx: 2},", "meshx", ["did you mean 'meshX'?"]),
+    ("class: regfile,", "class: regfile, spatial: {meshX: 0},", "0}", ["a whole number, 1 or more"]),
+    ("class: regfile,", "class: regfile, spatial: 4,", "4,", ["expected {meshX:, meshY:}"]),
+    ("class: regfile,", "class: regfile, constraints: {temporl: {}},", "temporl", ["'temporal'"]),
+    ("  nodes:\n", "  nodes: 3\n  node:\n", "3\n", ["a list of nodes"]),
+    ("  - !Component {name: mac", "  - !Parallel {name: p}\n  - !Component {name: mac", "!Parallel",
+     ["a list of nodes"]),
+    ("architecture:", "variables: [1]\narchitecture:", "[1]", ["variables is a list"])])
+def test_faults_are_located(old: str, new: str, at: str, parts: list[str], tmp_path: Path) -> None:
+    assert NODES.count(old) == 1
+    text = NODES.replace(old, new)
+    before = text[:text.index(new) + new.index(at)]
+    place = f"x.yaml:{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}: error: "
+    found = faults(text, tmp_path)
+    assert any(fault.startswith(place) and all(part in fault for part in parts) for fault in found), found
+
+
+def test_unknown_attributes_of_other_tools_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES.replace("depth: 64", "depth: 64, update_fifo_depth: 2, note: made of (some) gates"))
+    assert load_architecture(path).levels[1].attributes["note"] == "made of (some) gates"
+
+
+def test_a_class_that_nobody_knows_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES.replace("class: regfile", "class: regfiel"))
+    loaded = load_specs([path])
+    note, = loaded.notes
+    assert str(note).startswith(f"{path}:5:") and "did you mean 'regfile'?" in note.message
+
+
+def test_variables_must_come_first(tmp_path: Path) -> None:
+    found = faults("variables: {a: 2, b: a * 3, c: b + dd, dd: 1}\nproblem: {shape: gemm, M: b, N: c, K: 1}",
+                   tmp_path)
+    assert any("x.yaml:1:32:" in fault and "unknown name 'dd'" in fault for fault in found)
+    path = tmp_path / "y.yaml"
+    path.write_text("variables: {a: 2, b: a * 3}\nproblem: {shape: gemm, M: b, N: a ** 2, K: 1}\n")
+    assert next(iter(load_workload(path))).extents == (6, 4, 1)
+
+
+def test_old_hyphens_ranges_and_lists(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("""
+architecture:
+  version: 0.2
+  subtree:
+  - name: system
+    local:
+    - {name: DRAM, class: DRAM, attributes: {type: LPDDR4, word-bits: 8, block-size: 4, width: 32}}
+    subtree:
+    - name: PE[0..167]
+      attributes: {technology: 45nm}
+      local:
+      - {name: RF, class: regfile, attributes: {word-bits: 8, memory_depth: 2 ** 4, memory_width: 16,
+                                                meshX: 14, read-bandwidth: 2, technology: 45nm}}
+      - {name: "lane[0..1]", class: mac, attributes: {datawidth: 8, meshX: 28, technology: 45nm}}
+problem: {shape: cnn-layer, R: 3, S: 3, P: 4, Q: 4, C: 2, K: 2, N: 1, Wstride: 2}
+""")
+    loaded = load_specs([path])
+    assert loaded.architecture is not None and loaded.workload is not None
+    dram, registers = loaded.architecture.levels
+    assert (dram.word_bits, dram.block_words, dram.size_words) == (8, 4, None)
+    assert (registers.mesh_x, registers.mesh_y) == (14, 12)
+    assert (registers.size_words, registers.read_bandwidth) == (32, 2)
+    assert (loaded.architecture.compute.mesh_x, loaded.architecture.compute.mesh_y) == (28, 12)
+
+
+def test_shape_and_instance_in_two_files(tmp_path: Path) -> None:
+    (tmp_path / "shape.yaml").write_text("problem: {version: 0.4, shape: conv1d+oc}\n")
+    (tmp_path / "layer.yaml").write_text("problem:\n  instance: {K: 4, R: 3, P: 5}\n")
+    loaded = load_specs([tmp_path / "shape.yaml", tmp_path / "layer.yaml"])
+    assert loaded.workload is not None and loaded.workload.macs == 60
+    only = load_workload({"instance": {rank: 2 for rank in "RSPQCKN"}})
+    assert only.macs == 2 ** 7
+    with pytest.raises(SpecError, match="did you mean 'grouped_cnn_layer'"):
+        load_workload({"shape": "groupd-cnn-layer", "instance": {}})
+
+
+@pytest.mark.parametrize(("name", "macs"), [
+    ("cnn_layer", "RSPQCKN"), ("grouped-cnn-layer.yaml", "RSPQCKNG"), ("depthwise_cnn_layer", "RSPQCN"),
+    ("conv1d", "RP"), ("conv1d-oc", "KRP"), ("problem-shapes/conv1d_oc_ic.yaml", "CKRP"), ("gemm", "MNK")])
+def test_stock_shapes(name: str, macs: str) -> None:
+    graph = load_workload({"shape": name, "instance": {rank: 3 for rank in macs}})
+    assert graph.macs == 3 ** len(macs)
+    assert [t.name for t in next(iter(graph)).tensors if t.is_output] in (["Outputs"], ["Z"])
+
+
+def test_timeloop_estimates_where_no_table_knows_the_technology(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES.replace("45nm", "40nm"))
+    loaded = load_specs([path])
+    assert loaded.architecture is not None
+    assert [level.energy["read"].value for level in loaded.architecture.levels] == pytest.approx(
+        [800, 1 + 5 / 99.5 * (0.125 - 0.5)])
+    assert loaded.architecture.compute.energy["compute"] == Figure(1, "Timeloop's built-in estimate")
+    note, = loaded.notes
+    assert "Timeloop's built-in estimate" in note.message and note.line == 2
+
+
+def test_a_file_may_not_name_files_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret.yaml").write_text(NODES)
+    path = tmp_path / "inside" / "x.yaml"
+    path.write_text("architecture: ../secret.yaml\n")
+    with pytest.raises(SpecError, match=r"x\.yaml:1:15: error: cannot include"):
+        load_specs([path])
+    (tmp_path / "inside" / "near.yaml").write_text(NODES)
+    path.write_text("architecture: near.yaml\n")
+    assert load_architecture(path).name == "chip"
+
+
+# Published files
+
+
+def counts(level: Any) -> dict[str, tuple[int, ...]]:
+    return {name: (x.tile_words, x.partition_words, level.utilized_instances, x.reads, x.fills, x.updates,
+                   x.temporal_reductions) for name, x in level.tensors.items()}
+
+
+def recorded_counts(level: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    keys = ("utilized_capacity", "partition_size", "utilized_instances_max", "scalar_reads_per_instance",
+            "scalar_fills_per_instance", "scalar_updates_per_instance", "temporal_reductions_per_instance")
+    return {name: tuple(tensor[key] for key in keys) for name, tensor in level["tensors"].items()}
+
+
+def dense() -> list[str]:
+    """The published specifications without sparse optimisations."""
+    if not PUBLIC.is_dir():
+        return []
+    return [path.name for path in sorted(PUBLIC.iterdir())
+            if "sparse_optimizations" not in (path / "input.yaml").read_text()]
+
+
+def check(cost: Any, expected: dict[str, Any]) -> None:
+    """Every count, energy and cycle against what was printed."""
+    for level in cost.levels:
+        if level.name not in expected["levels"]:
+            assert not level.tensors        # Timeloop does not print a level that keeps nothing
+            continue
+        printed = expected["levels"][level.name]
+        assert counts(level) == recorded_counts(printed), level.name
+        assert level.cycles == printed["stats"]["cycles"], level.name
+        for tensor, x in level.tensors.items():
+            assert x.energy_pj == pytest.approx(printed["tensors"][tensor]["energy_total"], rel=1e-9)
+    summary = expected["summary"]
+    assert (cost.computes, cost.cycles) == (summary["computes"], summary["cycles"])
+    assert cost.energy_pj == pytest.approx(summary["energy_pj"], rel=1e-9)
+
+
+@published
+@pytest.mark.parametrize("name", dense())
+def test_published_specifications_evaluate_as_printed(name: str) -> None:
+    loaded = load_specs([PUBLIC / name / "input.yaml"], need=("architecture", "workload", "mapping"))
+    assert loaded.architecture is not None and loaded.workload is not None and loaded.unsupported == ()
+    einsum, = loaded.workload
+    mapping = from_timeloop(loaded.mappings[""], loaded.architecture, einsum)
+    validate(loaded.architecture, einsum, mapping)
+    expected = json.loads((PUBLIC / name / "expected.json").read_text())
+    check(evaluate(loaded.architecture, einsum, mapping), expected)
+
+
+def yaml(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+
+
+def unresolved() -> dict[str, tuple[list[Path], dict[str, object]]]:
+    """For each resolved specification the files that it was made from, and the values for templates."""
+    ispass, v04 = SOURCES / "ispass2020" / "timeloop", SOURCES / "v0.4"
+    found: dict[str, tuple[list[Path], dict[str, object]]] = {}
+    for folder, ends in (
+            ("00-model-conv1d-1level", {"": "conv1d-1level"}),
+            ("01-model-conv1d-2level", {"-os": "conv1d-2level-os", "-ws": "conv1d-2level-ws"}),
+            ("02-model-conv1d+oc-2level", {"-tiling": "conv1d+oc-2level-os-tiled",
+                                           "-no-tiling": "conv1d+oc-2level-os"}),
+            ("03-model-conv1d+oc-3level", {"-bypass": "conv1d+oc-3level-bypass",
+                                           "-no-bypass": "conv1d+oc-3level"}),
+            ("04-model-conv1d+oc-3levelspatial", {"-cp": "conv1d+oc+ic-3levelspatial-cp-ws",
+                                                  "-kp": "conv1d+oc+ic-3levelspatial-kp-ws"})):
+        for end, name in ends.items():
+            files = [*yaml(ispass / folder / "arch", ispass / folder / "prob"),
+                     ispass / folder / "map" / f"{name}.map.yaml"]
+            found[f"ispass2020-timeloop-{folder}{end}"] = files, {}
+    folder = ispass / "05-mapper-conv1d+oc-3level"
+    for end, name in (("baked", "conv1d+oc-3level-1mapping"), ("freebypass", "conv1d+oc-3level-freebypass"),
+                      ("null", "null")):
+        found[f"ispass2020-timeloop-{folder.name}-{end}"] = [
+            *yaml(folder / "arch", folder / "prob", folder / "mapper"),
+            folder / "constraints" / f"{name}.constraints.yaml"], {}
+    folder = ispass / "06-mapper-convlayer-eyeriss"
+    found[f"ispass2020-timeloop-{folder.name}"] = yaml(
+        folder / "arch", folder / "arch" / "components", folder / "prob", folder / "mapper"), {}
+    folder = SOURCES / "ispass2020" / "timeloop+accelergy"
+    for kind, operand, total in (("intmac", 8, 16), ("fpmac", 32, 32)):
+        found[f"ispass2020-timeloop+accelergy-{kind}"] = [folder / "arch" / "arch.yaml", *yaml(
+            folder / "arch" / "components", folder / "prob", folder / "mapper")], {
+                "mac_class": kind, "input_weight_datawidth": operand, "psum_datawidth": total}
+    for name in ("eyeriss_like", "simple_output_stationary", "simple_weight_stationary"):
+        found[name] = [v04 / "top.yaml.jinja2"], {"architecture": name}
+    found["02_interface_and_design_space_exploration_2024-outputs"] = yaml(v04 / "tutorial2024"), {
+        "reg_enabled": False}
+    for folder in sorted((v04 / "sparseloop").glob("*")):
+        found[f"sparseloop-{folder.name}"] = [v04 / "top.yaml.jinja2"], {
+            "architecture": f"sparseloop/{folder.name}"}
+    return found
+
+
+#: Resolved from another edition of the files, in which the PEs stand above the global buffer.
+OTHER_EDITION = {"ispass2020-timeloop-04-model-conv1d+oc-3levelspatial-cp",
+                 "ispass2020-timeloop-04-model-conv1d+oc-3levelspatial-kp"}
+
+
+def resolved_from_sources(name: str) -> tuple[Loaded, Loaded]:
+    """A specification from its files, with the tables of the resolved one, and that one itself."""
+    twin, = read_file(PUBLIC / name / "input.yaml", Problems())
+    files, define = unresolved()[name]
+    tables = {key: twin[key] for key in ("ERT", "ART")}
+    return load_specs([*files, tables], define=define), load_specs([PUBLIC / name / "input.yaml"])
+
+
+@published
+@pytest.mark.parametrize("name", sorted(unresolved()))
+def test_files_resolve_to_what_timeloop_was_given(name: str) -> None:
+    found, twin = resolved_from_sources(name)
+    assert found.architecture is not None and twin.architecture is not None
+    assert found.workload is not None and twin.workload is not None
+    assert list(found.workload) == list(twin.workload)
+    if name not in OTHER_EDITION:
+        assert bare(found.architecture) == bare(twin.architecture)
+    if name in OTHER_EDITION or not found.mappings:
+        return
+    einsum, = found.workload
+    mapping = from_timeloop(found.mappings[""], found.architecture, einsum)
+    assert mapping == from_timeloop(twin.mappings[""], twin.architecture, einsum)
+    expected = json.loads((PUBLIC / name / "expected.json").read_text())
+    check(evaluate(found.architecture, einsum, mapping), expected)
+
+
+@published
+@pytest.mark.parametrize("name", sorted(unresolved()))
+def test_a_resolved_mapping_keeps_what_the_files_ask_for(name: str) -> None:
+    found, twin = resolved_from_sources(name)
+    assert found.architecture is not None and found.workload is not None and twin.architecture is not None
+    if name in OTHER_EDITION:
+        return
+    mapping = from_timeloop(twin.mappings[""], twin.architecture, next(iter(found.workload)))
+    for level, block in zip(found.architecture.levels, mapping, strict=True):
+        assert level.keep <= block.keep and not level.bypass & block.keep, level.name
+
+
+@published
+@pytest.mark.parametrize("name", [name for name in sorted(unresolved()) if "-model-" in name])
+def test_the_command_evaluates_files_as_published(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files, _ = unresolved()[name]
+    assert run(["evaluate", "--json", *map(str, files)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    expected = json.loads((PUBLIC / name / "expected.json").read_text())["summary"]
+    assert document["total"]["cycles"] == expected["cycles"]
+
+
+@published
+@pytest.mark.parametrize("name", ["eyeriss_like-float32", "eyeriss_like-int16"])
+def test_older_trees_load(name: str) -> None:
+    folder = SOURCES / "ispass2020" / "timeloop+accelergy"
+    parts = yaml(folder / "arch" / "components", folder / "prob")
+    loaded = load_specs([folder / "arch" / f"{name}.yaml", *parts])
+    assert loaded.architecture is not None and loaded.architecture.node_nm == 45
+    assert [level.instances for level in loaded.architecture.levels] == [1, 1, 14, 168, 168, 168]
