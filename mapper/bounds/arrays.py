@@ -10,6 +10,7 @@ import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Kind
+from ..mapping.rules import SPATIAL, Rules
 from ..workload.einsum import Einsum
 
 
@@ -62,7 +63,7 @@ class ArrayLimit:
     most: int
 
 
-def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit, ...]:
+def array_limits(architecture: Architecture, einsum: Einsum, rules: Rules) -> tuple[ArrayLimit, ...]:
     """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say.
 
     A rank runs along one axis of a fanout only, as in Timeloop's mappings.
@@ -73,12 +74,15 @@ def array_limits(architecture: Architecture, einsum: Einsum) -> tuple[ArrayLimit
         if x * y == 1:
             continue
         pairs = {(1, 1)}
-        for rank, extent in zip(einsum.ranks, einsum.extents, strict=True):
-            along_x = divisors(extent) if level.spatial_x is None or rank in level.spatial_x else (1,)
-            along_y = divisors(extent) if level.spatial_y is None or rank in level.spatial_y else (1,)
+        for column, (rank, extent) in enumerate(zip(einsum.ranks, einsum.extents, strict=True)):
+            open_x = level.spatial_x is None or rank in level.spatial_x
+            open_y = level.spatial_y is None or rank in level.spatial_y
+            along_x = divisors(extent) if open_x and rules.may_iterate(i, "x", rank) else (1,)
+            along_y = divisors(extent) if open_y and rules.may_iterate(i, "y", rank) else (1,)
+            least, most = rules.least[i, SPATIAL, column], rules.most[i, SPATIAL, column]
             pairs = {(a * p, b * q) for a, b in pairs for p, q in product(along_x, along_y)
-                     if 1 in (p, q) and a * p <= x and b * q <= y}
-        limits += [ArrayLimit(i, ("x",), max(a for a, _ in pairs)),
-                   ArrayLimit(i, ("y",), max(b for _, b in pairs)),
-                   ArrayLimit(i, ("x", "y"), max(a * b for a, b in pairs))]
+                     if 1 in (p, q) and least <= p * q <= most and a * p <= x and b * q <= y}
+        limits += [ArrayLimit(i, ("x",), max((a for a, _ in pairs), default=1)),
+                   ArrayLimit(i, ("y",), max((b for _, b in pairs), default=1)),
+                   ArrayLimit(i, ("x", "y"), max((a * b for a, b in pairs), default=1))]
     return tuple(limits)

@@ -13,6 +13,8 @@ from math import inf, prod
 import numpy as np
 
 from ..hardware.architecture import Architecture
+from ..mapping.rules import SPATIAL, TEMPORAL, Rules
+from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import divisors, smallest_prime
 
@@ -44,9 +46,10 @@ class Pairs:
 class Lattice:
     """The divisors of all extents of one Einsum, with what depends on a single tile."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None) -> None:
         self.arch = architecture
         self.einsum = einsum
+        self.rules = rules or Rules(architecture, einsum)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.extents = np.array([einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)
@@ -130,6 +133,8 @@ class Lattice:
             both = along_y * x
             # A rank runs along one axis of the array only, as in Timeloop's mappings.
             fits = (self.extents % both == 0).all(axis=1) & ((along_y == 1) | (x == 1)).all(axis=1)
+            if self.rules.constraints:
+                fits &= self._admitted(np.broadcast_to(x, along_y.shape), along_y)
             for y, point in zip(along_y[fits], self.index(both[fits]), strict=True):
                 ways.setdefault(int(point), (tuple(map(int, x)), tuple(map(int, y))))
         return ways
@@ -141,6 +146,20 @@ class Lattice:
             if allowed is not None and rank not in allowed:
                 fits &= self.points[:, i] == 1
         return np.compress(fits, self.points, axis=0)
+
+    def _admitted(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether the constraints admit the factors `x` and `y` of the array, shape (arrays, ranks)."""
+        factors = np.ones((len(x), 9, len(self.einsum.ranks)), dtype=np.int64)
+        columns = [self.einsum.ranks.index(rank) for rank in self.ranks]
+        factors[:, slot(1, "x"), columns], factors[:, slot(1, "y"), columns] = x, y
+        return self.quotients(1, SPATIAL, x * y) & self.rules.joint(factors)
+
+    def quotients(self, level: int, kind: int, factors: np.ndarray) -> np.ndarray:
+        """Whether the constraints admit the `factors`, shape (points, ranks), of loops of one `kind`
+        (a row of `Rules.least`) at `level`."""
+        columns = [self.einsum.ranks.index(rank) for rank in self.ranks]
+        least, most = self.rules.least[level, kind, columns], self.rules.most[level, kind, columns]
+        return np.asarray(((least <= factors) & (factors <= most)).all(axis=1))
 
     def sliding(self, tensor: Tensor, tile: np.ndarray, outer: np.ndarray,
                 sliders: frozenset[str]) -> np.ndarray:
@@ -189,7 +208,8 @@ class Lattice:
         """Pairs (t, s) with t within the inner capacity, t * s dividing the extents and at least
         `least_parallel` instances at work; None when they are too many."""
         capacity = self.arch.levels[2].capacity_words
-        tiles = np.flatnonzero(inner_words <= (inf if capacity is None else capacity))
+        fits = inner_words <= (inf if capacity is None else capacity)
+        tiles = np.flatnonzero(fits & self.quotients(2, TEMPORAL, self.points))
         shapes = np.array([p for p in self.arrays if self.points[p].prod() >= least_parallel], dtype=np.int64)
         if len(tiles) * len(shapes) > 60 * _MOST_PAIRS:
             return None

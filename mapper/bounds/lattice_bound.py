@@ -19,6 +19,8 @@ from math import inf
 
 import numpy as np
 
+from ..mapping.rules import TEMPORAL
+from ..mapping.template import slot
 from ..workload.einsum import Tensor
 from .arrays import divisors
 from .lattice import Lattice, Pairs, Tiling
@@ -86,7 +88,9 @@ class LatticeBound:
     def _outer_costs(self) -> dict[str, np.ndarray]:
         """Energy of the outer boundary at every middle tile, by the rank innermost above it."""
         capacity = self.l.arch.levels[1].capacity_words
-        limit = np.where(self._words(1) <= (inf if capacity is None else capacity), 0.0, inf)
+        fits = self._words(1) <= (inf if capacity is None else capacity)
+        fits &= self.l.quotients(0, TEMPORAL, self.l.extents // self.l.points)
+        limit = np.where(fits, 0.0, inf)
         every, one = np.arange(len(self.l.points)), np.ones(len(self.l.points))
         costs = {}
         for rank in self.l.ranks:
@@ -267,14 +271,18 @@ class LatticeBound:
         np.minimum.at(least, pairs.a[where], cost)
         table = least.reshape(self.l.shape)
         for axis, rank in enumerate(self.l.ranks):
+            limits = self.l.rules.limits(slot(1, "temporal"), rank)
             if rank in free:
-                table = _over_divisors(table, axis, int(self.l.extents[axis]))
+                table = _over_divisors(table, axis, int(self.l.extents[axis]), *limits)
+            elif limits[0] > 1:
+                return None
         total = table.ravel() + outer
         e = int(total.argmin())
         if not np.isfinite(total[e]):
             return None
         a_extents, e_extents = self.l.points[pairs.a[where]], self.l.points[e]
         below = (e_extents % a_extents == 0).all(axis=1)
+        below &= self.l.quotients(1, TEMPORAL, e_extents // a_extents)
         for i, rank in enumerate(self.l.ranks):
             if rank not in free:
                 below &= a_extents[:, i] == e_extents[i]
@@ -285,9 +293,11 @@ class LatticeBound:
         return float(total[e]), Tiling(middle, array, inner, x, y)
 
 
-def _over_divisors(table: np.ndarray, axis: int, extent: int) -> np.ndarray:
-    """At every divisor of `extent` along `axis` the minimum over its own divisors."""
+def _over_divisors(table: np.ndarray, axis: int, extent: int, least: int, most: int) -> np.ndarray:
+    """At every divisor v of `extent` along `axis` the minimum over its own divisors d for which
+    v / d lies between `least` and `most`."""
     values = divisors(extent)
     rows = np.moveaxis(table, axis, 0)
-    result = np.stack([rows[[j for j, d in enumerate(values) if v % d == 0]].min(axis=0) for v in values])
+    chosen = [[j for j, d in enumerate(values) if v % d == 0 and least <= v // d <= most] for v in values]
+    result = np.stack([rows[own].min(axis=0, initial=inf) for own in chosen])
     return np.moveaxis(result, 0, axis)

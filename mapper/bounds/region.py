@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Kind
+from ..mapping.rules import Rules
 from ..mapping.template import KINDS, slot
 from ..workload.einsum import Einsum
 
@@ -35,7 +36,7 @@ class Region:
         return replace(self, fixed=(*self.fixed, (rank, factors)))
 
 
-def open_slots(architecture: Architecture, einsum: Einsum) -> dict[str, tuple[int, ...]]:
+def open_slots(architecture: Architecture, einsum: Einsum, rules: Rules) -> dict[str, tuple[int, ...]]:
     """For each rank the slots (rows of a factor array) in which it may have a factor above 1."""
     slots: dict[str, list[int]] = {rank: [] for rank in einsum.ranks}
     for i, level in enumerate(architecture.levels):
@@ -44,6 +45,8 @@ def open_slots(architecture: Architecture, einsum: Einsum) -> dict[str, tuple[in
         for kind in KINDS:
             for rank in einsum.ranks:
                 ranks = allowed.get(kind)
-                if kind == "temporal" or (width[kind] > 1 and (ranks is None or rank in ranks)):
+                if kind != "temporal" and (width[kind] == 1 or (ranks is not None and rank not in ranks)):
+                    continue
+                if rules.may_iterate(i, kind, rank):
                     slots[rank].append(slot(i, kind))
     return {rank: tuple(found) for rank, found in slots.items()}

@@ -12,6 +12,7 @@ from math import exp, log, prod
 import numpy as np
 
 from ..hardware.architecture import Architecture, Figure
+from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
@@ -24,11 +25,12 @@ _AUXILIARY = 64     # room for helper variables; unused ones are dropped
 class Relaxation:
     """Builds the programs of the regions of one Einsum on one architecture."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None) -> None:
         self.architecture = architecture
         self.einsum = einsum
-        self.slots = open_slots(architecture, einsum)
-        self.limits = array_limits(architecture, einsum)
+        self.rules = rules or Rules(architecture, einsum)
+        self.slots = open_slots(architecture, einsum, self.rules)
+        self.limits = array_limits(architecture, einsum, self.rules)
         self.depth = len(architecture.levels)
         self.size = 3 * self.depth * len(einsum.ranks)
         self.most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
@@ -75,9 +77,11 @@ class _Builder:
     # ---- variables -------------------------------------------------------------------------
 
     def _ranges(self) -> None:
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
+        for rank in self.einsum.ranks:
             for s in self.r.slots[rank]:
-                self.upper[self.index(s, rank)] = log(extent)
+                least, most = self.r.rules.limits(s, rank)
+                self.lower[self.index(s, rank)] = log(least)
+                self.upper[self.index(s, rank)] = log(most)
             if rank in self.fixed:
                 for s, factor in enumerate(self.fixed[rank]):
                     i = self.index(s, rank)
@@ -85,6 +89,8 @@ class _Builder:
         for level, inner in enumerate(self.region.innermost):
             for rank in self.einsum.ranks if inner == TRIVIAL else ():
                 self.upper[self.index(slot(level, "temporal"), rank)] = 0.0
+            for rank in self.r.rules.inside(level, inner) if inner else ():
+                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0     # none runs inside `inner`
             if inner:
                 i = self.index(slot(level, "temporal"), inner)
                 self.lower[i] = max(self.lower[i], log(smallest_prime(self.einsum.extent[inner])))
@@ -334,6 +340,9 @@ class _Builder:
         for limit in self.r.limits:
             rows = [slot(limit.level, kind) for kind in limit.kinds]
             self.constraints.append(self.monomial(1.0 / limit.most, self.factors(rows)))
+        if self.r.rules.workers:
+            every = self.factors(self.spatial(0, self.r.depth))
+            self.constraints.append(self.monomial(self.r.rules.workers, -every))
 
     def _capacities(self) -> None:
         for i, level in enumerate(self.arch.levels):

@@ -14,6 +14,7 @@ from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
+from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
 from .layer import ENUMERATE
 from .local import Explorer
@@ -26,7 +27,7 @@ class ProofError(ValueError):
 
 
 def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: float,
-             dual: dict[str, Any]) -> tuple[float, float]:
+             dual: dict[str, Any], constraints: Constraints = NONE) -> tuple[float, float]:
     """(relaxed bound over the whole mapspace, bound proven by the regions together); neither is
     looked for above `value`, the objective of the mapping that was found.
 
@@ -38,7 +39,7 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
     ProofError
         The certificate does not have the form of a proof for this mapspace.
     """
-    checker = _Checker(architecture, einsum, objective, value)
+    checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value)
     keeps, regions, floors = checker.space.keeps, dual.get("regions", []), dual.get("floors", [])
     if not len(keeps) == len(regions) == len(floors):
         raise ProofError(f"{len(regions)} proofs for {len(keeps)} keep/bypass choices")
@@ -52,12 +53,12 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
 
 
 class _Checker:
-    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str, value: float) -> None:
-        self.space = Mapspace(architecture, einsum)
-        self.relaxation = Relaxation(architecture, einsum)
+    def __init__(self, space: Mapspace, objective: str, value: float) -> None:
+        self.space = space
+        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules)
         self.powers = OBJECTIVES[objective]
         self.explorer = Explorer(self.space, *self.powers)
-        self.divisors = Lattice(architecture, einsum)
+        self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.value = value
 
     def floor(self, region: Region, values: list[float] | None) -> float:
@@ -81,7 +82,7 @@ class _Checker:
         if proof.get("method") == "enumerated":
             return max(value, self.enumerate(region))
         if proof.get("method") == "lattice":
-            return max(value, self.lattice(region))
+            value = max(value, self.lattice(region))
         if "parts" in proof:
             parts = self.space.split(region)
             if len(parts) != len(proof["parts"]):

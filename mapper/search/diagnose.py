@@ -2,26 +2,87 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from ..mapping.constraints import FactorRange
 from ..workload.einsum import footprint
+from .feasible import Fit
 from .space import Mapspace
 
 
 def why_nothing_fits(space: Mapspace) -> str:
-    """One sentence that names the level, what the smallest tiles need, and what it has."""
+    """One sentence that names the level, what the smallest choice needs, and what there is."""
+    lines = _tensors(space) or _ranks(space)
+    if not lines:
+        lines = _arrays(space) + _capacities(space)
+    together = "capacities, array shapes and constraints" if space.rules.constraints else \
+        "capacities and array shapes"
+    return f"{space.einsum.name}: no mapping fits; " + (
+        "; ".join(lines) or f"{together} together rule out every mapping that was tried")
+
+
+def _tensors(space: Mapspace) -> list[str]:
+    """Tensors that can be kept nowhere, or that must be kept and bypassed at one level."""
+    if space.keeps:
+        return []
     lines = []
+    for tensor in space.einsum.tensors:
+        for i, level in enumerate(space.architecture.levels):
+            if len(space.rules.keeps(i, tensor.name)) + (tensor.name in level.keep | level.bypass) > 1:
+                lines.append(f"{level.name}: tensor {tensor.name} must be kept and bypassed")
+    return lines or ["a tensor is bypassed at every level"]
+
+
+def _ranks(space: Mapspace) -> list[str]:
+    """Ranks whose factors cannot multiply to the extent."""
+    lines = []
+    for rank, ways in space.ways.items():
+        if len(ways):
+            continue
+        asked = [f"{level.level} {kind} {_text(rules.range(rank))}" for level in space.rules.by_level
+                 for kind, rules in (("temporal", level.temporal), ("spatial", level.spatial))
+                 if rules.range(rank) != FactorRange()]
+        lines.append(f"rank {rank}: no whole factors of {space.einsum.extent[rank]} meet the constraints "
+                     f"({', '.join(asked)}) and the array shapes")
+    return lines
+
+
+def _text(asked: FactorRange) -> str:
+    if asked.rest:
+        return "the rest"
+    if asked.fixed:
+        return f"{asked.least}"
+    return f"{asked.least} or more" if asked.most is None else f"{asked.least} to {asked.most}"
+
+
+def _arrays(space: Mapspace) -> list[str]:
+    """Arrays that are too small for what must be unrolled, or cannot be used as much as asked."""
+    fit, lines = Fit(space, ()), []
+    for i, level in enumerate(space.architecture.levels):
+        for axis, have in enumerate(space.architecture.fanout(i)):
+            need = prod(int(a[:, i, axis].min()) for a in fit.axes.values())
+            if need > have:
+                lines.append(f"{level.name}: at least {need} instances are unrolled along {'XY'[axis]}, "
+                             f"has {have}")
+    most = prod(int(s.max()) for s in fit.spread.values())
+    if most < space.rules.workers:
+        lines.append(f"at most {most} of {space.architecture.compute.instances} compute units can be at "
+                     f"work, must be {space.rules.constraints.min_utilization:g} of them or more")
+    return lines
+
+
+def _capacities(space: Mapspace) -> list[str]:
+    """Levels whose smallest tiles do not fit."""
+    fit, lines = Fit(space, ()), []
     for i, level in enumerate(space.architecture.levels):
         have = level.capacity_words
         if have is None:
             continue
-        forced = [t for t in space.einsum.tensors if all(t.name in keep[i] for keep in space.keeps)]
-        # What lies inside the outermost level can be a single point; the outermost holds everything.
-        extents = space.einsum.extent if i == 0 else {}
-        words = {t.name: footprint(t, extents) for t in forced}
+        extents = {r: int(tiles[:, i].min()) for r, tiles in fit.tiles.items()}
+        words = {t.name: footprint(t, extents) for t in space.einsum.tensors
+                 if all(t.name in keep[i] for keep in space.keeps)}
         if sum(words.values()) > have:
             parts = ", ".join(f"{name} {n}" for name, n in words.items())
             lines.append(f"{level.name}: the smallest tiles need {sum(words.values())} words ({parts}), "
                          f"has {have}")
-    if not lines and not space.keeps:
-        lines.append("a tensor is bypassed at every level")
-    return f"{space.einsum.name}: no mapping fits; " + (
-        "; ".join(lines) or "capacities and array shapes together rule out every mapping that was tried")
+    return lines

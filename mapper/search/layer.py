@@ -24,6 +24,7 @@ from ..bounds.region import Region
 from ..bounds.relax import Relaxation
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
+from ..mapping.constraints import NONE, Constraints
 from ..mapping.nest import Mapping
 from ..mapping.template import Template
 from ..workload.einsum import Einsum
@@ -72,10 +73,11 @@ class LayerSearch:
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = Limits(), seed: int = 0,
-                 report: Callable[[float, float], None] | None = None) -> None:
-        self.space = Mapspace(architecture, einsum)
-        self.relaxation = Relaxation(architecture, einsum)
-        self.lattice = Lattice(architecture, einsum)
+                 report: Callable[[float, float], None] | None = None,
+                 constraints: Constraints = NONE) -> None:
+        self.space = Mapspace(architecture, einsum, constraints)
+        self.relaxation = Relaxation(architecture, einsum, self.space.rules)
+        self.lattice = Lattice(architecture, einsum, self.space.rules)
         self.objective = objective
         self.powers = OBJECTIVES[objective]
         self.limits = limits
@@ -138,6 +140,11 @@ class LayerSearch:
         if found is not None and (self.best is None or found.value < self.best.value):
             self.best = found
 
+    def _below(self, node: _Node) -> bool:
+        """Whether the region may hold a mapping better than the best by more than rounding."""
+        assert self.best is not None
+        return node.value < self.best.value * (1.0 - ROUNDING)
+
     # ---- one region ----------------------------------------------------------------------------
 
     def _root(self, keep: Keep) -> _Node:
@@ -160,8 +167,10 @@ class LayerSearch:
         if self.space.combinations(node.region) <= ENUMERATE:
             self._enumerate(node)
             return True
-        fresh = not node.region.fixed and not any(x is not None for x in node.region.innermost)
-        return fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
+        fresh = node.region == self.space.root(node.region.keep)
+        closed = fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
+        # The lattice does not know of constraints on orders: where they bind, the parts are looked into.
+        return closed and not (self.space.rules.orders_loops and self._below(node))
 
     def _enumerate(self, node: _Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
@@ -216,7 +225,8 @@ class LayerSearch:
 
     def _mapping(self, found: Found) -> Mapping:
         levels = tuple(level.name for level in self.space.architecture.levels)
-        return Template(levels, found.keep, found.orders).mapping(self.space.einsum, found.factors)
+        template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
+        return template.mapping(self.space.einsum, found.factors)
 
     def _certificate(self, roots: list[_Node], relaxed: float, proven: float, left: int) -> Certificate:
         assert self.best is not None
@@ -246,6 +256,6 @@ def _proof(node: _Node, proven: float) -> dict[str, Any]:
         return proof
     if node.method:
         proof["method"] = node.method
-    elif node.parts:
+    if node.parts:
         proof["parts"] = [_proof(part, proven) for part in node.parts]
     return proof

@@ -11,6 +11,7 @@ import numpy as np
 from ..bounds.arrays import prime_factors
 from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
+from .feasible import first_fit
 from .space import Mapspace
 
 Orders = tuple[tuple[str, ...], ...]
@@ -45,7 +46,7 @@ class Explorer:
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit; shape (mappings,)."""
         if (keep, orders) not in self._evaluators:
-            template = Template(self._levels, keep, orders)
+            template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
             self._evaluators[keep, orders] = BatchEvaluator(
                 self.space.architecture, self.space.einsum, template)
         evaluate = self._evaluators[keep, orders]
@@ -109,17 +110,19 @@ class Explorer:
         return self.best_of(keep, orders, np.stack([w[g] for w, g in zip(near, grid, strict=True)], axis=2))
 
     def start(self, keep: Keep) -> Found | None:
-        """Everything iterates at the outermost level, and all inner tiles are single points: None
-        only if nothing fits with this `keep`."""
-        factors = np.ones((3 * self.space.depth, len(self.space.einsum.ranks)), dtype=np.int64)
-        factors[0] = self.space.einsum.extents
-        return self.best_of(keep, (self.space.orders[0],) * self.space.depth, factors[None])
+        """A mapping with small inner tiles; None if nothing fits with this `keep`."""
+        factors = first_fit(self.space, keep)
+        return None if factors is None else self.best_of(keep, self._first_orders, factors[None])
+
+    @property
+    def _first_orders(self) -> Orders:
+        return tuple(orders[0] for orders in self.space.orders)
 
     def draw(self, keep: Keep, rng: np.random.Generator) -> Found | None:
         """The best of some factors drawn at random, under the first loop order."""
         ways = [self.space.ways[r] for r in self.space.einsum.ranks]
         drawn = [w[rng.integers(0, len(w), _CANDIDATES)] for w in ways]
-        return self.best_of(keep, (self.space.orders[0],) * self.space.depth, np.stack(drawn, axis=2))
+        return self.best_of(keep, self._first_orders, np.stack(drawn, axis=2))
 
     # ---- local improvement -------------------------------------------------------------------
 

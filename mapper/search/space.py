@@ -12,26 +12,30 @@ from ..bounds.arrays import factorizations
 from ..bounds.lattice import Tiling
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
+from ..mapping.constraints import NONE, Constraints
+from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
 
-#: Up to so many ranks that iterate, every loop order is tried where it can matter.
+#: Up to so many ranks that iterate and whose place is open, every loop order is tried.
 _ALL_ORDERS = 4
 
 
 class Mapspace:
-    """Every keep/bypass choice, loop order, spatial assignment and factorisation.
+    """Every keep/bypass choice, loop order, spatial assignment and factorisation that the
+    constraints admit.
 
-    The outermost level keeps every tensor unless the architecture bypasses it there. At one fanout
-    a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both).
+    The outermost level keeps every tensor unless the architecture or a constraint bypasses it there.
+    At one fanout a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both).
     """
 
-    def __init__(self, architecture: Architecture, einsum: Einsum) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
         self.architecture = architecture
         self.einsum = einsum
+        self.rules = Rules(architecture, einsum, constraints)
         self.depth = len(architecture.levels)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
-        self.slots = open_slots(architecture, einsum)
+        self.slots = open_slots(architecture, einsum, self.rules)
 
     # ---- choices ---------------------------------------------------------------------------
 
@@ -42,8 +46,10 @@ class Mapspace:
         options = []
         for i, level in enumerate(self.architecture.levels):
             for name in names:
-                forced = name in level.keep or (i == 0 and name not in level.bypass)
-                options.append((True,) if forced else (False,) if name in level.bypass else (True, False))
+                must = self.rules.keeps(i, name)
+                must |= {kept for kept, own in ((True, level.keep), (False, level.bypass)) if name in own}
+                choices = tuple(must) or ((True,) if i == 0 else (True, False))
+                options.append(choices if len(must) < 2 else ())
         found = []
         for choice in product(*options):
             rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
@@ -57,33 +63,30 @@ class Mapspace:
         table = {}
         for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             allowed = list(self.slots[rank])
-            narrow = factorizations(extent, len(allowed))
+            narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
             wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
             wide[:, allowed] = narrow
-            table[rank] = wide[self._fits_fanouts(wide)]
+            table[rank] = wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
         return table
 
     def _fits_fanouts(self, ways: np.ndarray) -> np.ndarray:
         fits = np.ones(len(ways), dtype=bool)
         for i in range(self.depth):
             x, y = self.architecture.fanout(i)
-            along_x, along_y = ways[:, slot(i, "x")], ways[:, slot(i, "y")]
-            # A rank runs along one axis of a fanout only, as in Timeloop's mappings.
-            fits &= (along_x <= x) & (along_y <= y) & ((along_x == 1) | (along_y == 1))
+            fits &= (ways[:, slot(i, "x")] <= x) & (ways[:, slot(i, "y")] <= y)
         return fits
 
     @property
     def size(self) -> float:
         """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
         splits = prod(float(len(w)) for w in self.ways.values())
-        return splits * float(factorial(len(self.ranks))) ** (self.depth - 1) * len(self.keeps)
+        orders = prod(float(factorial(len(self._open_order(i)))) for i in range(self.depth - 1))
+        return splits * orders * len(self.keeps)
 
     def allowed(self, factors: np.ndarray) -> np.ndarray:
-        """Which factor arrays, shape (mappings, slots, ranks), unroll no rank along both axes."""
-        both = np.zeros(len(factors), dtype=bool)
-        for i in range(self.depth):
-            both |= ((factors[:, slot(i, "x")] > 1) & (factors[:, slot(i, "y")] > 1)).any(axis=1)
-        return ~both
+        """Which factor arrays, shape (mappings, slots, ranks), keep to the constraints and unroll no
+        rank along both axes of a fanout."""
+        return self.rules.allowed(factors)
 
     # ---- loop orders -----------------------------------------------------------------------
 
@@ -99,46 +102,67 @@ class Mapspace:
         """For each rank the tensors that do not move with it."""
         return {r: frozenset(t.name for t in self.einsum.tensors if r not in t.ranks) for r in self.ranks}
 
+    def _iterating(self, level: int) -> list[str]:
+        """Ranks that may have a temporal loop at `level`."""
+        return [r for r in self.ranks if slot(level, "temporal") in self.slots[r]]
+
+    def _open_order(self, level: int) -> list[str]:
+        """Those of them whose place in the loop order is open."""
+        return [r for r in self._iterating(level) if self.rules.by_level[level].temporal.zone(r) == 0]
+
     @cached_property
-    def orders(self) -> tuple[tuple[str, ...], ...]:
-        """The loop orders that are tried at a level, every rank of the Einsum outermost first.
+    def orders(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """By level the loop orders that are tried, every rank of the Einsum outermost first.
 
         Only two things of an order matter: which tensors are stationary over the innermost loops,
         and, for a sliding window, which of its ranks moves first.
         """
-        if len(self.ranks) <= _ALL_ORDERS:
-            inner = {tuple(p) for p in permutations(self.ranks)}
-        else:
-            inner = {tuple(self._order(first, then)) for first in self.ranks
-                     for then in (self.windows or {first})}
-        idle = tuple(r for r in self.einsum.ranks if r not in self.ranks)
-        return tuple(idle + tuple(reversed(order)) for order in sorted(inner))
+        return tuple(self._orders(level) for level in range(self.depth))
 
-    def _order(self, first: str, then: str) -> list[str]:
+    def _orders(self, level: int) -> tuple[tuple[str, ...], ...]:
+        loose, zone = self._open_order(level), self.rules.by_level[level].temporal.zone
+        if len(loose) <= _ALL_ORDERS:
+            inner = {tuple(p) for p in permutations(loose)}
+        else:
+            inner = {tuple(self._order(first, then, loose)) for first in loose
+                     for then in (self.windows & set(loose) or {first})}
+        placed = sorted((r for r in self._iterating(level) if r not in loose), key=zone)
+        first, last = [r for r in placed if zone(r) < 0], [r for r in placed if zone(r) > 0]
+        idle = tuple(r for r in self.einsum.ranks if r not in self._iterating(level))
+        return tuple(idle + tuple(reversed((*first, *order, *last))) for order in sorted(inner))
+
+    def _order(self, first: str, then: str, loose: list[str]) -> list[str]:
         """Innermost first: `first`, the ranks that reuse the same tensors, `then`, all others."""
-        group = [r for r in self.ranks if self.reused_by[r] == self.reused_by[first]]
-        return list(dict.fromkeys([first, *group, then, *self.ranks]))
+        group = [r for r in loose if self.reused_by[r] == self.reused_by[first]]
+        return list(dict.fromkeys([first, *group, then, *loose]))
 
     @cached_property
     def orders_complete(self) -> bool:
         """Whether no order outside `orders` can be better than all of them: all are tried, or no
         window slides and no rank is reused by two tensors (then the order is the choice of the
         stationary tensor)."""
-        return len(self.ranks) <= _ALL_ORDERS or (
+        return all(len(self._open_order(i)) <= _ALL_ORDERS for i in range(self.depth - 1)) or (
             not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
 
     def order_options(self, region: Region) -> list[list[tuple[str, ...]]]:
         """By level the loop orders that agree with `region`; the innermost level's does not matter."""
-        options = [self.orders[:1] if inner == TRIVIAL else
-                   [o for o in self.orders if inner is None or o[-1] == inner]
-                   for inner in region.innermost]
-        return [*map(list, options), [self.orders[0]]]
+        options = []
+        for level, (inner, orders) in enumerate(zip(region.innermost, self.orders)):
+            if inner == TRIVIAL:
+                orders = orders[:1]
+            elif inner is not None:
+                # Ranks that must run inside `inner` do not iterate: their order does not matter.
+                inside = self.rules.inside(level, inner)
+                agreeing = [o for o in orders if set(o[o.index(inner) + 1:]) <= inside]
+                orders = tuple({tuple(r for r in o if r not in inside): o for o in agreeing}.values())
+            options.append(list(orders))
+        return [*options, [self.orders[-1][0]]]
 
     # ---- splitting -------------------------------------------------------------------------
 
     def root(self, keep: tuple[frozenset[str], ...]) -> Region:
         """All mappings with one keep/bypass choice."""
-        return Region(keep, (None,) * (self.depth - 1))
+        return Region(keep, tuple(None if self._iterating(i) else TRIVIAL for i in range(self.depth - 1)))
 
     def combinations(self, region: Region) -> float:
         """Splits of the ranks left open, times loop orders."""
@@ -153,13 +177,13 @@ class Mapspace:
         for level, inner in enumerate(region.innermost):
             if inner is None:
                 row = slot(level, "temporal")
-                options = [r for r in self.ranks if r not in fixed or fixed[r][row] > 1]
+                options = [r for r in self._iterating(level) if r not in fixed or fixed[r][row] > 1]
                 idle = [TRIVIAL] if all(f[row] == 1 for f in fixed.values()) else []
                 return [region.with_innermost(level, r) for r in idle + options]
         loose = [r for r in self.ranks if r not in fixed]
         rank = min(loose, key=lambda r: (r not in self._kernels, len(self.ways[r]), r))
         return [region.with_factors(rank, tuple(int(f) for f in way))
-                for way in self.ways[rank] if self._agrees(region, rank, way)]
+                for way in self._agreeing(region, rank)]
 
     @cached_property
     def _kernels(self) -> frozenset[str]:
@@ -172,14 +196,17 @@ class Mapspace:
                     found.add(min(moving, key=lambda r: (len(self.ways[r]), r)))
         return frozenset(found)
 
-    @staticmethod
-    def _agrees(region: Region, rank: str, way: np.ndarray) -> bool:
-        """Whether the split keeps the innermost loops that the region has chosen."""
+    def _agreeing(self, region: Region, rank: str) -> np.ndarray:
+        """The splits of `rank` that keep the innermost loops that the region has chosen."""
+        ways = self.ways[rank]
+        good = np.ones(len(ways), dtype=bool)
         for level, inner in enumerate(region.innermost):
-            factor = way[slot(level, "temporal")]
-            if (inner == TRIVIAL and factor > 1) or (inner == rank and factor == 1):
-                return False
-        return True
+            factor = ways[:, slot(level, "temporal")]
+            if inner == rank:
+                good &= factor > 1
+            elif inner == TRIVIAL or (inner and rank in self.rules.inside(level, inner)):
+                good &= factor == 1
+        return ways[good]
 
     def from_tiling(self, ranks: tuple[str, ...], tiling: Tiling) -> np.ndarray:
         """The factor array, shape (slots, ranks), of a tiling of a three-level machine."""
@@ -197,7 +224,6 @@ class Mapspace:
         """Every factor array of `region`, shape (mappings, slots, ranks)."""
         fixed = dict(region.fixed)
         columns = [np.array([fixed[r]], dtype=np.int64) if r in fixed else
-                   self.ways[r][[self._agrees(region, r, w) for w in self.ways[r]]]
-                   for r in self.einsum.ranks]
+                   self._agreeing(region, r) for r in self.einsum.ranks]
         grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
         return np.stack([c[i] for c, i in zip(columns, grid, strict=True)], axis=2)

@@ -1,0 +1,133 @@
+"""`Rules`: what constraints ask of the factor arrays of one Einsum (see `template`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..hardware.architecture import Architecture
+from ..workload.einsum import Einsum
+from .constraints import NONE, Constraints, LoopRules
+from .nest import Kind
+from .template import slot
+
+#: Rows of `Rules.least` and `Rules.most`.
+TEMPORAL, SPATIAL = 0, 1
+
+
+class Rules:
+    """`least` and `most` iterations, shape (levels, 2, ranks), of the temporal loop of a rank and of
+    its spatial loop, which runs along x or along y; `workers` is the least number of compute units
+    at work."""
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
+        self.constraints = constraints
+        self.ranks = einsum.ranks
+        self.by_level = [constraints.level(level.name) for level in architecture.levels]
+        shape = (len(self.by_level), 2, len(einsum.ranks))
+        self.least, self.most = np.ones(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
+        for column, extent in enumerate(einsum.extents):
+            self._resolve(column, extent)
+        self.workers = constraints.min_utilization * architecture.compute.instances * (1 - 1e-9)
+
+    def _resolve(self, column: int, extent: int) -> None:
+        """The ranges of one rank, none above its extent."""
+        places = [(i, kind, rules.range(self.ranks[column])) for i, level in enumerate(self.by_level)
+                  for kind, rules in ((TEMPORAL, level.temporal), (SPATIAL, level.spatial))]
+        rest = extent
+        for _, _, asked in places:
+            rest //= min(asked.least, extent) if asked.fixed else 1
+        takes_rest = any(asked.rest for _, _, asked in places)
+        for i, kind, asked in places:
+            least, most = asked.least, extent if asked.most is None else asked.most
+            if asked.rest:
+                least, most = max(least, rest), min(most, rest)
+            elif takes_rest and not asked.fixed:
+                most = 1
+            self.least[i, kind, column], self.most[i, kind, column] = min(least, extent), min(most, extent)
+
+    def may_iterate(self, level: int, kind: Kind, rank: str) -> bool:
+        """Whether the loop of `rank` may have two iterations or more there."""
+        column = self.ranks.index(rank)
+        if self.most[level, TEMPORAL if kind == "temporal" else SPATIAL, column] < 2:
+            return False
+        rules = self.by_level[level].spatial
+        if kind == "temporal" or rules.split is None:
+            return True
+        place = rules.positions(self.ranks).get(rank)
+        if place is not None:
+            return (place < rules.split) == (kind == "x")
+        return rules.room(self.ranks)["xy".index(kind)] > 0
+
+    def limits(self, row: int, rank: str) -> tuple[int, int]:
+        """Least and most iterations of `rank` in one slot; each axis of a fanout may be left out."""
+        column = self.ranks.index(rank)
+        if row % 3 == slot(0, "temporal"):
+            return int(self.least[row // 3, TEMPORAL, column]), int(self.most[row // 3, TEMPORAL, column])
+        return 1, int(self.most[row // 3, SPATIAL, column])
+
+    def fits(self, ways: np.ndarray, rank: str) -> np.ndarray:
+        """Which splits of `rank`, shape (ways, slots), are in range and unroll it along one axis."""
+        column = self.ranks.index(rank)
+        good = np.ones(len(ways), dtype=bool)
+        for i in range(len(self.by_level)):
+            x, y = ways[:, slot(i, "x")], ways[:, slot(i, "y")]
+            for kind, factors in ((TEMPORAL, ways[:, slot(i, "temporal")]), (SPATIAL, x * y)):
+                good &= (self.least[i, kind, column] <= factors) & (factors <= self.most[i, kind, column])
+            # A rank runs along one axis of a fanout only, as in Timeloop's mappings.
+            good &= (x == 1) | (y == 1)
+        return good
+
+    def allowed(self, factors: np.ndarray) -> np.ndarray:
+        """Which factor arrays, shape (mappings, slots, ranks), keep to the rules."""
+        good = np.ones(len(factors), dtype=bool)
+        if self.constraints:
+            for column, rank in enumerate(self.ranks):
+                good &= self.fits(factors[:, :, column], rank)
+            good &= self.joint(factors)
+            return good
+        for i in range(len(self.by_level)):
+            good &= ~((factors[:, slot(i, "x")] > 1) & (factors[:, slot(i, "y")] > 1)).any(axis=1)
+        return good
+
+    def joint(self, factors: np.ndarray) -> np.ndarray:
+        """Which of them keep to the rules that tie several ranks together."""
+        good = np.ones(len(factors), dtype=bool)
+        spatial = [slot(i, kind) for i in range(len(self.by_level)) for kind in ("x", "y")]
+        if self.workers:
+            good &= factors[:, spatial].prod(axis=(1, 2)) >= self.workers
+        for i, level in enumerate(self.by_level):
+            good &= self._axes(level.spatial, factors[:, slot(i, "x")] > 1, factors[:, slot(i, "y")] > 1)
+        return good
+
+    def _axes(self, rules: LoopRules, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Where the ranks unrolled, shape (mappings, ranks), agree with the order and its split."""
+        if rules.split is None:
+            zones = np.array([rules.zone(rank) for rank in self.ranks])
+            end, far = len(self.ranks), np.where(x, zones, -len(self.ranks) - 1).max(axis=1)
+            return np.asarray(far <= np.where(y, zones, end + 1).min(axis=1))
+        placed = rules.positions(self.ranks)
+        loose = np.array([rank not in placed for rank in self.ranks])
+        first = np.array([placed.get(rank, 0) < rules.split for rank in self.ranks])
+        along_x, along_y = rules.room(self.ranks)
+        wrong = (x & ~loose & ~first).any(axis=1) | (y & ~loose & first).any(axis=1)
+        return np.asarray(~wrong & ((x & loose).sum(axis=1) <= along_x) & ((y & loose).sum(axis=1) <= along_y))
+
+    def keeps(self, level: int, tensor: str) -> set[bool]:
+        """Whether `tensor` must be kept at `level`: empty when that is open, both for a conflict."""
+        asked = self.by_level[level]
+        return {kept for kept, names in ((True, asked.keep), (False, asked.bypass)) if tensor in names}
+
+    def inside(self, level: int, rank: str) -> frozenset[str]:
+        """The ranks whose temporal loops at `level` must run inside that of `rank`."""
+        zone = self.by_level[level].temporal.zone
+        return frozenset(r for r in self.ranks if zone(r) < zone(rank))
+
+    @property
+    def orders_loops(self) -> bool:
+        """Whether the constraints say anything about the order of temporal loops."""
+        return any(level.temporal.inner or level.temporal.outer for level in self.by_level)
+
+    @property
+    def no_multicast(self) -> tuple[frozenset[str], ...]:
+        """By level the tensors that each instance is sent separately."""
+        return tuple(level.no_multicast for level in self.by_level)
