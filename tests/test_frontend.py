@@ -87,6 +87,37 @@ def test_constraints_come_out_with_their_places(own: Loaded) -> None:
     assert lines[factors.line - 1][factors.column - 1:].startswith("R=1")
 
 
+def test_keys_that_only_the_front_end_has_become_plain_constraints(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES.replace("class: regfile,", """class: regfile, constraints: {
+      temporal: {factors_only: [K=4], permutation: [K]}, dataspace: {keep_only: [Weights]}},""") + """
+problem: {shape: conv1d_oc, instance: {K: 8, R: 3, P: 16}}
+mapspace_constraints:
+  targets:
+  - {target: DRAM, type: temporal, factors: [K=2], no_iteration_over_dataspaces: [Weights]}
+  - {target: DRAM, type: spatial, maximize_dims: [[K, R]]}
+extra_mapping_constraints: {targets: [{target: DRAM, type: bypass, keep: [Outputs]}]}
+""")
+    loaded = load_specs([path])
+    assert loaded.sections["architecture_constraints"].plain()["targets"] == [
+        {"target": "RF", "type": "temporal", "permutation": ["K"], "factors": ["K=4"],
+         "default_max_factor": 1},
+        {"target": "RF", "type": "dataspace", "keep": ["Weights"], "bypass": ["Inputs", "Outputs"]},
+        {"target": "DRAM", "type": "bypass", "keep": ["Outputs"]}]
+    assert loaded.sections["mapspace_constraints"].plain()["targets"] == [
+        {"target": "DRAM", "type": "temporal", "factors": ["K=2", "K=1", "R=1"]},
+        {"target": "DRAM", "type": "spatial"}]
+    note, = loaded.notes
+    assert "maximize_dims is not applied" in note.message and note.line == 13
+
+
+def test_settings_that_count_for_nothing_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES + "globals: {environment_variables: {TIMELOOP_ENABLE_UPDATED_RMW: 1, OTHER: 1},\n"
+                    "          expression_custom_functions: [f.py]}\n")
+    assert [note.line for note in load_specs([path]).notes] == [7, 8]
+
+
 def test_a_mapping_may_name_containers(own: Loaded) -> None:
     assert own.architecture is not None and own.workload is not None
     einsum, = own.workload

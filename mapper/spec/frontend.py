@@ -3,13 +3,14 @@ computed, trees of nodes resolved, compound components reduced to what their ene
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .expression import Value
 from .nodes import Node, Problems
 from .timeloop_arch import COMPUTE_CLASSES, STORAGE_CLASSES
+from .timeloop_macros import plain_constraint
 from .timeloop_nodes import NUMERIC, Resolved, renamed, resolve_nodes
-from .timeloop_problem import tensor_names
+from .timeloop_problem import tensor_ranks
 from .values import read_variables, resolve
 
 #: Sections with a list of entries that each name a level as `target`.
@@ -28,41 +29,71 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
     variables = read_variables(result.get("variables"), problems)
     if "problem" in result:
         result["problem"] = _instance(result["problem"], variables, problems)
-    node = result.get("architecture")
-    if node is None or not ("nodes" in node or "subtree" in node):
-        return result, dict(mappings)
+    _note_globals(result.get("globals"), problems)
+    tensors = tensor_ranks(result.get("problem"))
+    node, mappings = result.get("architecture"), dict(mappings)
     compounds = _compounds(result.get("components"))
-    if "subtree" in node:
+    if node is not None and "subtree" in node:
         result["architecture"] = _tree(node, variables, compounds, problems)
-        return result, dict(mappings)
-    names, scope = tensor_names(result.get("problem")), dict[str, Value](variables)
-    instance = (result["problem"].get("instance") or result["problem"]) if "problem" in result else None
-    if instance is not None:
-        scope["spec.problem.instance"] = tuple(key for key, _ in instance.items())
-    resolved = resolve_nodes(node, scope, names, problems)
-    result["architecture"] = _tree(resolved.tree, {}, compounds, problems)
-    _spread(result, resolved, node)
-    return result, {layer: renamed(entries, resolved) for layer, entries in mappings.items()}
+    elif node is not None and "nodes" in node:
+        scope = dict[str, Value](variables)
+        if "problem" in result:
+            instance = result["problem"].get("instance") or result["problem"]
+            scope["spec.problem.instance"] = tuple(key for key, _ in instance.items())
+        resolved = resolve_nodes(node, scope, tuple(tensors), problems)
+        result["architecture"] = _tree(resolved.tree, {}, compounds, problems)
+        _spread(result, resolved, node)
+        mappings = {layer: renamed(entries, resolved) for layer, entries in mappings.items()}
+    _extra(result)
+    for key in _TARGETED:
+        if key in result:
+            result[key] = _each(result[key], lambda entry: plain_constraint(entry, tensors, problems))
+    return result, mappings
 
 
 def _spread(sections: dict[str, Node], resolved: Resolved, node: Node) -> None:
     """Put what stood inside the tree into the sections that hold it otherwise."""
     for key in _TARGETED:
-        section = sections.get(key)
-        if section is None:
-            continue
-        if section.is_list:
-            sections[key] = renamed(section, resolved)
-        elif (targets := section.get("targets")) is not None:
-            sections[key] = _with(section, "targets", renamed(targets, resolved))
-    extra = sections.pop("extra_mapping_constraints", None)
-    found = [*resolved.constraints, *((extra.get("targets") or ()) if extra is not None else ())]
-    for key, entries in (("architecture_constraints", found), ("sparse_optimizations", resolved.sparse)):
+        if key in sections:
+            sections[key] = _each(sections[key], lambda entry: renamed(entry, resolved))
+    for key, entries in (("architecture_constraints", resolved.constraints),
+                         ("sparse_optimizations", resolved.sparse)):
         if entries:
-            given = sections.get(key) or node.at({})
-            present = given if given.is_list else given.get("targets") or ()
-            sections[key] = _with(given if given.is_map else node.at({}), "targets",
-                                  node.at((*present, *entries)))
+            sections[key] = _extended(sections.get(key), node.at(tuple(entries)))
+
+
+def _extra(sections: dict[str, Node]) -> None:
+    """Constraints that come from a given mapping are constraints like the others."""
+    extra = sections.pop("extra_mapping_constraints", None)
+    targets = extra.get("targets") if extra is not None and extra.is_map else extra
+    if targets is not None and targets.is_list:
+        sections["architecture_constraints"] = _extended(sections.get("architecture_constraints"), targets)
+
+
+def _extended(section: Node | None, entries: Node) -> Node:
+    """A section with more entries in its list of targets."""
+    if section is None or section.is_list:
+        return entries.at({"targets": entries.at((*(section or ()), *entries))})
+    return _with(section, "targets", entries.at((*(section.get("targets") or ()), *entries)))
+
+
+def _each(section: Node, change: Callable[[Node], Node]) -> Node:
+    """A section with every entry of its list of targets changed."""
+    if section.is_list:
+        return section.at(tuple(change(entry) for entry in section))
+    targets = section.get("targets")
+    return section if targets is None else _with(section, "targets", _each(targets, change))
+
+
+def _note_globals(section: Node | None, problems: Problems) -> None:
+    """Say which settings of Timeloop's own programs count for nothing here."""
+    variables = section.get("environment_variables") if section is not None else None
+    for key, value in variables.items() if variables is not None else ():
+        if key.startswith("TIMELOOP_ENABLE"):
+            problems.note(value, f"environment variable {key} counts for nothing here; expected none")
+    functions = section.get("expression_custom_functions") if section is not None else None
+    if functions is not None and len(functions):
+        problems.note(functions, "functions of one's own are not called; expected values that need none")
 
 
 def _with(node: Node, key: str, value: Node) -> Node:

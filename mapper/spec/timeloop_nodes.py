@@ -259,19 +259,18 @@ class _Walker:
                 self.local[-1] = held.at(entries, held.keys)
 
 
-def renamed(entries: Node, resolved: Resolved) -> Node:
-    """A list of entries with a `target`, where the name of a container becomes that of its level; the
-    name of a component with a fan-out of its own only where the entry is about loops in space."""
-    def one(entry: Node) -> Node:
-        target, kind = entry.get("target"), entry.get("type")
-        name = str(target.value) if target is not None else ""
-        spatial = kind is not None and kind.value == "spatial"
-        level = resolved.aliases.get(name) or (resolved.spatial_aliases.get(name) if spatial else None)
-        if target is None or level is None:
-            return entry
-        return entry.at({**dict(entry.items()), "target": target.at(level)}, entry.keys)
-
-    return entries.at(tuple(one(entry) for entry in entries)) if entries.is_list else entries
+def renamed(node: Node, resolved: Resolved) -> Node:
+    """An entry with a `target` (or a list of them), where the name of a container becomes that of its
+    level; the name of a component with a fan-out of its own only where loops in space are meant."""
+    if node.is_list:
+        return node.at(tuple(renamed(entry, resolved) for entry in node))
+    target, kind = node.get("target"), node.get("type")
+    name = str(target.value) if target is not None else ""
+    spatial = kind is not None and kind.value == "spatial"
+    level = resolved.aliases.get(name) or (resolved.spatial_aliases.get(name) if spatial else None)
+    if target is None or level is None:
+        return node
+    return node.at({**dict(node.items()), "target": target.at(level)}, node.keys)
 
 
 def _located(node: Node, values: Mapping[str, Value]) -> dict[str, Node]:

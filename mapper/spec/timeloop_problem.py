@@ -51,12 +51,21 @@ def lower_problem(node: Node, problems: Problems) -> Node:
     return node.at({"name": title, "layers": node.at((layer,))})
 
 
-def tensor_names(node: Node | None) -> tuple[str, ...]:
-    """The names of the data spaces of a problem; those of convolutions when there is no problem."""
+def tensor_ranks(node: Node | None) -> dict[str, tuple[str, ...]]:
+    """The data spaces of a problem, each with the ranks that it depends on; those of convolutions, of
+    no rank, when there is no problem."""
     shape = underscored(_shape(underscored(node), Problems())) if node is not None else None
-    names = tuple(str(space["name"].value) for space in (shape.get("data_spaces") if shape else None) or ()
-                  if "name" in space)
-    return names or ("Weights", "Inputs", "Outputs")
+    if shape is None or not shape.get("data_spaces"):
+        return {"Weights": (), "Inputs": (), "Outputs": ()}
+    ranks = {str(rank.value) for rank in shape.get("dimensions") or ()}
+    return {str(space["name"].value): tuple(dict.fromkeys(
+        name for name in _texts(space.get("projection") or space.at(())) if name in ranks))
+        for space in shape["data_spaces"] if "name" in space}
+
+
+def _texts(node: Node) -> list[str]:
+    """Every text in a list of lists."""
+    return [text for part in node for text in _texts(part)] if node.is_list else [str(node.value)]
 
 
 def underscored(node: Node) -> Node:
