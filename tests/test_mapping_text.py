@@ -88,7 +88,8 @@ def test_a_person_may_leave_much_out() -> None:
 @pytest.mark.parametrize(("text", "line", "message"), [
     ("for M in 2", 1, "'for M in 2'; expected the line of a level first"),
     ("DRAM\nfor M in 2 (Spatial-Z)", 2,
-     "'for M in 2 (Spatial-Z)'; expected for RANK in NUMBER, then nothing, (Spatial-X) or (Spatial-Y)"),
+     "'for M in 2 (Spatial-Z)'; expected for RANK in NUMBER or NUMBER,LAST, then nothing, "
+     "(Spatial-X) or (Spatial-Y)"),
     ("DRAM\nfor X in 2", 2, "no rank 'X' in gemm; expected one of M, N, K"),
     ("DRAM\nfor M in 0", 2, "factor 0; expected 1 or more"),
     ("DRAM\nfor M in 2 (Spatial-X)\nfor K in 2", 3,

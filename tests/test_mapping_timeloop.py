@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tilebound.errors import MappingError, SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
-from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.nest import Block, Loop, Mapping, Skew, SkewTerm
 from tilebound.mapping.timeloop import from_timeloop, to_timeloop
 from tilebound.spec.nodes import Problems
 from tilebound.spec.reader import read_text
@@ -153,7 +153,8 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
 @pytest.mark.parametrize(("entry", "message"), [
     ({"target": "DRAM", "type": "temporal", "factor": "M=2"},
      "unknown key 'factor' in a mapping entry; expected one of target, type, factors, permutation, "
-     "split, keep, bypass, no_reuse, no_link_transfer; did you mean 'factors'?"),
+     "split, keep, bypass, no_reuse, no_link_transfer, no_temporal_reuse, rmw_first_update, "
+     "no_coalesce; did you mean 'factors'?"),
     ({"target": "DRMA", "type": "temporal"},
      "no storage level 'DRMA'; expected one of DRAM, RF or an index from 0 (innermost) to 1; "
      "did you mean 'DRAM'?"),
@@ -164,7 +165,7 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
     ({"type": "temporal"}, "mapping entry without `target`; expected one of DRAM, RF"),
     ({"target": "RF", "type": "spacial"},
      "mapping entry of type 'spacial'; expected one of temporal, spatial, bypass, datatype, "
-     "dataspace; did you mean 'spatial'?"),
+     "dataspace, skew; did you mean 'spatial'?"),
     ({"target": "RF", "type": "temporal", "factors": "X=2"},
      "no rank 'X' in gemm; expected one of M, N, K"),
     ({"target": "RF", "type": "temporal", "factors": "k=2"},
@@ -183,6 +184,11 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
     ({"target": "RF", "type": "bypass", "keep": "A"}, "keep 'A'; expected a list of tensors"),
     ({"target": "RF", "type": "bypass", "keep": ["A"], "bypass": ["A"]},
      "tensor A is both kept and bypassed at level RF; expected one of the two"),
+    ({"target": "RF", "type": "temporal", "factors": "M=4,5"},
+     "factor M=4,5; expected 1 to 4 iterations in the last pass"),
+    ({"target": "RF", "type": "skew"}, "a skew; expected `modulo`, an integer above 0"),
+    ({"target": "RF", "type": "skew", "modulo": 2, "terms": [{"variable": {"dimension": "M"}}]},
+     "variable of a skew term; expected `dimension`, and `type` one of temporal, spatial"),
     ("RF", "a mapping entry; expected keys `target` and `type`"),
 ])
 def test_a_wrong_entry_is_named(entry: Any, message: str) -> None:
@@ -207,16 +213,26 @@ def test_keys_of_old_mappers_without_effect_are_passed_over() -> None:
     assert read([{"target": "RF", "type": "datatype", "stream": ["A"]}]) == read([])
 
 
-@pytest.mark.parametrize("entry", [
-    {"target": "RF", "type": "temporal", "factors": "M=4,3"},
-    {"target": "RF", "type": "temporal", "no_temporal_reuse": ["A"]},
-    {"target": "RF", "type": "temporal", "no_reuse": ["A"]},
-    {"target": "RF", "type": "temporal", "rmw_first_update": ["Z"]},
-    {"target": "RF", "type": "bypass", "bypass": ["A"], "no_coalesce": ["A"]},
-    {"type": "skew", "target": "RF", "modulo": 4, "terms": [{"constant": 1}]},
-])
-def test_what_cannot_be_evaluated_is_refused_and_not_misread(entry: dict[str, Any]) -> None:
+def test_remainders_and_directives_are_read() -> None:
+    term = {"constant": 2, "variable": {"dimension": "K", "type": "temporal"}}
+    outer, inner = read([
+        {"target": "DRAM", "type": "temporal", "factors": "M=4", "no_reuse": ["A"]},
+        {"target": "DRAM", "type": "spatial", "no_reuse": ["B"]},
+        {"target": "RF", "type": "temporal", "factors": "M=5,1 K=4", "no_temporal_reuse": ["A"],
+         "rmw_first_update": ["Z"]},
+        {"target": "RF", "type": "bypass", "no_coalesce": ["A", "Z"]},
+        {"target": "RF", "type": "skew", "modulo": 4, "terms": [{"constant": 1}, term]}]).blocks
+    assert outer == Block("DRAM", ALL, (Loop("M", 4),), no_multicast=frozenset("B"),
+                          no_temporal_reuse=frozenset("A"))
+    assert inner == Block(
+        "RF", ALL, (Loop("K", 4), Loop("M", 5, 1)), no_temporal_reuse=frozenset("A"),
+        rmw_first_update=frozenset("Z"), no_coalesce=frozenset("AZ"),
+        skew=Skew(4, (SkewTerm(1), SkewTerm(2, "K"))))
+
+
+def test_what_cannot_be_evaluated_is_refused_and_not_misread() -> None:
     problems = Problems()
+    entry = {"target": "RF", "type": "skew", "modulo": 4, "terms": [{"bound": {"dimension": "K"}}]}
     from_timeloop([entry], TWO, gemm(), problems)
     assert not problems.errors and len(problems.unsupported) == 1
     with pytest.raises(SpecError, match="unsupported"):

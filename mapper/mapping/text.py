@@ -3,10 +3,11 @@
     GLB [A 256, B 128, Z 128] no multicast [A]
           for N in 4
             for K in 4 (Spatial-Y)
-              for M in 8 (Spatial-X)
+              for M in 8,5 (Spatial-X)
 
-A level line lists the tensors kept, with the words of their tiles; a person who writes one leaves
-the numbers out, and the brackets too when the level keeps all it may. Indentation is free.
+The 5 is the number of iterations in the last pass, where it differs. A level line lists the tensors
+kept, with the words of their tiles; a person who writes one leaves the numbers out, and the brackets
+too when the level keeps all it may. Indentation is free.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from ..errors import SpecError
 from ..hardware.architecture import Architecture
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Axis, Einsum, Tensor, footprint
-from .nest import Block, Loop, Mapping
+from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
 from .timeloop import default_keep
 
 # Both are matched after runs of blanks have been made single ones.
-LOOP = re.compile(r"for (?P<rank>\w+) in (?P<factor>\d{1,15})(?: ?\(Spatial-(?P<axis>[XY])\))?$")
+LOOP = re.compile(r"for (?P<rank>\w+) in (?P<factor>\d{1,15})(?: ?, ?(?P<last>\d{1,15}))?"
+                  r"(?: ?\(Spatial-(?P<axis>[XY])\))?$")
 LEVEL = re.compile(r"(?P<name>[^\[\]]+?)(?: ?\[(?P<keep>[^\]]*)\])?"
-                   r"(?: no multicast ?\[(?P<no_multicast>[^\]]*)\])?"
-                   r"(?: no links ?\[(?P<no_links>[^\]]*)\])?$")
+                   + "".join(rf"(?: {directive.replace('_', ' ')} ?\[(?P<{directive}>[^\]]*)\])?"
+                             for directive in DIRECTIVES)
+                   + r"(?: skew (?P<skew>[^\[\]]+))?$")
+SKEW_TERM = re.compile(r"(?P<constant>[+-]?\d{1,15})(?: ?\* ?(?P<rank>\w+)(?P<spatial> ?\(spatial\))?)?$")
 
 
 def format_nest(mapping: Mapping, architecture: Architecture, einsum: Einsum) -> list[str]:
@@ -39,17 +43,26 @@ def format_nest(mapping: Mapping, architecture: Architecture, einsum: Einsum) ->
         tile = mapping.tile(index, einsum.extent)
         kept = [f"{t.name} {footprint(t, tile)}" for t in einsum.tensors if t.name in block.keep]
         heading = f"{block.level} [{', '.join(kept)}]"
-        for label, names in (("multicast", block.no_multicast), ("links", block.no_links)):
+        for directive, names in block.directives:
             if names:
-                heading += f" no {label} [{', '.join(sorted(names))}]"
+                heading += f" {directive.replace('_', ' ')} [{', '.join(sorted(names))}]"
+        if block.skew is not None:
+            heading += f" skew {format_skew(block.skew)}"
         lines.append(heading)
         for suffix, loops in (("", block.temporal), (" (Spatial-Y)", block.spatial_y),
                               (" (Spatial-X)", block.spatial_x)):
             for loop in loops:
-                lines.append(f"{'  ' * depth}for {loop.rank} in {loop.factor}{suffix}")
+                lines.append(f"{'  ' * depth}for {loop.rank} in {factor_text(loop)}{suffix}")
                 depth += 1
     lines.append(f"{architecture.compute.name}: {'  ' * depth}{format_work(einsum)}")
     return lines
+
+
+def format_skew(skew: Skew) -> str:
+    """`1*M (spatial), 1*K mod 4`: the position of the instance that does the work."""
+    terms = [f"{x.constant}" + ("" if x.rank is None else f"*{x.rank}" + " (spatial)" * x.spatial)
+             for x in skew.terms]
+    return f"{', '.join(terms)} mod {skew.modulo}"
 
 
 def format_work(einsum: Einsum) -> str:
@@ -130,8 +143,8 @@ def _with_loop(line: Node, text: str, block: Block, einsum: Einsum, problems: Pr
     """`block` with the loop that `text` describes as its innermost."""
     match = LOOP.match(text)
     if match is None:
-        problems.error(line, f"{text!r}; expected for RANK in NUMBER, then nothing, (Spatial-X) or "
-                       "(Spatial-Y)")
+        problems.error(line, f"{text!r}; expected for RANK in NUMBER or NUMBER,LAST, then nothing, "
+                       "(Spatial-X) or (Spatial-Y)")
         return block
     rank, factor = match["rank"], int(match["factor"])
     if rank not in einsum.ranks or factor < 1:
@@ -140,7 +153,11 @@ def _with_loop(line: Node, text: str, block: Block, einsum: Einsum, problems: Pr
             + did_you_mean(rank, einsum.ranks))
         problems.error(line, wrong)
         return block
-    loops = (Loop(rank, factor),) if factor > 1 else ()
+    last = int(match["last"] or factor)
+    if not 1 <= last <= factor:
+        problems.error(line, f"{last} iterations in the last pass; expected 1 to {factor}")
+        return block
+    loops = (Loop(rank, factor, None if last == factor else last),) if factor > 1 else ()
     if match["axis"] == "X":
         return replace(block, spatial_x=block.spatial_x + loops)
     if match["axis"] == "Y":
@@ -160,10 +177,25 @@ def _level(line: Node, text: str, blocks: dict[str, Block], einsum: Einsum,
         problems.error(line, f"no storage level {name!r}; expected {one_of(blocks)}, or a loop "
                        "for RANK in NUMBER" + did_you_mean(name, blocks))
         return None
-    named = {key: _tensors(line, match[key], einsum, problems)
-             for key in ("keep", "no_multicast", "no_links")}
-    keep = blocks[name].keep if match["keep"] is None else named["keep"]
-    return Block(name, keep, no_multicast=named["no_multicast"], no_links=named["no_links"])
+    keep = blocks[name].keep
+    if match["keep"] is not None:
+        keep = _tensors(line, match["keep"], einsum, problems)
+    skew = None if match["skew"] is None else _skew(line, match["skew"], einsum, problems)
+    named = {x: _tensors(line, match[x], einsum, problems) for x in DIRECTIVES}
+    return Block(name, keep, (), (), (), **named, skew=skew)
+
+
+def _skew(line: Node, text: str, einsum: Einsum, problems: Problems) -> Skew | None:
+    """The skew that `format_skew` prints; None when it is not understood."""
+    listed, _, modulo = text.rpartition(" mod ")
+    matches = [SKEW_TERM.match(x.strip()) for x in listed.split(",")]
+    terms = tuple(SkewTerm(int(x["constant"]), x["rank"], bool(x["spatial"])) for x in matches if x)
+    if len(terms) < len(matches) or not modulo.isdecimal() or modulo.strip("0") == "" or any(
+            x.rank not in (None, *einsum.ranks) for x in terms):
+        problems.error(line, f"skew {text!r}; expected NUMBER, NUMBER*RANK or NUMBER*RANK (spatial), "
+                       "separated by commas, then mod NUMBER")
+        return None
+    return Skew(int(modulo), terms)
 
 
 def _tensors(line: Node, listed: str | None, einsum: Einsum, problems: Problems) -> frozenset[str]:

@@ -14,15 +14,18 @@ from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture, Storage
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Einsum
-from .nest import Block, Loop, Mapping
+from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
 
 LOOP_TYPES = ("temporal", "spatial")
 KEEP_TYPES = ("bypass", "datatype", "dataspace")
-TYPES = (*LOOP_TYPES, *KEEP_TYPES)
-KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", "no_reuse",
-        "no_link_transfer")
-#: Options that change the counts in ways `Mapping` cannot say.
-UNSUPPORTED_KEYS = ("no_temporal_reuse", "no_coalesce", "rmw_first_update")
+TYPES = (*LOOP_TYPES, *KEEP_TYPES, "skew")
+#: Keys that list tensors, and the directive of a block that each stands for. `no_reuse` on a
+#: temporal entry is `no_temporal_reuse`.
+TENSOR_KEYS = {"no_reuse": "no_multicast", "no_link_transfer": "no_links",
+               "no_temporal_reuse": "no_temporal_reuse", "rmw_first_update": "rmw_first_update",
+               "no_coalesce": "no_coalesce"}
+KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", *TENSOR_KEYS)
+SKEW_KEYS = ("target", "type", "modulo", "terms")
 #: Written by old mappers, without effect.
 IGNORED_KEYS = ("stream",)
 
@@ -84,26 +87,38 @@ def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
         raise MappingError(reasons)
     entries: list[dict[str, Any]] = []
     for block in mapping:
+        def directives(*keys: str, block: Block = block) -> dict[str, list[str]]:
+            named = {key: getattr(block, TENSOR_KEYS[key]) for key in keys}
+            return {key: _in_order(names, einsum) for key, names in named.items() if names}
+
         entries.append({"target": block.level, "type": "temporal",
-                        **_loop_fields(block.temporal, einsum)})
+                        **_loop_fields(block.temporal, einsum),
+                        **directives("no_temporal_reuse", "rmw_first_update")})
         if block.spatial or block.no_multicast or block.no_links:
             inner_first = block.spatial_y + block.spatial_x
             entries.append({"target": block.level, "type": "spatial",
-                            **_loop_fields(inner_first, einsum), "split": len(block.spatial_x)})
-            for key, names in (("no_reuse", block.no_multicast),
-                               ("no_link_transfer", block.no_links)):
-                if names:
-                    entries[-1][key] = _in_order(names, einsum)
+                            **_loop_fields(inner_first, einsum), "split": len(block.spatial_x),
+                            **directives("no_reuse", "no_link_transfer")})
         bypassed = {t.name for t in einsum.tensors} - block.keep
         entries.append({"target": block.level, "type": "bypass",
                         "keep": _in_order(block.keep, einsum),
-                        "bypass": _in_order(bypassed, einsum)})
+                        "bypass": _in_order(bypassed, einsum), **directives("no_coalesce")})
+        if block.skew is not None:
+            entries.append({"target": block.level, "type": "skew", "modulo": block.skew.modulo,
+                            "terms": [_skew_term(term) for term in block.skew.terms]})
     return entries
+
+
+def _skew_term(term: SkewTerm) -> dict[str, Any]:
+    entry: dict[str, Any] = {"constant": term.constant}
+    if term.rank is not None:
+        entry["variable"] = {"dimension": term.rank, "type": "spatial" if term.spatial else "temporal"}
+    return entry
 
 
 def _loop_fields(loops: tuple[Loop, ...], einsum: Einsum) -> dict[str, str]:
     """`factors` and `permutation` of loops given outermost first."""
-    factors = {loop.rank: loop.factor for loop in loops}
+    factors = {loop.rank: factor_text(loop) for loop in loops}
     order = [loop.rank for loop in reversed(loops)]
     order += [rank for rank in einsum.ranks if rank not in factors]
     separator = "" if all(len(rank) == 1 for rank in einsum.ranks) else ","
@@ -124,8 +139,9 @@ class _Draft:
     loops: dict[str, tuple[Loop, ...]] = field(default_factory=dict)   # temporal, x, y
     first: dict[str, Node] = field(default_factory=dict)   # the entry of each loop type
     keep: dict[str, bool] = field(default_factory=dict)
-    no_multicast: frozenset[str] = frozenset()
-    no_links: frozenset[str] = frozenset()
+    directives: dict[str, frozenset[str]] = field(
+        default_factory=lambda: dict.fromkeys(DIRECTIVES, frozenset()))
+    skew: Skew | None = None
 
 
 class _Reader:
@@ -147,7 +163,7 @@ class _Reader:
             kept -= {t for t, k in draft.keep.items() if not k}
             loops = draft.loops
             blocks.append(Block(level.name, kept, loops.get("temporal", ()), loops.get("x", ()),
-                                loops.get("y", ()), draft.no_multicast, draft.no_links))
+                                loops.get("y", ()), **draft.directives, skew=draft.skew))
         return Mapping(tuple(blocks))
 
     def read_entry(self, entry: Node) -> None:
@@ -156,33 +172,69 @@ class _Reader:
             self.problems.error(entry, "a mapping entry; expected keys `target` and `type`")
             return
         kind = entry.get("type")
-        if kind is not None and kind.value == "skew":
-            self.problems.refuse(entry, "mapping entries of type skew are not supported")
-            return
-        self.check_keys(entry)
+        self.check_keys(entry, SKEW_KEYS if kind is not None and kind.value == "skew" else KEYS)
         draft = self.target(entry)
         if kind is None or kind.value not in TYPES:
             at = entry if kind is None else kind
             word = "" if kind is None else str(kind.value)
             self.problems.error(at, f"mapping entry of type {word!r}; expected {one_of(TYPES)}"
                                 + did_you_mean(word, TYPES))
-        elif kind.value in KEEP_TYPES:
-            self.read_keep(entry, draft)
+        elif kind.value == "skew":
+            self.read_skew(entry, draft)
         else:
-            self.read_loops(entry, draft, str(kind.value))
+            self.read_directives(entry, draft, kind.value == "temporal")
+            if kind.value in KEEP_TYPES:
+                self.read_keep(entry, draft)
+            else:
+                self.read_loops(entry, draft, str(kind.value))
 
-    def check_keys(self, entry: Node) -> None:
-        """Report keys that are unknown, or known but not supported."""
-        kind = entry.get("type")
-        for key, value in entry.items():
-            temporal_reuse = key == "no_reuse" and kind is not None and kind.value == "temporal"
-            if key in UNSUPPORTED_KEYS or temporal_reuse:
-                if len(value):
-                    self.problems.refuse(entry.key(key), f"mapping option {key!r} on a "
-                                         f"{kind.value if kind else ''} entry is not supported")
-            elif key not in KEYS + IGNORED_KEYS:
+    def check_keys(self, entry: Node, keys: tuple[str, ...]) -> None:
+        """Report keys that are unknown."""
+        for key, _ in entry.items():
+            if key not in keys + IGNORED_KEYS:
                 self.problems.error(entry.key(key), f"unknown key {key!r} in a mapping entry; "
-                                    f"expected {one_of(KEYS)}" + did_you_mean(key, KEYS))
+                                    f"expected {one_of(keys)}" + did_you_mean(key, keys))
+
+    def read_directives(self, entry: Node, draft: _Draft, temporal: bool) -> None:
+        """Read the lists of tensors that are treated in a special way."""
+        for key, directive in TENSOR_KEYS.items():
+            if key == "no_reuse" and temporal:
+                directive = "no_temporal_reuse"
+            draft.directives[directive] |= {str(node.value) for node in self.names(entry, key)}
+
+    def read_skew(self, entry: Node, draft: _Draft) -> None:
+        """Read `modulo` and `terms`."""
+        modulo = entry.get("modulo")
+        if modulo is None or not isinstance(modulo.value, int) or modulo.value < 1:
+            self.problems.error(modulo or entry, "a skew; expected `modulo`, an integer above 0")
+            return
+        terms = []
+        for node in entry.get("terms") or ():
+            term = self.skew_term(node)
+            if term is not None:
+                terms.append(term)
+        draft.skew = Skew(modulo.value, tuple(terms))
+
+    def skew_term(self, node: Node) -> SkewTerm | None:
+        """One of the `terms`; None when it is not understood."""
+        constant, variable = node.get("constant"), node.get("variable")
+        if node.get("bound") is not None:
+            self.problems.refuse(node.key("bound"), "a skew term with a bound is not supported")
+            return None
+        factor = 1 if constant is None else constant.value
+        if not isinstance(factor, int):
+            self.problems.error(node, f"constant {factor!r} of a skew term; expected an integer")
+            return None
+        if variable is None:
+            return SkewTerm(factor)
+        rank, kind = variable.get("dimension"), variable.get("type")
+        if rank is None or kind is None or kind.value not in LOOP_TYPES:
+            self.problems.error(variable, "variable of a skew term; expected `dimension`, and `type` "
+                                f"{one_of(LOOP_TYPES)}")
+            return None
+        if not self.known_rank(rank, str(rank.value)):
+            return None
+        return SkewTerm(factor, str(rank.value), kind.value == "spatial")
 
     def target(self, entry: Node) -> _Draft:
         """The draft of the level that `entry` is about; one that nobody uses when there is no such
@@ -223,15 +275,13 @@ class _Reader:
         order += [rank for rank in self.einsum.ranks if rank not in order]
 
         def loops(ranks: list[str]) -> tuple[Loop, ...]:
-            return tuple(Loop(r, factors[r]) for r in reversed(ranks) if factors.get(r, 1) > 1)
+            return tuple(factors[r] for r in reversed(ranks) if r in factors and factors[r].factor > 1)
 
         if kind == "temporal":
             draft.loops["temporal"] = loops(order)
             return
         split = self.split(entry)
         draft.loops["x"], draft.loops["y"] = loops(order[:split]), loops(order[split:])
-        draft.no_multicast = frozenset(str(n.value) for n in self.names(entry, "no_reuse"))
-        draft.no_links = frozenset(str(n.value) for n in self.names(entry, "no_link_transfer"))
 
     def split(self, entry: Node) -> int:
         """How many ranks of the permutation run along X; all by default."""
@@ -243,9 +293,9 @@ class _Reader:
             return 0
         return node.value
 
-    def factors(self, entry: Node) -> dict[str, int]:
-        """Loop bounds by rank, from text, a list of texts or a mapping; 0 is the full extent."""
-        factors: dict[str, int] = {}
+    def factors(self, entry: Node) -> dict[str, Loop]:
+        """Loops by rank, from text, a list of texts or a mapping; 0 is the full extent."""
+        factors: dict[str, Loop] = {}
         for node, text in _factor_texts(entry.get("factors")):
             position = 0
             while position < len(text):
@@ -261,10 +311,11 @@ class _Reader:
                 bound = bound or self.einsum.extent[rank]
                 if rank in factors:
                     self.problems.error(node, f"rank {rank} has two factors; expected one")
-                if match["rest"] not in (None, str(bound)):
-                    self.problems.refuse(node, f"factor {rank}={bound},{match['rest']}: loops with a "
-                                         "remainder are not supported; use a divisor")
-                factors[rank] = bound
+                last = int(match["rest"] or bound)
+                if not 1 <= last <= bound:
+                    self.problems.error(node, f"factor {rank}={bound},{last}; expected 1 to {bound} "
+                                        "iterations in the last pass")
+                factors[rank] = Loop(rank, bound, None if last == bound else last)
         return factors
 
     def permutation(self, entry: Node) -> list[str]:

@@ -7,7 +7,7 @@ from math import prod
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum, footprint
-from .nest import Block, Loop, Mapping
+from .nest import Block, Loop, Mapping, factor_text
 
 
 def validate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
@@ -48,21 +48,31 @@ def _unknown_names(einsum: Einsum, mapping: Mapping) -> list[str]:
         for rank in dict.fromkeys(x.rank for x in block.loops if x.rank not in einsum.ranks):
             reasons.append(f"{block.level}: loop over rank {rank}, "
                            f"{einsum.name} has {', '.join(einsum.ranks)}")
-        for name in sorted((block.keep | block.no_multicast | block.no_links) - tensors):
+        named = block.keep.union(*(names for _, names in block.directives))
+        for name in sorted(named - tensors):
             reasons.append(f"{block.level}: tensor {name}, "
                            f"{einsum.name} has {', '.join(t.name for t in einsum.tensors)}")
     return reasons
 
 
 def _factor_reasons(einsum: Einsum, mapping: Mapping) -> list[str]:
-    reasons = [f"{block.level}: loop over rank {loop.rank} has factor {loop.factor}, needs 1 or more"
-               for block in mapping for loop in block.loops if loop.factor < 1]
+    reasons = []
+    for block in mapping:
+        for loop in block.loops:
+            if loop.factor < 1:
+                reasons.append(f"{block.level}: loop over rank {loop.rank} has factor {loop.factor}, "
+                               "needs 1 or more")
+            elif not 1 <= loop.last <= loop.factor:
+                reasons.append(f"{block.level}: loop over rank {loop.rank} has {loop.last} iterations "
+                               f"in its last pass, needs 1 to {loop.factor}")
     for rank in einsum.ranks:
-        factors = [(b.level, x.factor) for b in mapping for x in b.loops if x.rank == rank]
-        product = prod(factor for _, factor in factors)
-        if product != einsum.extent[rank]:
-            listed = ", ".join(f"{level} {factor}" for level, factor in factors) or "no loop"
-            reasons.append(f"rank {rank}: factors multiply to {product} ({listed}), "
+        loops = [(b.level, x) for b in mapping for x in b.loops if x.rank == rank]
+        last = 0        # index of the last point, from the outermost loop inwards
+        for _, loop in loops:
+            last = last * loop.factor + loop.last - 1
+        if last + 1 != einsum.extent[rank]:
+            listed = ", ".join(f"{level} {factor_text(x)}" for level, x in loops) or "no loop"
+            reasons.append(f"rank {rank}: factors multiply to {last + 1} ({listed}), "
                            f"need {einsum.extent[rank]}")
     return reasons
 

@@ -14,15 +14,16 @@ Semantics = Literal["exact", "timeloop"]
 @dataclass(frozen=True)
 class TensorCost:
     """One tensor at one level that keeps it. Word counts are for ONE (average) instance, as in
-    Timeloop; `energy_pj` is the total over all instances."""
+    Timeloop; they are integers unless instances do different amounts of work. `energy_pj` is the
+    total over all instances."""
 
     tile_words: int
-    partition_words: int        # this instance's share of the whole tensor
-    reads: int
-    fills: int
-    updates: int
-    temporal_reductions: int    # updates that add to a value already held
-    address_generations: int
+    partition_words: float      # this instance's share of the whole tensor
+    reads: float
+    fills: float
+    updates: float
+    temporal_reductions: float  # updates that add to a value already held
+    address_generations: float
     energy_pj: float            # accesses and their addresses, no leakage
     address_pj: float = 0.0     # the addresses alone
     read_bandwidth: float = 0.0     # words a cycle and instance that are read ...
@@ -35,7 +36,7 @@ class LevelCost:
 
     name: str
     instances: int
-    utilized_instances: int
+    utilized_instances: float   # on average; an integer unless some idle at times
     cycles: int                 # cycles this level alone would need
     energy_pj: float            # tensors + leakage
     leakage_pj: float
@@ -49,7 +50,7 @@ class TransferCost:
     """One tensor on one network: words sent by ONE instance of the level above, by multicast
     factor; energies over all instances."""
 
-    accesses: Mapping[int, int]   # multicast factor -> words sent to that many instances at once
+    accesses: Mapping[int, float] # multicast factor -> words sent to that many instances at once
     energy_pj: float
     deliveries: tuple[Delivery, ...] = ()   # the same, by multicast factor and number of groups
     ingresses: float = 0.0        # words that enter: those sent, and old values of outputs

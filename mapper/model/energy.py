@@ -20,25 +20,30 @@ def actions(is_output: bool, outermost: bool) -> tuple[str, ...]:
     return ("read",) + ("fill",) * (not outermost) + ("update",) * is_output
 
 
-def clusters(level: Storage, utilized: int) -> int:
+def clusters(level: Storage, utilized: float) -> float:
     """Physical accesses that happen at once when `utilized` instances of `level` are at work:
     the instances of a cluster share one."""
     return min(utilized, max(level.instances // level.cluster_size, 1))
 
 
 def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
-                  utilized: int) -> float:
+                  utilized: float) -> float:
     """pJ that the accesses `x` of one tensor cost over all `utilized` instances of `level`.
 
     A physical access moves a block of words; the last block of the run may be part empty.
     """
     counts = {"read": x.reads, "fill": x.fills, "update": x.updates}
-    energy = sum(-(-counts[action] // level.block_words) * action_energy(level, action)
+    energy = sum(blocks(counts[action], level.block_words) * action_energy(level, action)
                  for action in actions(is_output, outermost))
     return energy * clusters(level, utilized)
 
 
-def address_energy(level: Storage, x: Accesses, utilized: int) -> float:
+def blocks(words: float, size: int) -> float:
+    """Physical accesses that move `words`. An average of single words need not be a whole number."""
+    return words if size == 1 else -(-words // size)
+
+
+def address_energy(level: Storage, x: Accesses, utilized: float) -> float:
     """pJ of the addresses of the accesses `x` of one tensor over all `utilized` instances."""
     return address_price(level) * x.address_generations * clusters(level, utilized)
 
@@ -60,7 +65,7 @@ def gate(architecture: Architecture, index: int) -> tuple[int, int]:
     return switch, max(level.instances // parts[switch].instances, 1)
 
 
-def leakage_energy(level: Storage, cycles: int, powered: int) -> float:
+def leakage_energy(level: Storage, cycles: int, powered: float) -> float:
     """pJ that the `powered` instances leak in `cycles`; the others are off."""
     return leakage_per_cycle(level) * cycles * powered
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import floor, prod
 from typing import Mapping as MappingOf
 from typing import Sequence
 
-from ..mapping.nest import Mapping
+from ..mapping.nest import Block, Mapping
 from ..workload.einsum import Einsum, Tensor, footprint
 from .links import Deliveries, Entry, group_hops, neighbour_deliveries
 from .reuse import PlacedLoop, multicast_groups, words_received
 
+#: Words that an average instance moves.
+Mean = float | Fraction
+
 
 @dataclass(frozen=True, slots=True)
 class Accesses:
-    """Words that one instance of a level that keeps the tensor holds and moves."""
+    """Words that one instance of a level that keeps the tensor holds and moves; averages over the
+    instances need not be whole numbers."""
 
     tile_words: int
-    partition_words: int
-    reads: int
-    fills: int
-    updates: int
-    temporal_reductions: int
+    partition_words: float
+    reads: float
+    fills: float
+    updates: float
+    temporal_reductions: float
 
     @property
-    def address_generations(self) -> int:
+    def address_generations(self) -> float:
         """Accesses that need an address: a read-modify-write operand shares that of its update."""
         return self.fills + (self.updates or self.reads)
 
@@ -46,7 +51,7 @@ class Traffic:
     """What one tensor costs, by storage level, outermost first."""
 
     accesses: tuple[Accesses | None, ...]          # None where the level bypasses the tensor
-    sent: tuple[MappingOf[int, int], ...]          # multicast factor -> words one instance sends down
+    sent: tuple[MappingOf[int, float], ...]        # multicast factor -> words one instance sends down
     deliveries: tuple[tuple[Delivery, ...], ...]   # the same, by multicast factor and groups
     passed: tuple[float, ...]                      # words that neighbours below it pass on
 
@@ -55,26 +60,46 @@ class Traffic:
 class Fabric:
     """What the network below a level can do for one tensor: send a word to several instances at
     once; let neighbours pass words on, in a mesh with `linked_width` instances a row (None: no).
-    `mesh`, its width and height, is given where hops are to be counted."""
+    `mesh`, its width and height, is given where hops are to be counted. `torus`: the two ends of
+    a row or column count as neighbours."""
 
     multicast: bool
     linked_width: int | None = None
     mesh: tuple[int, int] | None = None
+    torus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a level treats a tensor. `outermost`: nothing above holds it. `elision`: the first update
+    of a word finds no partial sum, which is then neither refilled from above nor read. `coalesce`:
+    words are held back until a tile is done with, else each goes through to the level above."""
+
+    outermost: bool
+    elision: bool = True
+    coalesce: bool = True
+
+
+def rules_of(block: Block, tensor: str, outermost: bool, elision: bool) -> Rules:
+    """Rules of a tensor at the level of `block`; `elision` as the machine has it."""
+    return Rules(outermost, elision and tensor not in block.rmw_first_update,
+                 tensor not in block.no_coalesce)
 
 
 def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequence[PlacedLoop],
-                   fabrics: Sequence[Fabric]) -> Traffic:
-    """Count the accesses of `tensor` under a valid `mapping`.
+                   fabrics: Sequence[Fabric], elision: bool = True) -> Traffic:
+    """Count the accesses of `tensor` under a valid `mapping` with perfect factors.
 
-    `loops` is the placed nest of the mapping, `fabrics` has an entry a storage level.
+    `loops` is the placed nest of the mapping, `fabrics` has an entry a storage level; `elision` as
+    in `Rules`.
     """
     kept = [i for i, block in enumerate(mapping) if tensor.name in block.keep]
     levels = len(mapping.blocks)
     accesses: list[Accesses | None] = [None] * levels
-    sent: list[MappingOf[int, int]] = [{}] * levels
+    sent: list[MappingOf[int, float]] = [{}] * levels
     deliveries: list[tuple[Delivery, ...]] = [()] * levels
     passed = [0.0] * levels
-    partitions = _partitions(einsum, tensor, mapping)
+    shares = partitions(einsum, tensor, mapping)
     linked = [_linked(einsum, tensor, mapping, loops, i, fabrics[i]) for i in range(levels)]
     # Below the innermost level stand the units, which take a word of each operand every cycle.
     below: float = prod(loop.factor for loop in loops if not loop.spatial)
@@ -83,9 +108,9 @@ def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequ
         kept_below, links = level + 1 in (*kept, levels), linked[level]
         entries = _entries(multicast_groups(tensor, spatial, fabrics[level].multicast), below,
                            links, kept_below)
-        sent[level] = _by_multicast(entries)
         deliveries[level] = _deliveries(entries, links, group_hops(
             tensor, spatial, fabrics[level].multicast, None if links else fabrics[level].mesh))
+        sent[level] = by_multicast(deliveries[level])
         passed[level] = links.passed if links and kept_below else 0.0
         below = sum(entries.values())
         if level not in kept:
@@ -94,9 +119,11 @@ def tensor_traffic(einsum: Einsum, tensor: Tensor, mapping: Mapping, loops: Sequ
         around = [loop for loop in loops if loop.level < level and not loop.spatial]
         received = words_received(tensor, around, tile) if level != kept[0] else 0
         arrived = _arrived(linked[level - 1], loops, level) if level != kept[0] else None
-        accesses[level] = _accesses(tensor, footprint(tensor, tile), partitions[level], below,
-                                    *(arrived or (received, 0)))
-        below = received
+        share, peers = arrived or (received, 0)
+        rules = rules_of(mapping.blocks[level], tensor.name, level == kept[0], elision)
+        accesses[level] = accesses_of(tensor, footprint(tensor, tile), shares[level], below,
+                                      share, peers, rules)
+        below = received if rules.coalesce else below
     return Traffic(tuple(accesses), tuple(sent), tuple(deliveries), tuple(passed))
 
 
@@ -140,10 +167,10 @@ def _deliveries(entries: MappingOf[Entry, float], linked: Deliveries | None,
     return tuple(Delivery(*entry, words, hops.get(entry)) for entry, words in sorted(entries.items()))
 
 
-def _by_multicast(entries: MappingOf[Entry, float]) -> dict[int, int]:
+def by_multicast(deliveries: Sequence[Delivery]) -> dict[int, float]:
     """Words sent by multicast factor."""
-    members = sorted({members for members, _ in entries})
-    return {m: _nearest(sum(words for (n, _), words in entries.items() if n == m)) for m in members}
+    return {m: nearest(sum(x.words for x in deliveries if x.multicast == m))
+            for m in sorted({x.multicast for x in deliveries})}
 
 
 def _arrived(linked: Deliveries | None, loops: Sequence[PlacedLoop],
@@ -163,27 +190,42 @@ def _arrived(linked: Deliveries | None, loops: Sequence[PlacedLoop],
     return share, linked.passed / instances
 
 
-def _accesses(tensor: Tensor, tile: int, partition: int, sent: float, received: float,
-              passed: float) -> Accesses:
+def accesses_of(tensor: Tensor, tile: int, partition: Mean, sent: Mean, received: Mean,
+                passed: Mean, rules: Rules) -> Accesses:
     """Accesses of one instance, from the words it `sent` down (outputs: got back from below), those
     it `received` from above (outputs: drained upwards) and those it took from, and gave to,
-    neighbours."""
+    neighbours. Fractions are exact means and stay; other numbers are made whole."""
+    share = number(partition) if isinstance(partition, Fraction) else partition
     if not tensor.is_output:
         # The reference rounds what is read, but cuts off what is filled.
-        return Accesses(tile, partition, _nearest(sent + passed), int(received + passed), 0, 0)
+        return Accesses(tile, share, nearest(sent + passed), _whole(received + passed), 0, 0)
+    if not rules.coalesce:
+        through = nearest(sent + passed)
+        return Accesses(tile, share, through, through, nearest(sent), through)
     # The first visit to each word of the partition finds no partial sum: it is neither refilled
     # from above nor read before the update. A box with gaps can hold more words than are visited.
-    reductions = max(_nearest(sent + passed - partition), 0)
-    return Accesses(tile, partition, reductions, max(_nearest(received + passed - partition), 0),
-                    _nearest(sent), reductions)
+    new = partition if rules.elision else 0
+    reductions = max(nearest(sent + passed - new), 0)
+    fills = 0 if rules.outermost else max(nearest(received + passed - new), 0)
+    return Accesses(tile, share, reductions, fills, nearest(sent), reductions)
 
 
-def _nearest(words: float) -> int:
-    """An average number of words, as a whole number; halves go up."""
-    return words if isinstance(words, int) else floor(words + 0.5)
+def nearest(words: Mean) -> float:
+    """An average number of words, as a whole number (halves go up); a fraction as it is."""
+    return number(words) if isinstance(words, int | Fraction) else floor(words + 0.5)
 
 
-def _partitions(einsum: Einsum, tensor: Tensor, mapping: Mapping) -> list[int]:
+def _whole(words: Mean) -> float:
+    """An average number of words, cut off to a whole number; a fraction as it is."""
+    return number(words) if isinstance(words, int | Fraction) else int(words)
+
+
+def number(words: int | Fraction) -> float:
+    """An exact mean: an integer where it is one."""
+    return words.numerator if words.denominator == 1 else float(words)
+
+
+def partitions(einsum: Einsum, tensor: Tensor, mapping: Mapping) -> list[int]:
     """Words of the whole tensor that fall to one instance of each storage level."""
     share = einsum.tensor_words(tensor.name)
     shares = [share]
@@ -191,7 +233,7 @@ def _partitions(einsum: Einsum, tensor: Tensor, mapping: Mapping) -> list[int]:
         tile = mapping.tile(level, einsum.extent)
         size, outer = footprint(tensor, tile), mapping.blocks[level - 1]
         for loop in outer.spatial:
-            tile[loop.rank] *= loop.factor
+            tile[loop.rank] = min(tile[loop.rank] * loop.factor, einsum.extent[loop.rank])
         share = share * size // footprint(tensor, tile)
         shares.append(share)
     return shares

@@ -1,0 +1,103 @@
+"""What a mapping makes a machine do, before anything is priced: words moved, points computed, cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Mapping as MappingOf
+from typing import Sequence
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Mapping
+from ..workload.einsum import Einsum
+from .cost import Semantics
+from .network import counts_hops
+from .remainder import instances_at_work, steps, truncated_instances
+from .reuse import PlacedLoop, placed_loops
+from .traffic import Fabric, Traffic, number, tensor_traffic
+from .uneven import Case, exact_traffic, sampled_traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Switches that Timeloop takes from environment variables.
+
+    `first_read_elision`: the first update of an output word reads no partial sum
+    (TIMELOOP_ENABLE_FIRST_READ_ELISION). `torus`: where neighbours pass words on, so do the two ends
+    of a row or column (TIMELOOP_ENABLE_TOROIDAL_LINKS).
+    """
+
+    first_read_elision: bool = True
+    torus: bool = False
+
+
+DEFAULT = Options()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`traffic` by tensor; `instances` at work, of each storage level and of the compute units, on
+    average (Timeloop says how many of the units ever are); `computes` of all units together, and
+    the `cycles` that these take."""
+
+    traffic: MappingOf[str, Traffic]
+    instances: tuple[float, ...]
+    computes: int
+    cycles: int
+
+
+def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+          semantics: Semantics = "exact", options: Options = DEFAULT) -> Counts:
+    """Count what a valid `mapping` does.
+
+    Nests with perfect factors have a closed form, in which both semantics agree. The others are
+    walked: "exact" follows every kind of instance, "timeloop" the first one only.
+    """
+    loops = placed_loops(mapping)
+    cases = [Case(einsum, tensor, mapping, loops,
+                  fabrics(architecture, mapping, tensor.name, options.torus),
+                  [architecture.fanout(i) for i in range(len(architecture.levels))],
+                  options.first_read_elision) for tensor in einsum.tensors]
+    levels = range(len(architecture.levels) + 1)
+    if not needs_walk(mapping, options):
+        traffic = {x.tensor.name: tensor_traffic(einsum, x.tensor, mapping, loops, x.fabrics, x.elision)
+                   for x in cases}
+        cycles = prod(loop.factor for loop in loops if not loop.spatial)
+        return Counts(traffic, tuple(at_work(loops, i) for i in levels), einsum.macs, cycles)
+    if semantics == "exact":
+        return Counts({x.tensor.name: exact_traffic(x) for x in cases},
+                      tuple(number(instances_at_work(loops, einsum.extent, i)) for i in levels),
+                      einsum.macs, steps(loops, einsum.extent))
+    return _sampled(cases, loops, einsum)
+
+
+def _sampled(cases: Sequence[Case], loops: Sequence[PlacedLoop], einsum: Einsum) -> Counts:
+    """What Timeloop makes of the first instances: numbers of instances are cut off to whole ones,
+    and no pass is taken to be shorter than others."""
+    found = {x.tensor.name: sampled_traffic(x) for x in cases}
+    levels = cases[0].levels
+    instances = [truncated_instances(loops, einsum.extent, i) for i in range(levels)]
+    units = instances[-1] * prod(x.factor for x in loops if x.spatial and x.level == levels - 1)
+    points = next(points for _, points in found.values())
+    return Counts({name: traffic for name, (traffic, _) in found.items()},
+                  (*instances, at_work(loops, levels)), points * units,
+                  prod(x.factor for x in loops if not x.spatial))
+
+
+def needs_walk(mapping: Mapping, options: Options) -> bool:
+    """Whether a nest has no closed form."""
+    return not mapping.perfect or options.torus or any(
+        block.no_temporal_reuse or block.skew for block in mapping)
+
+
+def at_work(loops: Sequence[PlacedLoop], level: int) -> int:
+    """Instances of `level` (one past the last storage level: units) at work in a perfect nest."""
+    return prod(x.factor for x in loops if x.spatial and x.level < level)
+
+
+def fabrics(architecture: Architecture, mapping: Mapping, tensor: str, torus: bool) -> list[Fabric]:
+    """What the network below each level does for `tensor`."""
+    return [Fabric(level.network.multicast and tensor not in block.no_multicast,
+                   architecture.fanout(i)[0] if level.network.links and tensor not in block.no_links
+                   else None, architecture.fanout(i) if counts_hops(architecture, i) else None, torus)
+            for i, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True))]

@@ -1,0 +1,370 @@
+"""Walks a loop nest and counts the words of one tensor that cross one boundary between two levels.
+
+This is the general account of what `reuse` and `links` say in closed form about perfect nests. Loops
+may have remainders: a rank is then not a whole number of tiles, the last tile is cut off, and an
+instance whose tile lies outside of the rank has nothing to do. The walk carries how much of each rank
+is left inside the current iteration (the *room*), so that it never needs absolute positions, and walks
+that start alike are walked once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Hashable, Iterable, Sequence
+
+from ..mapping.nest import Skew
+from ..workload.einsum import Tensor
+from .hops import hops
+from .reuse import Vector
+
+#: Coordinates of each rank that exist inside an iteration; None where nothing is left of one.
+Room = tuple[int, ...] | None
+#: A box of words: (first, one past the last) along each axis.
+Span = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """A loop of the walk. `rank` counts the ranks of the Einsum; an iteration spans `inside` of its
+    coordinates and moves the tensor by `step`. `layer` is the storage level it belongs to. A spatial
+    loop above the boundary stands at index `fixed`; one below it (None) runs over all instances."""
+
+    rank: int
+    factor: int
+    inside: int
+    step: Vector
+    layer: int
+    spatial: bool = False
+    fixed: int | None = None
+
+    def cut(self, room: Room, index: int) -> Room:
+        """The room inside iteration `index`."""
+        if room is None or room[self.rank] <= index * self.inside:
+            return None
+        left = min(room[self.rank] - index * self.inside, self.inside)
+        return (*room[:self.rank], left, *room[self.rank + 1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an instance remembers: the box that it holds and the last move of that box."""
+
+    box: Span | None = None
+    move: Vector | None = None
+
+    def shifted(self, by: Vector) -> Held:
+        return Held(shift(self.box, by), self.move)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What all instances below the boundary remember, each under a key, and what was loaded in the
+    step before, by position in the mesh."""
+
+    held: tuple[tuple[Hashable, Held], ...] = ()
+    before: tuple[tuple[int, Span | None], ...] = ()
+
+    def shifted(self, by: Vector) -> Memory:
+        if not any(by):
+            return self
+        return Memory(tuple((key, x.shifted(by)) for key, x in self.held),
+                      tuple((i, shift(box, by)) for i, box in self.before))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Key of a tally: words that instances of level `layer` send to `members` instances at once, in
+    `groups` groups of that size; `by_hops`: multiplied by the links that they pass over."""
+
+    layer: int
+    members: int
+    groups: int
+    by_hops: bool = False
+
+
+#: Other keys of a tally: words that neighbours passed on, words that arrived from above, steps in
+#: which there was something to do.
+PASSED, RECEIVED, STEPS = "passed", "received", "steps"
+
+#: Counts by key; all but those with hops are integers.
+Tally = dict[Hashable, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The network below one level: whether a word sent may reach several instances, and the width
+    and height of the mesh that they stand in."""
+
+    layer: int
+    multicast: bool
+    mesh: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """What lies between two levels: the networks crossed, outermost first.
+
+    `buffered`: the instances below hold tiles, else they are units that keep nothing. `reuse`: what
+    is still held is not loaded again. `linked`: neighbours pass words on; `torus`: so do those at
+    the two ends of a row or column.
+    """
+
+    crossings: tuple[Crossing, ...]
+    buffered: bool
+    reuse: bool = True
+    linked: bool = False
+    torus: bool = False
+
+
+class Walk:
+    """One boundary of one tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    ranks : names of the ranks, in the order of `Room`
+    strides : the loops above the instances, outermost first
+    boundary : Boundary
+    sampled : walk as Timeloop does (loop-analysis/nest-analysis.cpp). Only the first instance is
+        looked at, the others are taken to be its translations; when the last pass of a loop is cut
+        off, the walk jumps there, and counts it like any other if only the loops inside have
+        remainders. Otherwise every instance is followed through every kind of pass.
+    skew : where instances change places as the loops advance (only with `sampled`)
+    """
+
+    def __init__(self, tensor: Tensor, ranks: Sequence[str], strides: Sequence[Stride],
+                 boundary: Boundary, sampled: bool, skew: Skew | None = None) -> None:
+        self.tensor = tensor
+        self.column = {rank: i for i, rank in enumerate(ranks)}
+        self.strides = tuple(strides)
+        self.boundary = boundary
+        self.sampled = sampled
+        self.spread = [s for s in strides if s.spatial and s.fixed is None]
+        self.offsets = [(0,) * len(tensor.projection)]
+        for stride in self.spread:
+            self.offsets = [tuple(a + q * b for a, b in zip(offset, stride.step, strict=True))
+                            for offset in self.offsets for q in range(stride.factor)]
+        self.known: dict[Hashable, tuple[Tally, Memory]] = {}
+
+    def total(self, extents: Sequence[int]) -> Tally:
+        """Counts of a walk through the whole nest."""
+        return self.run(0, (tuple(extents),), Memory())[0]
+
+    def run(self, depth: int, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
+        """Counts of the loops from `depth` inwards, for instances with these `rooms` (one until loops
+        are spread), and what is remembered afterwards."""
+        key = depth, rooms, memory
+        if key not in self.known:
+            self.known[key] = self.step(depth, rooms, memory) if any(rooms) else ({}, memory)
+        return self.known[key]
+
+    def step(self, depth: int, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
+        """The same, not looked up."""
+        if depth == len(self.strides):
+            return self.deliver(rooms, memory)
+        stride = self.strides[depth]
+        if not stride.spatial:
+            return self.iterate(depth, stride, rooms, memory)
+        if stride.fixed is not None:
+            return self.at_instance(depth, stride, rooms, memory)
+        spread = tuple(stride.cut(room, i) for room in rooms for i in range(stride.factor))
+        return self.run(depth + 1, spread, memory)
+
+    def at_instance(self, depth: int, stride: Stride, rooms: tuple[Room, ...],
+                    memory: Memory) -> tuple[Tally, Memory]:
+        """Go on inside one instance above the boundary."""
+        assert stride.fixed is not None
+        by = tuple(stride.fixed * x for x in stride.step)
+        inner = tuple(stride.cut(r, stride.fixed) for r in rooms)
+        tally, memory = self.run(depth + 1, inner, memory.shifted(opposite(by)))
+        return tally, memory.shifted(by)
+
+    def iterate(self, depth: int, stride: Stride, rooms: tuple[Room, ...],
+                memory: Memory) -> tuple[Tally, Memory]:
+        """Run a temporal loop: its first iteration, its second, which stands for all that are like
+        it, and those that are cut off."""
+        tally: Tally = {}
+        at = 0
+        feeds = depth + 1 == len(self.strides) and stride.layer == self.boundary.crossings[-1].layer
+        for index, repeat, direct in self.passes(stride, rooms):
+            distance = index - at if self.sampled else min(index, 1)
+            memory = memory.shifted(tuple(-distance * x for x in stride.step))
+            inner = tuple(stride.cut(r, index) for r in rooms)
+            found, memory = self.run(depth + 1, inner, memory)
+            add(tally, found, direct if feeds else repeat)
+            at = index
+        return tally, memory.shifted(tuple(at * x for x in stride.step))
+
+    def passes(self, stride: Stride, rooms: tuple[Room, ...]) -> list[tuple[int, int, int]]:
+        """The iterations to look at: (index, how many it stands for, the same when the loop itself
+        is the one that feeds the boundary)."""
+        left = [room[stride.rank] for room in rooms if room]
+        count = -(-max(left) // stride.inside)
+        if self.sampled:
+            return sampled_passes(count, count < stride.factor, left[0] % stride.inside != 0
+                                  and left[0] < count * stride.inside)
+        starts = {0, 1} | {x // stride.inside for x in left} | {-(-x // stride.inside) for x in left}
+        ordered = sorted(x for x in starts if x < count)
+        ends = [*ordered[1:], count]
+        return [(start, end - start, end - start) for start, end in zip(ordered, ends, strict=True)]
+
+    # What happens inside all loops
+
+    def deliver(self, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
+        """Every instance gets what it needs at this position."""
+        boxes: dict[int, Span | None] = {}
+        held = dict(memory.held)
+        present = [i for i, room in enumerate(rooms) if room]
+        first = present[0]
+        for i in present:
+            if self.sampled and i != first:
+                boxes[i] = shift(boxes[first], self.offsets[i])
+                continue
+            room = rooms[i]
+            assert room is not None
+            boxes[i], held[i] = self.load(self.tile(room, self.offsets[i]), held.get(i, Held()))
+        if self.sampled:        # numbered one after another, also where some are absent
+            boxes = dict(enumerate(boxes.values()))
+        asking = self.without_neighbours(boxes, dict(memory.before)) if self.boundary.linked else boxes
+        tally = self.climb(asking)
+        tally[PASSED] = sum(volume(boxes[i]) for i in boxes.keys() - asking.keys())
+        tally[RECEIVED] = sum(map(volume, boxes.values()))
+        tally[STEPS] = 1
+        before = tuple(sorted(boxes.items())) if self.boundary.linked else ()
+        return tally, Memory(tuple(held.items()), before)
+
+    def tile(self, room: tuple[int, ...], offset: Vector) -> Span:
+        """The box that a tile of extents `room` covers."""
+        span = []
+        for axis, start in zip(self.tensor.projection, offset, strict=True):
+            reach = [x.coefficient * (room[self.column[x.rank]] - 1) for x in axis]
+            span.append((start + sum(min(x, 0) for x in reach),
+                         start + sum(max(x, 0) for x in reach) + 1))
+        return tuple(span)
+
+    def load(self, need: Span, held: Held) -> tuple[Span | None, Held]:
+        """What an instance must load to hold the box `need`, and what it remembers.
+
+        As long as its box makes the same move, only words that are new to it are loaded. After a
+        different move the box is loaded whole and the move forgotten.
+        """
+        if not self.boundary.buffered or not self.boundary.reuse:
+            return need, held
+        if held.box is None:
+            return need, Held(need)
+        move = tuple(new[0] - old[0] for new, old in zip(need, held.box, strict=True))
+        if any(move) and held.move not in (None, move):
+            return need, Held(need)
+        return new_words(need, held.box), Held(need, move if any(move) else held.move)
+
+    def climb(self, boxes: dict[int, Span | None]) -> Tally:
+        """Words sent at every level crossed, when the instances in `boxes` ask for those boxes. Equal
+        requests of siblings are met at once, and go on upwards as one."""
+        tally: Tally = {}
+        requests: dict[int, Hashable] = {i: box for i, box in boxes.items() if volume(box)}
+        sizes: dict[Hashable, int] = {box: volume(box) for box in boxes.values()}
+        for crossing in reversed(self.boundary.crossings):
+            requests, sizes = self.merge(crossing, requests, sizes, tally)
+        return tally
+
+    def merge(self, crossing: Crossing, requests: dict[int, Hashable], sizes: dict[Hashable, int],
+              tally: Tally) -> tuple[dict[int, Hashable], dict[Hashable, int]]:
+        """Count what the instances of one level send for `requests`, of so many words each; what they
+        ask for in turn, and its words."""
+        fanout = prod(s.factor for s in self.spread if s.layer == crossing.layer)
+        families: dict[int, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for i, request in requests.items():
+            families[i // fanout][request].append(i % fanout)
+        bundles: dict[int, Hashable] = {}
+        bundled: dict[Hashable, int] = {}
+        for parent, family in families.items():
+            groups = [(sizes[request], group) for request, members in family.items()
+                      for group in ([members] if crossing.multicast else [[i] for i in members])]
+            for size, number in Counter(len(group) for _, group in groups).items():
+                alike = [(words, group) for words, group in groups if len(group) == size]
+                words = sum(words for words, _ in alike)
+                way = sum(hops(group, *crossing.mesh) for _, group in alike) if fanout > 1 else 0.0
+                entry = Sent(crossing.layer, size, number)
+                add(tally, {entry: words, replace(entry, by_hops=True): words * way / number}, 1)
+            bundle = frozenset((request, 1 if crossing.multicast else len(members))
+                               for request, members in family.items())
+            bundles[parent] = bundle
+            bundled[bundle] = sum(number * sizes[request] for request, number in bundle)
+        return bundles, bundled
+
+    def without_neighbours(self, boxes: dict[int, Span | None],
+                           before: dict[int, Span | None]) -> dict[int, Span | None]:
+        """The requests that no neighbour can meet with what it received in the step before; all of
+        them, unless that saves the level above some words."""
+        asking = {i: box for i, box in boxes.items() if box is None or all(
+            before.get(j) != box for j in self.neighbours(i))}
+        return asking if self.load_of(asking) < self.load_of(boxes) else boxes
+
+    def load_of(self, boxes: dict[int, Span | None]) -> int:
+        """Words that the level above sends to meet these requests."""
+        found: Iterable[Span | None] = boxes.values()
+        return sum(map(volume, set(found) if self.boundary.crossings[-1].multicast else found))
+
+    def neighbours(self, i: int) -> list[int]:
+        width, height = self.boundary.crossings[-1].mesh
+        x, y = i % width, i // width
+        seats = [(x - 1, y), (x + 1, y)] * (width > 1) + [(x, y - 1), (x, y + 1)] * (height > 1)
+        if self.boundary.torus:
+            seats = [(u % width, v % height) for u, v in seats]
+        return [v * width + u for u, v in seats if 0 <= u < width and 0 <= v < height]
+
+
+def sampled_passes(count: int, short: bool, cut_off: bool) -> list[tuple[int, int, int]]:
+    """Timeloop's choice of iterations for a loop of `count` iterations. `cut_off`: the tile of the
+    last one is; `short`: the loop itself has fewer iterations than in other passes."""
+    if not cut_off:
+        return [(0, 1, 1), (1, count - 1, count - 1)][:count]
+    if short and count >= 4:
+        return [(0, 1, 1), (1, count - 3, count - 2), (count - 2, 1, 0), (count - 1, 1, 1)]
+    if not short and count >= 3:
+        return [(0, 1, 1), (1, count - 2, count - 1), (count - 1, 1, 0)]
+    return [(i, 1, 1) for i in range(count)]
+
+
+def new_words(need: Span, held: Span) -> Span | None:
+    """Words of `need` that are not in `held`: a box, or all of `need` where the difference is none
+    (point-set-aahr.cpp:Subtract); None when nothing is new."""
+    if any(old[1] <= new[0] or old[0] >= new[1] for new, old in zip(need, held, strict=True)):
+        return need
+    differing = [i for i, (new, old) in enumerate(zip(need, held, strict=True)) if new != old]
+    if not differing:
+        return None
+    if len(differing) > 1:
+        return need
+    axis, = differing
+    (low, high), (old_low, old_high) = need[axis], held[axis]
+    if old_low <= low and old_high >= high:
+        return None
+    if old_low > low and old_high < high:
+        return need
+    side = (old_high, high) if old_low <= low else (low, old_low)
+    return (*need[:axis], side, *need[axis + 1:])
+
+
+def volume(span: Span | None) -> int:
+    """Words in a box."""
+    return 0 if span is None else prod(high - low for low, high in span)
+
+
+def shift(span: Span | None, by: Vector) -> Span | None:
+    """A box, moved."""
+    if span is None:
+        return None
+    return tuple((low + x, high + x) for (low, high), x in zip(span, by, strict=True))
+
+
+def opposite(vector: Vector) -> Vector:
+    return tuple(-x for x in vector)
+
+
+def add(tally: Tally, other: Tally, times: int) -> None:
+    """Add `times` the counts of `other` to `tally`."""
+    for key, count in other.items():
+        tally[key] = tally.get(key, 0) + count * times
