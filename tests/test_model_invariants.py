@@ -58,7 +58,8 @@ def test_parts_add_up_and_nothing_is_negative(seed: int) -> None:
             sum(x.energy_pj for x in level.tensors.values()) + level.leakage_pj)
         for x in level.tensors.values():
             assert min(x.tile_words, x.reads, x.fills, x.updates, x.temporal_reductions,
-                       x.address_generations, x.address_pj, x.energy_pj - x.address_pj, x.read_bandwidth, x.write_bandwidth) >= 0
+                       x.address_generations, x.address_pj, x.energy_pj - x.address_pj,
+                       x.read_bandwidth, x.write_bandwidth) >= 0
     for network in cost.networks:
         for y in network.tensors.values():
             assert y.energy_pj == pytest.approx(sum(y.energy_parts.values()))

@@ -14,13 +14,15 @@ from tilebound.hardware.build import build_architecture
 from tilebound.hardware.write import architecture_to_dict
 from tilebound.loading import load_specs
 from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.timeloop import from_timeloop
 from tilebound.model.cost import TransferCost
 from tilebound.model.evaluate import evaluate
 from tilebound.model.hops import hops
+from tilebound.model.traffic import Delivery
 from tilebound.report.check import check_document
 from tilebound.report.document import from_document, to_document
 from tilebound.report.text import render_text
-from tilebound.search.result import LayerResult, NetworkResult
+from tilebound.search.result import NetworkResult
 from tilebound.spec.nodes import Problems, locate
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
@@ -81,6 +83,24 @@ def test_rows_that_are_not_filled() -> None:
     # Column 4 of the first row holds the first unit of the second half.
     units = [hops([i], 5, 2) for i in range(8)]
     assert narrow.networks[0].tensors["Z"].hops == sum(units) / 8
+
+
+def test_what_neighbours_pass_on() -> None:
+    """Four registers in a row slide over a window: but for the first step of a row, the last one asks
+    the buffer for a word, three links away, and the others take theirs from the next: one link, and
+    the routers at both ends."""
+    loaded = load_specs([CASES / "conv1_sp_link" / "input.yaml"])
+    einsum, = loaded.workload
+    array = loaded.architecture
+    charged = replace(array.levels[1], network=replace(
+        array.levels[1].network, hop_pj=figure(2.0), router_pj=figure(0.5)))
+    mapping = from_timeloop(loaded.mappings[""], array, einsum)
+    cost = evaluate(replace(array, levels=(array.levels[0], charged, *array.levels[2:])), einsum, mapping)
+    window = cost.networks[1].tensors["I"]
+    assert window.passed == 36
+    assert window.deliveries == (Delivery(1, 1, 12, 12 * 3), Delivery(1, 4, 16, 4 * (0 + 1 + 2 + 3)))
+    assert window.energy_parts == {"hops": 60 * 2.0, "routers": (1 + 60 // 28) * 28 * 0.5,
+                                   "links": 36 * (2.0 + 2 * 0.5)}
 
 
 def test_wires_are_as_long_as_what_stands_below_is_wide() -> None:
@@ -179,6 +199,36 @@ def test_the_first_visit_is_left_out_once() -> None:
     assert defect.ingresses == 2 * 30 - 3 * 6
 
 
+def test_shared_copies() -> None:
+    """Four register files share each tile of 8 words of A. Each is sent a quarter of the 1024 words
+    that it would have been sent and reads a quarter of the 2048 that are used; what is used goes from
+    its holder to the other three, in four groups."""
+    right, recorded = run(CASES / "pat_ispass_mn", "exact")
+    whole, _ = run(CASES / "pat_ispass_format", "exact")
+    share, own = right.level("RegFile").tensors["A"], whole.level("RegFile").tensors["A"]
+    assert (own.tile_words, own.partition_words, own.fills, own.reads) == (8, 256, 1024, 2048)
+    assert (share.tile_words, share.partition_words, share.fills, share.reads) == (2, 64, 256, 512)
+    assert recorded["levels"]["RegFile"]["tensors"]["A"]["scalar_reads_per_instance"] == 513
+    assert right.level("RegFile").tensors["Z"] == whole.level("RegFile").tensors["Z"]
+    sent = right.networks[1].tensors["A"].deliveries
+    assert [(x.multicast, x.scatter, x.words) for x in sent] == [(1, 16, 4096), (4, 4, 4 * 2048)]
+    assert sent[0].hops == 4096 * (1.5 + 1) and sent[1].hops == 4 * 2048 * (1.5 + 3)
+
+
+def test_copies_that_cannot_be_shared() -> None:
+    """Outputs, and windows that only some of the instances need."""
+    top = Storage("TOP", energy=dict.fromkeys(("read", "fill", "update"), figure(1.0)),
+                  network=Network(distributed=True))
+    for einsum, ranks in ((GEMM, "K"), (CONV, "PR")):
+        array = machine(1, 1, Network())
+        array = replace(array, levels=(top, replace(array.levels[0], mesh_x=12)),
+                        compute=replace(array.compute, mesh_x=12))
+        rest = "".join(rank for rank in einsum.ranks if rank not in ranks)
+        block = replace(one_level(rest, ranks, "", einsum).blocks[0], level="TOP")
+        with pytest.raises(ValueError, match="M:N network below TOP cannot share copies of"):
+            evaluate(array, einsum, Mapping((block, Block("BUF", ABZ))))
+
+
 def test_power_gating() -> None:
     """Two of four rows at work, four registers a row: all eight leak, not only the two at work."""
     free = dict.fromkeys(("read", "fill", "update"), figure(0.0))
@@ -268,8 +318,7 @@ def test_documents_hold_all_of_it(name: str) -> None:
     loaded = load_specs([CASES / name / "input.yaml"])
     einsum, = loaded.workload
     layer = tb.api.evaluate_layer(loaded.architecture, einsum, loaded.mappings[""])
-    result = NetworkResult(loaded.architecture, einsum.name, "edp", (LayerResult(
-        einsum, 1, layer.mapping, layer.cost, None),))
+    result = NetworkResult(loaded.architecture, einsum.name, "edp", (layer,))
     document = to_document(result)
     assert from_document(document)[0] == result
     assert check_document(document) == []

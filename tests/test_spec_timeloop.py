@@ -47,7 +47,7 @@ def storage_specs(level: Storage) -> dict[str, object]:
             "per_instance_cycle_leakage": leak.value}
 
 
-UNSUPPORTED = {"conv1_flattened": "flattened ranks", "pat_ispass_mn": "network_type M:N"}
+UNSUPPORTED = {"conv1_flattened": "flattened ranks"}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.parent.name)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from math import prod
+from dataclasses import replace
 
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .cost import Cost, LevelCost, Semantics, TensorCost
+from .counts import DEFAULT, Counts, Options, count
+from .distribute import share_copies
 from .energy import access_energy, action_energy, address_energy, gate, leakage_energy
 from .latency import Pace, level_pace
-from .network import counts_hops, network_costs, network_cycles
-from .reuse import placed_loops
-from .traffic import Fabric, Traffic, tensor_traffic
+from .network import network_costs, network_cycles
 
 
 def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
-             semantics: Semantics = "exact") -> Cost:
+             semantics: Semantics = "exact", options: Options = DEFAULT) -> Cost:
     """Cost of running `einsum` on `architecture` as the valid `mapping` says.
 
     Parameters
@@ -25,9 +25,11 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
         Every level must know the energy of the actions it performs.
     einsum : Einsum
     mapping : Mapping
-        One block a storage level; its loops cover every rank exactly. Not checked here.
+        One block a storage level; its loops cover every rank. Not checked here.
     semantics : "exact" or "timeloop"
         Whether to count right, or with the defects of that program.
+    options : Options
+        Rules that hold for the whole machine.
 
     Returns
     -------
@@ -41,51 +43,34 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     SpecError
         A network has wires whose length does not follow from what is known.
     """
-    loops = placed_loops(mapping)
-    traffic = {
-        t.name: tensor_traffic(einsum, t, mapping, loops, _fabrics(architecture, mapping, t.name))
-        for t in einsum.tensors}
-    compute_cycles = prod(loop.factor for loop in loops if not loop.spatial)
-    paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, compute_cycles)
-             for i, level in enumerate(architecture.levels)]
-    busy = max(compute_cycles, *(pace.cycles for pace in paces))
-    levels = tuple(_level_cost(architecture, einsum, mapping, i, traffic, paces[i], busy)
-                   for i in range(len(architecture.levels)))
-    compute = _compute_cost(architecture, einsum, utilized_instances(mapping, len(levels)),
-                            compute_cycles)
+    counts = count(architecture, einsum, mapping, semantics, options)
     outputs = [t.name for t in einsum.tensors if t.is_output]
+    traffic = share_copies(architecture, counts.traffic, outputs, semantics)
+    counts = replace(counts, traffic=traffic)
+    paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, counts.cycles)
+             for i, level in enumerate(architecture.levels)]
+    busy = max(counts.cycles, *(pace.cycles for pace in paces))
+    levels = tuple(_level_cost(architecture, einsum, counts, i, paces[i], busy)
+                   for i in range(len(architecture.levels)))
+    compute = _compute_cost(architecture, counts)
     networks = tuple(cost for i in range(len(levels)) for cost in network_costs(
-        architecture, i, traffic, outputs, utilized_instances(mapping, i), semantics))
+        architecture, i, traffic, outputs, counts.instances[i], semantics))
     cycles = busy + network_cycles(architecture, semantics)
     areas = [x.area_um2 for x in (*levels, compute)]
     return Cost(
         cycles=cycles,
         energy_pj=sum(x.energy_pj for x in (*levels, compute)) + sum(x.energy_pj for x in networks),
-        computes=einsum.macs,
-        utilization=einsum.macs / architecture.compute.instances / cycles,
-        bottleneck="compute" if busy == compute_cycles
+        computes=counts.computes,
+        utilization=counts.computes / architecture.compute.instances / cycles,
+        bottleneck="compute" if busy == counts.cycles
         else next(x.name for x in levels if x.cycles == busy),
         area_um2=None if None in areas else sum(a for a in areas if a is not None),
         levels=levels, compute=compute, networks=networks)
 
 
-def _fabrics(architecture: Architecture, mapping: Mapping, tensor: str) -> list[Fabric]:
-    """What the network below each level does for `tensor`."""
-    return [Fabric(level.network.multicast and tensor not in block.no_multicast,
-                   architecture.fanout(i)[0] if level.network.links and tensor not in block.no_links
-                   else None, architecture.fanout(i) if counts_hops(architecture, i) else None)
-            for i, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True))]
-
-
-def utilized_instances(mapping: Mapping, level: int) -> int:
-    """Instances at work of storage level `level`, or of the compute units one past the last."""
-    return prod(loop.factor for block in mapping.blocks[:level] for loop in block.spatial)
-
-
-def _level_cost(architecture: Architecture, einsum: Einsum, mapping: Mapping, index: int,
-                traffic: dict[str, Traffic], pace: Pace, cycles: int) -> LevelCost:
-    level = architecture.levels[index]
-    utilized = utilized_instances(mapping, index)
+def _level_cost(architecture: Architecture, einsum: Einsum, counts: Counts, index: int, pace: Pace,
+                cycles: int) -> LevelCost:
+    level, utilized, traffic = architecture.levels[index], counts.instances[index], counts.traffic
     tensors = {}
     for tensor in einsum.tensors:
         x = traffic[tensor.name].accesses[index]
@@ -99,17 +84,16 @@ def _level_cost(architecture: Architecture, einsum: Einsum, mapping: Mapping, in
             access_energy(level, x, tensor.is_output, outermost, utilized) + addresses, addresses,
             pace.read[tensor.name], pace.write[tensor.name])
     switch, switched = gate(architecture, index)
-    leakage = leakage_energy(level, cycles, utilized_instances(mapping, switch) * switched)
+    leakage = leakage_energy(level, cycles, counts.instances[switch] * switched)
     return LevelCost(
         level.name, level.instances, utilized, pace.cycles,
         sum(x.energy_pj for x in tensors.values()) + leakage, leakage,
         None if level.area is None else level.area.value * level.instances, tensors, pace.throttling)
 
 
-def _compute_cost(architecture: Architecture, einsum: Einsum, utilized: int,
-                  cycles: int) -> LevelCost:
+def _compute_cost(architecture: Architecture, counts: Counts) -> LevelCost:
     compute = architecture.compute
     return LevelCost(
-        compute.name, compute.instances, utilized, cycles,
-        einsum.macs * action_energy(compute, "compute"), 0.0,
+        compute.name, compute.instances, counts.instances[-1], counts.cycles,
+        counts.computes * action_energy(compute, "compute"), 0.0,
         None if compute.area is None else compute.area.value * compute.instances, {})

@@ -163,7 +163,7 @@ def word_price(architecture: Architecture, index: int) -> float:
     level = architecture.levels[index]
     network, (x, y) = level.network, architecture.fanout(index)
     name = network.name or f"{level.name} <==> {architecture.below(index).name}"
-    if level.update_network is not None or network.kind != "mesh":
+    if level.update_network is not None or network.kind != "mesh" or network.distributed:
         raise ValueError(f"network {name} is not priced by the word")
     if x * y == 1:          # no hops, but one router
         return value(network.ingress) + value(network.router_pj)

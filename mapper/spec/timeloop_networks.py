@@ -31,8 +31,7 @@ def implied_network(node: Node, attributes: Attributes, problems: Problems) -> N
     if kind is not None:
         if kind.value not in _TYPES:
             problems.error(kind, f"network_type is {describe(kind)}; expected {one_of(_TYPES)}")
-        if kind.value == "M:N":
-            problems.refuse(kind, "network_type M:N cannot be evaluated; expected 1:1 or 1:N")
+        entries["distributed"] = kind.at(kind.value == "M:N")
     return node.at(entries)
 
 
