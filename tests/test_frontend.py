@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,37 @@ extra_mapping_constraints: {targets: [{target: DRAM, type: bypass, keep: [Output
         {"target": "DRAM", "type": "spatial"}]
     note, = loaded.notes
     assert "maximize_dims is not applied" in note.message and note.line == 13
+
+
+def test_factors_may_be_expressions(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES + """
+variables: {N: 4}
+problem: {shape: conv1d_oc, instance: {K: 8, R: 3, P: 16}}
+mapspace_constraints: [{target: DRAM, type: temporal, factors: [K<=N // 2, "R=-1", "P = 3,1"]}]
+mapping: [{target: DRAM, type: temporal, factors: [K=N + 1, R=M]}]
+""")
+    with pytest.raises(SpecError, match="unknown name 'M' in expression 'M'"):
+        load_specs([path])
+    path.write_text(path.read_text().replace(", R=M", ""))
+    loaded = load_specs([path])
+    assert loaded.sections["mapspace_constraints"][0]["factors"].plain() == ["K<=2", "R=-1", "P = 3,1"]
+    assert loaded.mappings[""][0]["factors"].plain() == ["K=5"]
+
+
+def test_branches_may_have_several_components(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(NODES.replace("  - !Component {name: RF", """  - !Parallel
+    nodes:
+    - !Hierarchical
+      nodes:
+      - !Component
+        {name: A, class: regfile, constraints: {dataspace: {keep: [Weights]}}, attributes: {depth: 4}}
+      - !Component {name: B, class: regfile, attributes: {depth: 4}}
+    - !Component {name: C, class: regfile, constraints: {dataspace: {keep: Inputs}}, attributes: {depth: 4}}
+  - !Component {name: RF""").replace("depth: 4}", "depth: 4, width: bits, datawidth: bits}"))
+    bypassed = {level.name: set(level.bypass) for level in load_architecture(path).levels}
+    assert bypassed == {"DRAM": set(), "A": {"Inputs"}, "B": {"Inputs"}, "C": {"Weights"}, "RF": set()}
 
 
 def test_settings_that_count_for_nothing_are_noted(tmp_path: Path) -> None:
@@ -276,6 +309,22 @@ def test_a_file_may_not_name_files_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "inside" / "near.yaml").write_text(NODES)
     path.write_text("architecture: near.yaml\n")
     assert load_architecture(path).name == "chip"
+
+
+def test_any_damage_is_a_fault_and_never_a_crash(tmp_path: Path) -> None:
+    whole = "\n".join((OWN / f"{name}.yaml").read_text().replace("{{ columns | default(4) }}", "4")
+                      for name in ("arch", "variables", "problem", "mapping"))
+    places = [match.span() for match in re.finditer(r"[\w.'\"]+|\[[^\[\]{}]*\]|\{[^\[\]{}]*\}", whole)]
+    junk = ("5", "[1]", "[[]]", "{a: 1}", "null", "''", "!Component {}", "!Parallel {nodes: 3}", "-1", "x y",
+            "true", "1e400", "{name: x}", "[{name: x}]", "!include x", "2 **", "[null]", "{}")
+    rng, path = random.Random(7), tmp_path / "x.yaml"
+    for _ in range(150):
+        start, end = rng.choice(places)
+        path.write_text(whole[:start] + rng.choice(junk) + whole[end:])
+        try:
+            load_specs([path, OWN / "components.yaml"])
+        except SpecError as error:
+            assert all("expected" in problem.message for problem in error.problems)
 
 
 # Published files

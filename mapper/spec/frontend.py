@@ -11,7 +11,7 @@ from .timeloop_arch import COMPUTE_CLASSES, STORAGE_CLASSES
 from .timeloop_macros import plain_constraint
 from .timeloop_nodes import NUMERIC, Resolved, renamed, resolve_nodes
 from .timeloop_problem import tensor_ranks
-from .values import read_variables, resolve
+from .values import read_variables, resolve, resolve_factors
 
 #: Sections with a list of entries that each name a level as `target`.
 _TARGETED = ("constraints", "architecture_constraints", "mapspace_constraints", "extra_mapping_constraints")
@@ -30,7 +30,7 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
     if "problem" in result:
         result["problem"] = _instance(result["problem"], variables, problems)
     _note_globals(result.get("globals"), problems)
-    tensors = tensor_ranks(result.get("problem"))
+    tensors = {**_native_tensors(result.get("workload")), **tensor_ranks(result.get("problem"))}
     node, mappings = result.get("architecture"), dict(mappings)
     compounds = _compounds(result.get("components"))
     if node is not None and "subtree" in node:
@@ -47,8 +47,10 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
     _extra(result)
     for key in _TARGETED:
         if key in result:
-            result[key] = _each(result[key], lambda entry: plain_constraint(entry, tensors, problems))
-    return result, mappings
+            result[key] = _each(result[key], lambda entry: plain_constraint(
+                resolve_factors(entry, variables, problems), tensors, problems))
+    return result, {layer: _each(entries, lambda entry: resolve_factors(entry, variables, problems))
+                    for layer, entries in mappings.items()}
 
 
 def _spread(sections: dict[str, Node], resolved: Resolved, node: Node) -> None:
@@ -83,6 +85,12 @@ def _each(section: Node, change: Callable[[Node], Node]) -> Node:
         return section.at(tuple(change(entry) for entry in section))
     targets = section.get("targets")
     return section if targets is None else _with(section, "targets", _each(targets, change))
+
+
+def _native_tensors(workload: Node | None) -> dict[str, tuple[str, ...]]:
+    """The tensors that layers of a native workload spell out."""
+    layers = workload.get("layers") if workload is not None else None
+    return {name: () for layer in layers or () for name, _ in (layer.get("tensors") or layer.at({})).items()}
 
 
 def _note_globals(section: Node | None, problems: Problems) -> None:

@@ -55,7 +55,7 @@ def _known(node: Node, tensors: Tensors, problems: Problems) -> list[str]:
     """The tensors that a list names; others are faults."""
     names = []
     for part in node if node.is_list else (node,):
-        if part.value in tensors:
+        if part.is_scalar and part.value in tensors:
             names.append(str(part.value))
         else:
             problems.error(part, f"no tensor {describe(part)}; expected {one_of(tensors)}"

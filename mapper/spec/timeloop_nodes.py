@@ -157,20 +157,26 @@ class _Walker:
 
     def parallel(self, node: Node, inner: _Scope, outer: _Scope) -> _Scope:
         """Branches side by side. A tensor that one branch keeps passes by all the others."""
-        first = len(self.local)
+        branches = []
         for branch in self.listed(node):
+            first = len(self.local)
             self.step(branch, inner)
-        branches = self.local[first:]
-        kept = [set(_names(branch.get("keep"))) for branch in branches]
-        for i, branch in enumerate(branches):
-            others = set().union(*(names for j, names in enumerate(kept) if j != i)) - kept[i]
-            given = dict(branch.items())
-            present = _names(given.get("bypass"))
-            missing = sorted(others - set(present))
-            if missing:
-                given["bypass"] = branch.at(tuple(branch.at(name) for name in (*present, *missing)))
-                self.local[first + i] = branch.at(given, branch.keys)
+            branches.append(range(first, len(self.local)))
+        kept = [{name for i in places for name in _names(self.local[i].get("keep"))} for places in branches]
+        for number, places in enumerate(branches):
+            others = {name for i, names in enumerate(kept) if i != number for name in names} - kept[number]
+            for place in places:
+                self.bypass(place, others)
         return outer
+
+    def bypass(self, index: int, tensors: set[str]) -> None:
+        """Let tensors pass by a component, beside those that already do."""
+        component = self.local[index]
+        present = _names(component.get("bypass"))
+        names = (*present, *sorted(tensors - set(present)))
+        if names != present:
+            listed = component.at(tuple(component.at(name) for name in names))
+            self.local[index] = component.at({**dict(component.items()), "bypass": listed}, component.keys)
 
     def attributes(self, node: Node, scope: _Scope) -> dict[str, Node]:
         """The node's own attributes; each may use those inherited and those before it."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 
 from .expression import ExpressionError, Names, Value, parse
 from .fields import describe
 from .nodes import Node, Problems
+
+#: A factor whose value is no plain number (or a number and a remainder).
+_FACTOR = re.compile(r"(?P<start>\s*\w+\s*(<=|>=|==?)\s*)(?P<value>(?!\s*-?\d+\s*(,\s*\d+\s*)?$).+)")
 
 
 def read_variables(node: Node | None, problems: Problems) -> dict[str, Value]:
@@ -52,12 +55,18 @@ def resolve(node: Node, names: Names, problems: Problems, numeric: bool = False)
     return node.at(value)
 
 
-def resolve_all(node: Node, names: Names, problems: Problems, numeric: tuple[str, ...] = ()) -> Node:
-    """`resolve` for every value inside `node`; a number is wanted under the keys `numeric`."""
-    if node.is_map:
-        return replace(node, value={
-            key: resolve(value, names, problems, key in numeric) if value.is_scalar
-            else resolve_all(value, names, problems, numeric) for key, value in node.items()})
-    if node.is_list:
-        return replace(node, value=tuple(resolve_all(part, names, problems, numeric) for part in node))
-    return resolve(node, names, problems)
+def resolve_factors(entry: Node, names: Names, problems: Problems) -> Node:
+    """An entry of a mapping or of constraints, with the values of factors such as `C<=WIDTH // 2`."""
+    factors = entry.get("factors")
+    if factors is None or not factors.is_list:
+        return entry
+
+    def value(node: Node) -> Node:
+        match = _FACTOR.fullmatch(node.value) if isinstance(node.value, str) else None
+        if match is None:
+            return node
+        found = resolve(node.at(match["value"]), names, problems, numeric=True)
+        return node.at(f"{match['start']}{found.value}")
+
+    listed = factors.at(tuple(value(node) for node in factors))
+    return entry.at({**dict(entry.items()), "factors": listed}, entry.keys)
