@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .errors import InfeasibleError, MappingError, Problem, SpecError, TileboundError
     from .hardware.architecture import Architecture, Compute, Figure, Network, Storage
     from .loading import library_names, load_architecture, load_workload
+    from .mapping.constraints import Constraints
     from .mapping.nest import Block, Loop, Mapping
     from .model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
     from .search.progress import ProgressEvent
@@ -40,6 +41,7 @@ _HOMES = {
     ".errors": ("InfeasibleError", "MappingError", "Problem", "SpecError", "TileboundError"),
     ".hardware.architecture": ("Architecture", "Compute", "Figure", "Network", "Storage"),
     ".loading": ("library_names", "load_architecture", "load_workload"),
+    ".mapping.constraints": ("Constraints",),
     ".mapping.nest": ("Block", "Loop", "Mapping"),
     ".model.cost": ("Cost", "LevelCost", "NetworkCost", "TensorCost", "TransferCost"),
     ".search.progress": ("ProgressEvent",),
@@ -54,7 +56,7 @@ __all__ = [  # noqa: RUF022  (grouped as above)
     "EnergyTable",
     "InfeasibleError", "MappingError", "Problem", "SpecError", "TileboundError",
     "Architecture", "Compute", "Figure", "Network", "Storage",
-    "Block", "Loop", "Mapping",
+    "Block", "Constraints", "Loop", "Mapping",
     "Cost", "LevelCost", "NetworkCost", "TensorCost", "TransferCost",
     "ProgressEvent",
     "Certificate", "LayerResult",

@@ -6,12 +6,14 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, Sequence
 
+from .errors import SpecError
 from .hardware.architecture import Architecture
 from .loading import Source, load_architecture, load_workload
+from .mapping.constraints import NONE, Constraints
 from .mapping.nest import Mapping
-from .model.cost import Cost
+from .model.cost import Cost, Semantics
 from .search.result import LayerResult, NetworkResult
 from .workload.einsum import Einsum
 from .workload.graph import WorkloadGraph
@@ -107,7 +109,8 @@ def load_result(path: str | Path) -> Result:
     return Result(*load(path))
 
 
-def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mapping | object) -> Cost:
+def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mapping | object,
+             semantics: Semantics = "exact") -> Cost:
     """The cost of one mapping.
 
     Parameters
@@ -115,6 +118,7 @@ def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mappi
     architecture : Architecture, or what `load_architecture` takes
     einsum : Einsum
     mapping : Mapping, or its text (a list of Timeloop entries, or the lines of a loop nest)
+    semantics : "exact", or "timeloop" to reproduce that program with its defects
 
     Raises
     ------
@@ -123,19 +127,22 @@ def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mappi
     SpecError
         The text of a mapping or of an architecture is wrong.
     """
-    return evaluate_layer(_architecture(architecture), einsum, mapping).cost
+    return evaluate_layer(_architecture(architecture), einsum, mapping, semantics=semantics).cost
 
 
 def evaluate_layer(architecture: Architecture, einsum: Einsum, mapping: Mapping | object,
-                   count: int = 1) -> LayerResult:
-    """`evaluate`, with the mapping that was read."""
+                   count: int = 1, semantics: Semantics = "exact") -> LayerResult:
+    """`evaluate`, with the mapping that was read and where the other semantics differ."""
     from .mapping.validate import validate
-    from .model.evaluate import evaluate as cost
+    from .model.evaluate import evaluate as evaluated
+    from .search.differences import difference
 
     if not isinstance(mapping, Mapping):
         mapping = read_mapping(mapping, architecture, einsum)
     validate(architecture, einsum, mapping)
-    return LayerResult(einsum, count, mapping, cost(architecture, einsum, mapping))
+    cost = evaluated(architecture, einsum, mapping, semantics)
+    return LayerResult(einsum, count, mapping, cost,
+                       difference=difference(architecture, einsum, mapping, cost, semantics))
 
 
 def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Mapping:
@@ -151,7 +158,8 @@ def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Ma
 
 def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum | Source,
            objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
-           jobs: int = 1, seed: int = 0,
+           jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE,
+           semantics: Semantics = "exact",
            progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
     """The best mapping of every layer, with a proof of how good it is.
 
@@ -168,6 +176,10 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
         Processes to use. The answer does not depend on it.
     seed : int
         For what is tried at random on the way.
+    constraints : Constraints, or their text (native, or a list of Timeloop entries)
+        Which mappings are considered.
+    semantics : "exact" or "timeloop"
+        How the mappings found are counted; on the whole factors of a search the two agree.
     progress : bool or callable
         True shows progress on a terminal; a callable is handed every `ProgressEvent`.
 
@@ -175,6 +187,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     ------
     InfeasibleError
         A layer has no valid mapping; the message names what rules all out.
+    SpecError
+        The text of constraints, of a workload or of an architecture is wrong.
     """
     from .report.progress import ProgressDisplay
     from .search.network import search_network
@@ -186,13 +200,29 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
         workload = WorkloadGraph(workload.name, [(workload, 1)])
     elif not isinstance(workload, WorkloadGraph):
         workload = load_workload(workload)
+    architecture = _architecture(architecture)
+    if not isinstance(constraints, Constraints):
+        constraints = read_constraints([constraints], architecture, workload)
     with ExitStack() as stack:
         watch = progress if callable(progress) else None
         if progress is True:
             watch = stack.enter_context(ProgressDisplay(objective, sys.stderr))
         return Result(search_network(
-            _architecture(architecture), workload, objective=objective, gap=gap,
-            time_limit=time_limit, jobs=jobs, seed=seed, progress=watch), workload)
+            architecture, workload, objective=objective, gap=gap, time_limit=time_limit, jobs=jobs,
+            seed=seed, constraints=constraints, semantics=semantics, progress=watch), workload)
+
+
+def read_constraints(sections: Sequence[object], architecture: Architecture,
+                     workload: WorkloadGraph) -> Constraints:
+    """What constraints in the native dialect or as Timeloop's entries ask together; see `SpecError`."""
+    from .mapping.read_constraints import read_constraints as read
+    from .spec.nodes import Problems, locate
+
+    problems = Problems()
+    found = read([locate(section) for section in sections], architecture, workload, problems)
+    if problems.errors or problems.unsupported:
+        raise SpecError([*problems.errors, *problems.unsupported])
+    return found
 
 
 def _architecture(source: Architecture | Source) -> Architecture:

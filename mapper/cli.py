@@ -15,13 +15,14 @@ from .errors import InfeasibleError, MappingError, Problem, SpecError
 if TYPE_CHECKING:
     from .hardware.architecture import Architecture
     from .loading import Loaded
+    from .model.cost import Semantics
     from .report.schema import ResultDocument
     from .search.result import LayerResult, NetworkResult
     from .workload.graph import WorkloadGraph
 
 DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
-#: Sections that say which mappings a search may consider; to leave them out would be wrong.
+#: Sections that say which mappings a search may consider.
 _CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints")
 
 _EPILOG = """Exit status: 0 done; 1 internal error; 2 bad input, every problem on a line of its own;
@@ -46,13 +47,18 @@ _json = click.option("--json", "as_json", is_flag=True,
 _folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
                        help="Write result.json, report.txt, report.html and mapping.yaml into DIR.")
 
+_semantics = click.option("--semantics", type=click.Choice(["exact", "timeloop"]), default="exact",
+                          show_default=True, help="Count right, or with the defects of Timeloop's model.")
+
 
 @cli.command(epilog=_EPILOG)
 @_specs
+@_semantics
 @_define
 @_json
 @_folder
-def evaluate(specs: tuple[str, ...], define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
+def evaluate(specs: tuple[str, ...], semantics: Semantics, define: tuple[str, ...], as_json: bool,
+             folder: Path | None) -> int:
     """Cost of given mappings.
 
     The SPECs hold an architecture, a workload and a mapping for each of its layers: Timeloop
@@ -63,44 +69,53 @@ def evaluate(specs: tuple[str, ...], define: tuple[str, ...], as_json: bool, fol
 
     loaded, architecture, workload = _load(specs, folder, define)
     _note_unused(loaded, (*_CONSTRAINTS, "mapper"))
-    layers = _evaluated(loaded, architecture, workload)
-    result = NetworkResult(architecture, workload.name, "edp", layers)
+    layers = _evaluated(loaded, architecture, workload, semantics)
+    result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics)
     return _answer(result, workload, as_json, folder)
 
 
 @cli.command("map", epilog=_EPILOG)
 @_specs
-@click.option("--objective", type=click.Choice(["energy", "latency", "edp", "ed2p"]), default="edp",
-              show_default=True, help="What to make least.")
+@click.option("--objective", type=click.Choice(["energy", "latency", "edp", "ed2p"]),
+              help="What to make least.  [default: what `mapper` in a SPEC says, else edp]")
 @click.option("--gap", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
               help="Most time for the whole search, all layers together.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
-              help="Processes to use; the answer does not depend on it.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
+              "[default: what `mapper` in a SPEC says, else 1]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is tried at random.")
+@_semantics
 @_define
 @_json
 @_folder
-def map_(specs: tuple[str, ...], objective: str, gap: float, time_limit: float | None, jobs: int,
-         seed: int, define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
+def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: float | None,
+         jobs: int | None, seed: int, semantics: Semantics, define: tuple[str, ...], as_json: bool,
+         folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
+    Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
     Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
     """
     loaded, architecture, workload = _load(specs, folder, define)
-    constraints = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
-    if constraints:
-        raise SpecError([Problem(node.file, node.line, node.column, "the search does not take constraints; "
-                                 "expected a file without them") for node in constraints])
-    _note_unused(loaded, ("mapper", "mapping"))
+    from .api import read_constraints
+    from .search.mapper_keys import read_mapper
+
+    sections = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
+    constraints = read_constraints(sections, architecture, workload)
+    asked = read_mapper(loaded.sections.get("mapper"))
+    for warning in asked.warnings:
+        click.echo(str(warning), err=True)
+    objective, jobs = objective or asked.objective or "edp", jobs or asked.jobs or 1
+    _note_unused(loaded, ("mapping",))
     from .report.progress import ProgressDisplay
     from .search.network import search_network  # slow to import: only for sound specs
 
     watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
     with watch as progress:
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
-                                jobs=jobs, seed=seed, progress=progress, save=_saver(workload, folder))
+                                jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
+                                progress=progress, save=_saver(workload, folder))
     return _answer(result, workload, as_json, folder)
 
 
@@ -220,8 +235,8 @@ def _note_unused(loaded: Loaded, keys: Sequence[str]) -> None:
             click.echo(f"{nodes[key].place}: note: {key!r} is not used here", err=True)
 
 
-def _evaluated(loaded: Loaded, architecture: Architecture,
-               workload: WorkloadGraph) -> tuple[LayerResult, ...]:
+def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGraph,
+               semantics: Semantics) -> tuple[LayerResult, ...]:
     """Every layer with the mapping given for it, evaluated."""
     from .api import evaluate_layer
 
@@ -240,7 +255,7 @@ def _evaluated(loaded: Loaded, architecture: Architecture,
             continue
         try:
             layers.append(evaluate_layer(architecture, einsum, mappings[einsum.name],
-                                         workload.count(einsum.name)))
+                                         workload.count(einsum.name), semantics))
         except MappingError as error:
             node = mappings[einsum.name]
             problems += [Problem(node.file, node.line, node.column, f"layer {einsum.name}: {reason}")

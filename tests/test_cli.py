@@ -145,10 +145,43 @@ def test_a_folder_that_cannot_be_made_is_bad_input(spec, mapping, tmp_path, caps
     assert out == "" and "spec.yaml" in err
 
 
-def test_constraints_are_refused_and_not_passed_over(spec, tmp_path, capsys):
+def test_constraints_are_kept_to_stored_and_checked(spec, tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("mapspace_constraints: [{target: RF, type: temporal, factors: K=1}]\n")
+    assert cli.run(["map", spec, str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out")]) == 0
+    document = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert document["constraints"] == {"levels": [{"level": "RF", "temporal": {"factors": {"K": 1}}}]}
+    assert cli.run(["check", str(tmp_path / "out" / "result.json")]) == 0
+    document["constraints"]["levels"][0]["temporal"]["factors"] = {"K": 7}
+    (tmp_path / "forged.json").write_text(json.dumps(document))
+    assert cli.run(["check", str(tmp_path / "forged.json")]) == 1
+    assert "temporal factor of rank K" in capsys.readouterr().err
+
+
+def test_faults_in_constraints_are_located(spec, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("mapspace_constraints:\n  - {target: RG, type: temporal, factors: K=1}\n"
+                                     "  - {target: RF, type: temporal, factors: X=1}\n")
     assert cli.run(["map", spec, str(tmp_path / "c.yaml")]) == 2
-    assert "c.yaml:1" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "c.yaml:2:14: error: no storage level 'RG'" in err and "c.yaml:3:" in err
+
+
+def test_a_constraint_that_rules_all_out_is_named(spec, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("constraints: [{target: RF, type: temporal, factors: K=3}]\n")
+    assert cli.run(["map", spec, str(tmp_path / "c.yaml")]) == 3
+    assert "rank K: no whole factors of" in capsys.readouterr().err
+
+
+def test_the_mapper_section_gives_options_and_warnings(spec, mapping, searching, tmp_path, capsys):
+    (tmp_path / "m.yaml").write_text("mapper: {optimization_metrics: [delay, energy], num_threads: 3,\n"
+                                     "         timeout: 100, live_status: false}\n")
+    seen = {}
+    searching(lambda architecture, graph, **options: seen.update(options) or found(spec, mapping))
+    assert cli.run(["map", spec, str(tmp_path / "m.yaml")]) == 0
+    assert (seen["objective"], seen["jobs"]) == ("latency", 3)
+    err = capsys.readouterr().err
+    assert "m.yaml:1:40: warning: metric 'energy'" in err and "m.yaml:2:" in err
+    assert cli.run(["map", spec, str(tmp_path / "m.yaml"), "--objective", "edp", "--jobs", "1"]) == 0
+    assert (seen["objective"], seen["jobs"]) == ("edp", 1)
 
 
 def test_the_library_is_listed(capsys):
@@ -191,6 +224,7 @@ def test_map_hands_its_options_to_the_search(spec, mapping, searching, capsys):
     arguments = ["--objective", "edp", "--gap", "0.1", "--time-limit", "5", "--jobs", "2", "--seed", "7"]
     assert cli.run(["map", spec, *arguments]) == 0
     assert seen == {"objective": "edp", "gap": 0.1, "time_limit": 5.0, "jobs": 2, "seed": 7,
+                    "constraints": tilebound.Constraints(), "semantics": "exact",
                     "progress": None, "save": None, "levels": 3, "layers": 1}
     out, err = capsys.readouterr()
     assert err == "" and "optimal" in out

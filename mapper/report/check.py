@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isclose
 from typing import Any
 
 from ..errors import MappingError, SpecError
+from ..mapping.constraints import violations
 from ..mapping.validate import validate
 from ..model.evaluate import evaluate
 from ..search.check import ProofError, rederive
+from ..search.differences import difference
 from ..search.result import LayerResult, NetworkResult, objective_value
 from .document import from_document, to_document
 from .schema import ResultDocument
@@ -30,10 +33,12 @@ def check_document(document: ResultDocument) -> list[str]:
         except MappingError as error:
             found += [f"{layer.name}: {reason}" for reason in error.reasons]
             return found
-        cost = evaluate(result.architecture, layer.einsum, layer.mapping)
-        layers.append(LayerResult(layer.einsum, layer.count, layer.mapping, cost, layer.certificate))
-    again = to_document(NetworkResult(result.architecture, result.workload, result.objective,
-                                      tuple(layers), result.interrupted), graph)
+        broken = violations(result.constraints, result.architecture, layer.einsum, layer.mapping)
+        found += [f"{layer.name}: {reason}" for reason in broken]
+        cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics)
+        other = difference(result.architecture, layer.einsum, layer.mapping, cost, result.semantics)
+        layers.append(replace(layer, cost=cost, difference=other))
+    again = to_document(replace(result, layers=tuple(layers)), graph)
     found += _differences(document, again, "")
     proofs: dict[Any, list[str]] = {}
     for layer in layers:
@@ -50,13 +55,15 @@ def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
     claimed = layer.certificate
     assert claimed is not None
     found = []
-    value = objective_value(claimed.objective, layer.cost.energy_pj, layer.cost.cycles)
+    # A search counts exactly, also where its mappings are then counted with other semantics.
+    exact = layer.cost if layer.difference is None or result.semantics == "exact" else layer.difference
+    value = objective_value(claimed.objective, exact.energy_pj, exact.cycles)
     if not isclose(value, claimed.value, rel_tol=_SAME):
         found.append(f"the certificate states an objective of {claimed.value:.9g}, "
                      f"the mapping has {value:.9g}")
     try:
         relaxed, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
-                                   dict(claimed.dual))
+                                   dict(claimed.dual), result.constraints)
     except ProofError as error:
         return [*found, f"the certificate is no proof: {error}"]
     for what, states, has in (("relaxed bound", claimed.relaxed_bound, relaxed),

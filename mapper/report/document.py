@@ -13,11 +13,12 @@ from ..errors import MappingError, Problem, SpecError
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.build import build_architecture
 from ..hardware.write import architecture_to_dict
+from ..mapping.read_constraints import constraints_to_dict, read_constraints
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
 from ..model.traffic import Delivery
-from ..search.result import Certificate, LayerResult, NetworkResult
+from ..search.result import Certificate, Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph
@@ -47,16 +48,20 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
     if graph is None:
         graph = WorkloadGraph(result.workload, [(x.einsum, x.count) for x in result.layers])
     workload = workload_to_dict(graph)
-    return {
+    document: ResultDocument = {
         "schema": "tilebound.result/1",
         "tool": {"name": "tilebound", "version": version("tilebound")},
         "objective": cast(Any, result.objective),
         "interrupted": result.interrupted,
+        "semantics": result.semantics,
         "architecture": _architecture_entry(result.architecture),
         "workload": {"name": graph.name, "sha256": digest(workload), "spec": workload},
         "total": _total(result),
         "layers": [_layer_entry(layer, result.architecture) for layer in result.layers],
     }
+    if result.constraints:
+        document["constraints"] = constraints_to_dict(result.constraints)
+    return document
 
 
 def dumps(document: ResultDocument) -> str:
@@ -111,6 +116,9 @@ def from_document(document: ResultDocument,
     graph = build_workload(locate(document["workload"]["spec"], origin), problems)
     if architecture is None or graph is None:
         raise SpecError(problems.errors)
+    sections = [locate(document["constraints"], origin)] if "constraints" in document else []
+    constraints = read_constraints(sections, architecture, graph, problems)
+    problems.raise_if_any()
     layers = []
     for entry in document["layers"]:
         if entry["name"] not in graph.graph:
@@ -118,9 +126,9 @@ def from_document(document: ResultDocument,
         einsum = graph[entry["name"]]
         mapping = parse_nest(locate(entry["mapping"], origin), architecture, einsum)
         layers.append(LayerResult(einsum, entry["count"], mapping, _cost(entry),
-                                  _certificate(entry.get("certificate"))))
+                                  _certificate(entry.get("certificate")), _difference(entry)))
     return NetworkResult(architecture, graph.name, document["objective"], tuple(layers),
-                         document["interrupted"]), graph
+                         document["interrupted"], document["semantics"], constraints), graph
 
 
 def _refuse_constant(name: str) -> float:
@@ -224,6 +232,9 @@ def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
     }
     if layer.certificate is not None:
         entry["certificate"] = _certificate_entry(layer.certificate)
+    if (other := layer.difference) is not None:
+        entry["difference"] = {"semantics": other.semantics, "energy_pj": other.energy_pj,
+                               "cycles": other.cycles, "computes": other.computes}
     return entry
 
 
@@ -253,16 +264,19 @@ def _level_entry(level: LevelCost) -> LevelEntry:
     }
 
 
-def _tensor_entry(tensor: TensorCost, instances: int) -> TensorEntry:
+def _tensor_entry(tensor: TensorCost, instances: float) -> TensorEntry:
+    def total(words: float) -> int:
+        return round(words * instances)     # the mean of one instance need not be whole
+
     return {
         "tile_words": tensor.tile_words,
         "partition_words": tensor.partition_words,
-        "reads": _actions(tensor.reads * instances),
-        "fills": _actions(tensor.fills * instances),
-        "updates": _actions(tensor.updates * instances),
+        "reads": _actions(total(tensor.reads)),
+        "fills": _actions(total(tensor.fills)),
+        "updates": _actions(total(tensor.updates)),
         "metadata": {"reads": 0, "fills": 0, "updates": 0},
-        "temporal_reductions": tensor.temporal_reductions * instances,
-        "address_generations": tensor.address_generations * instances,
+        "temporal_reductions": total(tensor.temporal_reductions),
+        "address_generations": total(tensor.address_generations),
         "energy_pj": tensor.energy_pj,
         "address_pj": tensor.address_pj,
         "read_bandwidth": tensor.read_bandwidth,
@@ -270,7 +284,7 @@ def _tensor_entry(tensor: TensorCost, instances: int) -> TensorEntry:
     }
 
 
-def _network_entry(network: NetworkCost, instances: int) -> NetworkEntry:
+def _network_entry(network: NetworkCost, instances: float) -> NetworkEntry:
     return {
         "name": network.name,
         "level": network.level,
@@ -280,9 +294,9 @@ def _network_entry(network: NetworkCost, instances: int) -> NetworkEntry:
     }
 
 
-def _transfer_entry(transfer: TransferCost, instances: int) -> TransferEntry:
+def _transfer_entry(transfer: TransferCost, instances: float) -> TransferEntry:
     return {
-        "accesses": [{"factor": factor, "words": words * instances}
+        "accesses": [{"factor": factor, "words": round(words * instances)}
                      for factor, words in sorted(transfer.accesses.items())],
         "energy_pj": transfer.energy_pj,
         "deliveries": [{
@@ -312,6 +326,11 @@ def _certificate(entry: CertificateEntry | None) -> Certificate | None:
     return Certificate(**fields)
 
 
+def _difference(entry: LayerEntry) -> Difference | None:
+    other = entry.get("difference")
+    return None if other is None else Difference(**other)
+
+
 def _cost(entry: LayerEntry) -> Cost:
     levels = [_level_cost(x) for x in entry["levels"]]
     above = {x.name: x.utilized_instances for x in levels}
@@ -324,7 +343,7 @@ def _cost(entry: LayerEntry) -> Cost:
                 tuple(levels[:-1]), levels[-1], networks)
 
 
-def _transfer_cost(entry: TransferEntry, instances: int) -> TransferCost:
+def _transfer_cost(entry: TransferEntry, instances: float) -> TransferCost:
     n = instances or 1
     return TransferCost(
         {x["factor"]: _share(x["words"], n) for x in entry["accesses"]}, entry["energy_pj"],
@@ -346,6 +365,7 @@ def _level_cost(entry: LevelEntry) -> LevelCost:
                      entry["leakage_pj"], entry["area_um2"], tensors, entry["throttling"])
 
 
-def _share(total: int, instances: int) -> int:
-    """One instance's share of a total."""
-    return total // instances if instances else 0
+def _share(total: int, instances: float) -> float:
+    """One instance's share of a total; whole where it can be."""
+    share = total / instances if instances else 0.0
+    return int(share) if share.is_integer() else share

@@ -13,6 +13,7 @@ from .views import (
     LEAKAGE,
     NETWORKS,
     bandwidths,
+    counting,
     energy_by_level,
     energy_by_tensor,
     figures,
@@ -49,6 +50,7 @@ def _context(document: ResultDocument) -> dict[str, Any]:
         "document": document,
         "title": text.title(document),
         "cards": text.totals(document),
+        "counting": counting(document),
         "searched": any("certificate" in layer for layer in document["layers"]),
         "charts": _charts(document, level_colors),
         "layers": [_layer(layer, document, level_colors) for layer in document["layers"]],
@@ -119,5 +121,6 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
                   " ".join(line.text.split()) if line.kind == "compute" else line.text)
                  for line in nest(layer)],
         "proof": text.certificate(layer),
+        "differs": text.difference(layer),
         "networks": text.networks(layer),
     }

@@ -115,7 +115,7 @@ class TensorEntry(TypedDict):
     """One tensor at one level that keeps it. The tile and the partition are of one instance."""
 
     tile_words: Count
-    partition_words: Count
+    partition_words: Count | Amount
     reads: Actions
     fills: Actions
     updates: Actions
@@ -134,7 +134,7 @@ class LevelEntry(TypedDict):
 
     name: str
     instances: Positive
-    utilized_instances: Count
+    utilized_instances: Count | Amount   # on average; whole unless some idle at times
     cycles: Count
     energy_pj: Amount
     leakage_pj: Amount
@@ -209,6 +209,16 @@ class CertificateEntry(TypedDict):
 
 
 @with_config(_STRICT)
+class DifferenceEntry(TypedDict):
+    """What the other semantics make of a layer; absent where the two agree."""
+
+    semantics: Literal["exact", "timeloop"]
+    energy_pj: Amount
+    cycles: Count
+    computes: Count
+
+
+@with_config(_STRICT)
 class LayerEntry(TypedDict):
     """One layer; its figures are those of one occurrence of `count`. `mapping` is the loop nest, one
     line a level and a loop; `mapping_spec` the same as Timeloop entries, null where that format
@@ -229,16 +239,20 @@ class LayerEntry(TypedDict):
     mapping: list[str]
     mapping_spec: list[dict[str, Any]] | None
     certificate: NotRequired[CertificateEntry]
+    difference: NotRequired[DifferenceEntry]
 
 
 @with_config(_STRICT)
 class ResultDocument(TypedDict):
-    """The result of `tilebound map` or `tilebound evaluate`; an evaluation has no certificates."""
+    """The result of `tilebound map` or `tilebound evaluate`; an evaluation has no certificates.
+    `constraints`, in the native dialect, say which mappings were searched; absent where all were."""
 
     schema: Literal["tilebound.result/1"]
     tool: Tool
     objective: Literal["energy", "latency", "edp", "ed2p"]
     interrupted: bool
+    semantics: Literal["exact", "timeloop"]
+    constraints: NotRequired[dict[str, Any]]
     architecture: ArchitectureEntry
     workload: WorkloadEntry
     total: Total

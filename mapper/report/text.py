@@ -7,7 +7,7 @@ from typing import Iterator
 from . import units
 from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
-from .views import bandwidths, energy_by_tensor, figures, network_energy, occupancy
+from .views import bandwidths, counting, energy_by_tensor, figures, network_energy, occupancy
 
 
 def summary(document: ResultDocument) -> Table:
@@ -81,6 +81,7 @@ def render_text(document: ResultDocument) -> str:
     sections = [_heading(title(document), "="), *_pairs([(name, f"{value} ({detail})" if detail else value)
                          for name, value, detail in totals(document)]), "",
                 *_heading("Layers", "-").splitlines(), *summary(document).lines(), "",
+                counting(document), "",
                 "Figures below are for one occurrence of a layer; counts are words over all instances.",
                 "", *_network_energy(document)]
     for layer in document["layers"]:
@@ -120,7 +121,7 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
                        f"({layer['energy_pj'] / layer['macs']:#.4g} pJ / MAC)"),
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("utilization", units.percent(layer["utilization"]))]
-    yield from _pairs(seen + certificate(layer))
+    yield from _pairs(seen + difference(layer) + certificate(layer))
     yield from ("", *(f"    {line}" for line in layer["mapping"]), "")
     yield from (*_levels(layer, components).lines(), "")
     yield from _tensors(layer).lines()
@@ -131,6 +132,15 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
     for name, energy in energy_by_tensor(layer).items():
         shares.add(name, units.energy(energy), units.percent(energy / (layer["energy_pj"] or 1.0)))
     yield from shares.lines()
+
+
+def difference(layer: LayerEntry) -> list[tuple[str, str]]:
+    """What the other semantics make of `layer`, as (name, text); empty where the two agree."""
+    other = layer.get("difference")
+    if other is None:
+        return []
+    return [(f"{other['semantics']} semantics", f"{units.energy(other['energy_pj'])}, {other['cycles']:,} cycles, "
+             f"{other['computes']:,} computes")]
 
 
 def certificate(layer: LayerEntry) -> list[tuple[str, str]]:

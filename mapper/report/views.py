@@ -67,6 +67,15 @@ def network_energy(document: ResultDocument, by: str) -> dict[str, float]:
     return {**{k: v for k, v in total.items() if k not in last}, **{k: total[k] for k in last}}
 
 
+def counting(document: ResultDocument) -> str:
+    """How the document counts, and which of its layers the other semantics would count otherwise."""
+    differing = [layer["name"] for layer in document["layers"] if "difference" in layer]
+    other = "timeloop" if document["semantics"] == "exact" else "exact"
+    rest = f"{', '.join(differing)} would differ under {other} semantics" if differing else \
+        f"{other} semantics give the same figures"
+    return f"Counted with {document['semantics']} semantics; {rest}."
+
+
 @dataclass(frozen=True)
 class Bandwidth:
     """Words a cycle and instance that a level moves on average, and the most it can."""

@@ -13,11 +13,14 @@ from time import monotonic
 from typing import Any, Callable, Iterator
 
 from ..hardware.architecture import Architecture
+from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
+from ..model.cost import Semantics
 from ..model.evaluate import evaluate
 from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
+from .differences import difference
 from .layer import LayerSearch, Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
@@ -38,10 +41,12 @@ class _Task:
     seed: int
     index: int
     total: int
+    constraints: Constraints
 
 
 def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
                    gap: float = 0.0, time_limit: float | None = None, jobs: int = 1, seed: int = 0,
+                   constraints: Constraints = NONE, semantics: Semantics = "exact",
                    progress: Watch | None = None,
                    save: Callable[[NetworkResult], None] | None = None) -> NetworkResult:
     """The best mapping found of every layer of `graph`, each with its certificate.
@@ -56,6 +61,10 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         Processes; the answer does not depend on it, unless a time limit ends the search.
     seed : int
         Seed of the mappings that are drawn at random as starting points.
+    constraints : Constraints
+        Which mappings are considered.
+    semantics : "exact" or "timeloop"
+        How the mappings found are counted; on the whole factors of a search the two agree.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
@@ -74,8 +83,9 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     require_word_prices(architecture)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
-    tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts))
+    tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints)
              for i, einsum in enumerate(firsts)]
+    empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with _interrupts() as stop:
         clock = _Clock(time_limit, min(jobs, len(tasks)))
         parallel = jobs > 1 and len(tasks) > 1
@@ -85,20 +95,24 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         for index, answer in search:
             found[firsts[index].canonical] = answer
             if save is not None and len(found) < len(tasks):
-                save(_assemble(architecture, graph, objective, found, interrupted=True))
-        return _assemble(architecture, graph, objective, found, stop.is_set())
+                save(_assemble(empty, graph, found))
+        return replace(_assemble(empty, graph, found), interrupted=stop.is_set())
 
 
-def _assemble(architecture: Architecture, graph: WorkloadGraph, objective: str,
-              found: dict[tuple[object, ...], _Answer], interrupted: bool) -> NetworkResult:
-    """The result of all layers whose form has been searched, in the order of the graph."""
+def _assemble(empty: NetworkResult, graph: WorkloadGraph,
+              found: dict[tuple[object, ...], _Answer]) -> NetworkResult:
+    """`empty` with all layers whose form has been searched, in the order of the graph."""
+    architecture, semantics = empty.architecture, empty.semantics
     layers = []
     for einsum in graph:
         if einsum.canonical in found:
             mapping, certificate = found[einsum.canonical]
-            layers.append(LayerResult(einsum, graph.count(einsum.name), mapping,
-                                      evaluate(architecture, einsum, mapping), certificate))
-    return NetworkResult(architecture, graph.name, objective, tuple(layers), interrupted)
+            if broken := violations(empty.constraints, architecture, einsum, mapping):
+                raise RuntimeError(f"{einsum.name}: the search broke a constraint: {'; '.join(broken)}")
+            cost = evaluate(architecture, einsum, mapping, semantics)
+            layers.append(LayerResult(einsum, graph.count(einsum.name), mapping, cost, certificate,
+                                      difference(architecture, einsum, mapping, cost, semantics)))
+    return replace(empty, layers=tuple(layers))
 
 
 def _one_by_one(tasks: list[_Task], clock: _Clock, stop: threading.Event,
@@ -153,7 +167,7 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
                                    monotonic() - started, done))
 
     mapping, certificate = LayerSearch(task.architecture, task.einsum, task.objective, task.limits,
-                                       task.seed, report).run()
+                                       task.seed, report, task.constraints).run()
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 

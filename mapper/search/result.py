@@ -7,8 +7,9 @@ from typing import Any
 from typing import Mapping as MappingOf
 
 from ..hardware.architecture import Architecture
+from ..mapping.constraints import NONE, Constraints
 from ..mapping.nest import Mapping
-from ..model.cost import Cost
+from ..model.cost import Cost, Semantics
 from ..workload.einsum import Einsum
 
 #: Objectives, with the exponents of energy and of cycles in what is minimised.
@@ -47,14 +48,26 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """What the other `semantics` make of one occurrence of a layer."""
+
+    semantics: Semantics
+    energy_pj: float
+    cycles: int
+    computes: int
+
+
+@dataclass(frozen=True)
 class LayerResult:
-    """One layer: its mapping, the cost of ONE occurrence, and the proof where it was searched."""
+    """One layer: its mapping, the cost of ONE occurrence, and the proof where it was searched.
+    `difference` is there where the other semantics would give another cost."""
 
     einsum: Einsum
     count: int
     mapping: Mapping
     cost: Cost
     certificate: Certificate | None = None
+    difference: Difference | None = None
 
     @property
     def name(self) -> str:
@@ -63,13 +76,16 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class NetworkResult:
-    """All layers of a workload on one architecture."""
+    """All layers of a workload on one architecture, counted with `semantics`; a search considered
+    the mappings that the `constraints` admit."""
 
     architecture: Architecture
     workload: str
     objective: str
     layers: tuple[LayerResult, ...]
     interrupted: bool = False
+    semantics: Semantics = "exact"
+    constraints: Constraints = NONE
 
     @property
     def energy_pj(self) -> float:
