@@ -239,8 +239,9 @@ class _Parser:
 
         def value(names: Names) -> Value:
             if word not in names:
+                known = [name for name in names if name not in _CONSTANTS]
                 raise ExpressionError(f"unknown name {word!r} in expression {self.text!r}; expected "
-                                      f"{one_of(names)}{did_you_mean(word, names)}")
+                                      f"{one_of(known) if known else 'a number'}{did_you_mean(word, known)}")
             return names[word]
         return value
 

@@ -41,7 +41,7 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
             instance = result["problem"].get("instance") or result["problem"]
             scope["spec.problem.instance"] = tuple(key for key, _ in instance.items())
         resolved = resolve_nodes(node, scope, tuple(tensors), problems)
-        result["architecture"] = _tree(resolved.tree, {}, compounds, problems)
+        result["architecture"] = _tree(resolved.tree, None, compounds, problems)
         _spread(result, resolved, node)
         mappings = {layer: renamed(entries, resolved) for layer, entries in mappings.items()}
     _extra(result)
@@ -119,13 +119,15 @@ def _instance(problem: Node, variables: Mapping[str, Value], problems: Problems)
     return found if given is None else _with(problem, "instance", found)
 
 
-def _tree(node: Node, variables: Mapping[str, Value], compounds: Mapping[str, str], problems: Problems,
-          depth: int = 0) -> Node:
-    """A tree of subtrees with the values of the attributes, and plain classes for compound ones."""
+def _tree(node: Node, variables: Mapping[str, Value] | None, compounds: Mapping[str, str],
+          problems: Problems, depth: int = 0) -> Node:
+    """A tree of subtrees with the values of the attributes (which are there already when there are no
+    `variables`), and plain classes for compound ones."""
     if not node.is_map or depth > 2 * _MOST_DEEP:
         return node
     entries = dict(node.items())
-    if (attributes := entries.get("attributes")) is not None and attributes.is_map:
+    attributes = entries.get("attributes")
+    if variables is not None and attributes is not None and attributes.is_map:
         scope, values = dict(variables), dict[str, Node]()
         for key, value in attributes.items():
             values[key] = resolve(value, {**scope}, problems, key.replace("-", "_") in NUMERIC)

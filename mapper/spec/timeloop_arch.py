@@ -67,10 +67,8 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
     if len(computes) != 1:
         problems.error(node, f"{len(computes)} compute components; expected exactly one, with a class "
                        "that contains mac or compute")
-    result: dict[str, Node] = {"levels": node.at(tuple(levels))}
-    if computes:
-        result["compute"] = computes[-1]
-    return node.at({**result, **system})
+    compute = computes[-1] if computes else node.at({"name": node.at("compute")})
+    return node.at({"levels": node.at(tuple(levels)), "compute": compute, **system})
 
 
 def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, Node]]:
