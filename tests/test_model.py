@@ -9,7 +9,7 @@ import pytest
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.model.evaluate import evaluate
-from tilebound.model.latency import level_cycles
+from tilebound.model.latency import level_pace
 from tilebound.model.traffic import Accesses
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
@@ -170,13 +170,13 @@ def test_cycles_follow_the_order_of_operations() -> None:
     """4096 cycles at 6 of the 19 words a cycle asked for take 12971 cycles, not 12970."""
     level = storage("RF", shared_bandwidth=6.0)
     accesses = {"Z": Accesses(1, 1, 10 * 4096, 4 * 4096, 5 * 4096, 0)}
-    assert level_cycles(level, accesses, 4096) == 12971
+    assert level_pace(level, accesses, 4096).cycles == 12971
 
 
 def test_bandwidth_scale() -> None:
     level = storage("RF", read_bandwidth=1.0, bandwidth_scale=(("A", 0.0), ("B", 2.0)))
     accesses = {name: Accesses(1, 1, 100, 100, 0, 0) for name in "AB"}
-    assert level_cycles(level, accesses, 100) == 200
+    assert level_pace(level, accesses, 100).cycles == 200
 
 
 def test_areas_add_up_when_all_are_known() -> None:

@@ -267,7 +267,7 @@ def _addresses(level: Storage, accesses: tuple[Count, Count, Count], is_output: 
 
 
 class _Demand:
-    """The bandwidth that the tensors of one level ask for; `latency.level_cycles` over arrays."""
+    """The bandwidth that the tensors of one level ask for; `latency.level_pace` over arrays."""
 
     def __init__(self, level: Storage) -> None:
         self.level = level

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ..hardware.architecture import Architecture, Compute, Storage
 from .traffic import Accesses
 
@@ -20,22 +22,24 @@ def actions(is_output: bool, outermost: bool) -> tuple[str, ...]:
     return ("read",) + ("fill",) * (not outermost) + ("update",) * is_output
 
 
-def clusters(level: Storage, utilized: float) -> float:
-    """Physical accesses that happen at once when `utilized` instances of `level` are at work:
-    the instances of a cluster share one."""
-    return min(utilized, max(level.instances // level.cluster_size, 1))
+def clusters(level: Storage, utilized: float, share: Fraction = Fraction(1)) -> float:
+    """Physical accesses that happen at once when `utilized` instances of `level` are at work: the
+    instances of a cluster share one. Where they are a `share` of those that ever are, Timeloop takes
+    that share of the clusters of all of these."""
+    most = max(level.instances // level.cluster_size, 1)
+    return min(utilized, most) if share == 1 else float(min(Fraction(utilized) / share, Fraction(most)) * share)
 
 
 def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
-                  utilized: float) -> float:
-    """pJ that the accesses `x` of one tensor cost over all `utilized` instances of `level`.
+                  at_once: float) -> float:
+    """pJ that the accesses `x` of one tensor cost, of which so many happen `at_once` (see `clusters`).
 
     A physical access moves a block of words; the last block of the run may be part empty.
     """
     counts = {"read": x.reads, "fill": x.fills, "update": x.updates}
     energy = sum(blocks(counts[action], level.block_words) * action_energy(level, action)
                  for action in actions(is_output, outermost))
-    return energy * clusters(level, utilized)
+    return energy * at_once
 
 
 def blocks(words: float, size: int) -> float:
@@ -43,9 +47,9 @@ def blocks(words: float, size: int) -> float:
     return words if size == 1 else -(-words // size)
 
 
-def address_energy(level: Storage, x: Accesses, utilized: float) -> float:
-    """pJ of the addresses of the accesses `x` of one tensor over all `utilized` instances."""
-    return address_price(level) * x.address_generations * clusters(level, utilized)
+def address_energy(level: Storage, x: Accesses, at_once: float) -> float:
+    """pJ of the addresses of the accesses `x` of one tensor, of which so many happen `at_once`."""
+    return address_price(level) * x.address_generations * at_once
 
 
 def address_price(level: Storage) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from math import prod
 
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
@@ -10,7 +12,7 @@ from ..workload.einsum import Einsum
 from .cost import Cost, LevelCost, Semantics, TensorCost
 from .counts import DEFAULT, Counts, Options, count
 from .distribute import share_copies
-from .energy import access_energy, action_energy, address_energy, gate, leakage_energy
+from .energy import access_energy, action_energy, address_energy, clusters, gate, leakage_energy
 from .latency import Pace, level_pace
 from .network import network_costs, network_cycles
 
@@ -47,10 +49,11 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     outputs = [t.name for t in einsum.tensors if t.is_output]
     traffic = share_copies(architecture, counts.traffic, outputs, semantics)
     counts = replace(counts, traffic=traffic)
-    paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, counts.cycles)
-             for i, level in enumerate(architecture.levels)]
+    shares = [_share(mapping, i, counts, semantics) for i in range(len(architecture.levels))]
+    paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, counts.cycles,
+                        shares[i]) for i, level in enumerate(architecture.levels)]
     busy = max(counts.cycles, *(pace.cycles for pace in paces))
-    levels = tuple(_level_cost(architecture, einsum, counts, i, paces[i], busy)
+    levels = tuple(_level_cost(architecture, einsum, counts, i, paces[i], busy, shares[i])
                    for i in range(len(architecture.levels)))
     compute = _compute_cost(architecture, counts)
     networks = tuple(cost for i in range(len(levels)) for cost in network_costs(
@@ -68,20 +71,28 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
         levels=levels, compute=compute, networks=networks)
 
 
+def _share(mapping: Mapping, level: int, counts: Counts, semantics: Semantics) -> Fraction:
+    """Instances of storage level `level` that Timeloop has at work, to those that ever are."""
+    if semantics == "exact":
+        return Fraction(1)
+    ever = prod(loop.factor for block in mapping.blocks[:level] for loop in block.spatial)
+    return Fraction(counts.instances[level]) / ever
+
+
 def _level_cost(architecture: Architecture, einsum: Einsum, counts: Counts, index: int, pace: Pace,
-                cycles: int) -> LevelCost:
+                cycles: int, share: Fraction) -> LevelCost:
     level, utilized, traffic = architecture.levels[index], counts.instances[index], counts.traffic
-    tensors = {}
+    at_once, tensors = clusters(level, utilized, share), {}
     for tensor in einsum.tensors:
         x = traffic[tensor.name].accesses[index]
         if x is None:
             continue
         outermost = not any(traffic[tensor.name].accesses[:index])
-        addresses = address_energy(level, x, utilized)
+        addresses = address_energy(level, x, at_once)
         tensors[tensor.name] = TensorCost(
             x.tile_words, x.partition_words, x.reads, x.fills, x.updates, x.temporal_reductions,
             x.address_generations,
-            access_energy(level, x, tensor.is_output, outermost, utilized) + addresses, addresses,
+            access_energy(level, x, tensor.is_output, outermost, at_once) + addresses, addresses,
             pace.read[tensor.name], pace.write[tensor.name])
     switch, switched = gate(architecture, index)
     leakage = leakage_energy(level, cycles, counts.instances[switch] * switched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 from typing import Mapping as MappingOf
 
@@ -22,17 +23,22 @@ class Pace:
     write: MappingOf[str, float]
 
 
-def level_pace(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int) -> Pace:
+def level_pace(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int,
+               share: Fraction = Fraction(1)) -> Pace:
     """Pace at which `level` moves the words in `accesses` (by tensor, of one instance).
 
-    The bandwidths asked for are averages over the whole run; the level slows the machine by the
-    smallest ratio of bandwidth there is to bandwidth asked for. The order of operations is that of
-    Timeloop (model/buffer.cpp), since the last bit can decide what `ceil` gives.
+    `share` is the part of the words that an instance is taken to move: Timeloop spreads those of the
+    instances at work over all that ever are, and rounds up. The bandwidths asked for are averages
+    over the whole run; the level slows the machine by the smallest ratio of bandwidth there is to
+    bandwidth asked for. The order of operations is that of Timeloop (model/buffer.cpp), since the
+    last bit can decide what `ceil` gives.
     """
     scale = dict(level.bandwidth_scale)
-    reads = {name: x.reads / compute_cycles * scale.get(name, 1.0) for name, x in accesses.items()}
-    writes = {name: (x.fills + x.updates) / compute_cycles * scale.get(name, 1.0)
-              for name, x in accesses.items()}
+    moved = {name: (x.reads, x.fills + x.updates) if share == 1 else
+             (ceil(x.reads * share), ceil(x.fills * share) + ceil(x.updates * share))
+             for name, x in accesses.items()}
+    reads = {name: n / compute_cycles * scale.get(name, 1.0) for name, (n, _) in moved.items()}
+    writes = {name: n / compute_cycles * scale.get(name, 1.0) for name, (_, n) in moved.items()}
     read, write = sum(reads.values()), sum(writes.values())
     throttling = 1.0
     for bandwidth, demand in ((level.read_bandwidth, read), (level.write_bandwidth, write),
@@ -42,8 +48,3 @@ def level_pace(level: Storage, accesses: MappingOf[str, Accesses], compute_cycle
     return Pace(ceil(compute_cycles / throttling), throttling,
                 {name: x * throttling for name, x in reads.items()},
                 {name: x * throttling for name, x in writes.items()})
-
-
-def level_cycles(level: Storage, accesses: MappingOf[str, Accesses], compute_cycles: int) -> int:
-    """Cycles that `level` needs to move the words in `accesses` (by tensor, of one instance)."""
-    return level_pace(level, accesses, compute_cycles).cycles
