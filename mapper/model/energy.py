@@ -27,7 +27,9 @@ def clusters(level: Storage, utilized: float, share: Fraction = Fraction(1)) -> 
     instances of a cluster share one. Where they are a `share` of those that ever are, Timeloop takes
     that share of the clusters of all of these."""
     most = max(level.instances // level.cluster_size, 1)
-    return min(utilized, most) if share == 1 else float(min(Fraction(utilized) / share, Fraction(most)) * share)
+    if share == 1:
+        return min(utilized, most)
+    return float(min(Fraction(utilized) / share, Fraction(most)) * share)
 
 
 def access_energy(level: Storage, x: Accesses, is_output: bool, outermost: bool,
