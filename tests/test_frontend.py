@@ -483,3 +483,18 @@ def test_older_trees_load(name: str) -> None:
     loaded = load_specs([folder / "arch" / f"{name}.yaml", *parts])
     assert loaded.architecture is not None and loaded.architecture.node_nm == 45
     assert [level.instances for level in loaded.architecture.levels] == [1, 1, 14, 168, 168, 168]
+
+
+@published
+@pytest.mark.parametrize("name", [name for name in sorted(unresolved()) if name.endswith("-baked")])
+def test_the_command_searches_files_as_published(name: str, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    files, _ = unresolved()[name]
+    twin, = read_file(PUBLIC / name / "input.yaml", Problems())
+    tables = tmp_path / "tables.yaml"
+    tables.write_text(json.dumps({key: twin[key].plain() for key in ("ERT", "ART")}))
+    assert run(["map", "--json", "--objective", "energy", *map(str, [*files, tables])]) == 0
+    document = json.loads(capsys.readouterr().out)
+    expected = json.loads((PUBLIC / name / "expected.json").read_text())["summary"]
+    assert document["total"]["cycles"] == expected["cycles"]        # its constraints leave one mapping
+    assert document["total"]["energy_pj"] == pytest.approx(expected["energy_pj"], rel=1e-9)
