@@ -203,6 +203,7 @@ def faults(text: str, folder: Path) -> list[str]:
     ("class: regfile,", "class: regfile, spatial: {meshx: 2},", "meshx", ["did you mean 'meshX'?"]),
     ("class: regfile,", "class: regfile, spatial: {meshX: 0},", "0}", ["a whole number, 1 or more"]),
     ("class: regfile,", "class: regfile, spatial: 4,", "4,", ["expected {meshX:, meshY:}"]),
+    ("depth: 64", "meshX: 9", "9", ["expected it under `spatial`"]),
     ("class: regfile,", "class: regfile, constraints: {temporl: {}},", "temporl", ["'temporal'"]),
     ("  nodes:\n", "  nodes: 3\n  node:\n", "3\n", ["a list of nodes"]),
     ("  - !Component {name: mac", "  - !Parallel {name: p}\n  - !Component {name: mac", "!Parallel",

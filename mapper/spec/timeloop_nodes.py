@@ -190,6 +190,8 @@ class _Walker:
             if key in self.variables:
                 names[key] = self.variables[key]
             found[key] = resolve(value, names, self.problems, key in NUMERIC)
+            if key in ("meshX", "meshY"):
+                self.problems.error(value, f"{key} among the attributes; expected it under `spatial`")
         return found
 
     def names(self, scope: _Scope) -> dict[str, Value]:
