@@ -14,6 +14,9 @@ remembers: then it fetches all and forgets. The second iteration of a loop stand
 ones: each begins as the second did, and when an outer loop advances, the loops inside are taken to
 have stood at their second; for loops of two iterations that is the plain truth. And of the words
 that neighbours pass on, only those below the first instance of the level above are seen.
+
+A nest with remainders is walked as it is: iterations that do not exist are left out, tiles are cut
+off at the end of a rank, instances outside of it idle. The second convention is then not followed.
 """
 
 from __future__ import annotations
@@ -58,6 +61,9 @@ class Result:
     macs: int = 0
     steps: int = 0
     passed: int = 0
+    #: The same over all instances of a level, which need not do the same amount of work.
+    totals: dict[tuple[str, str], Count] = field(default_factory=dict)
+    sent_by_all: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -65,6 +71,7 @@ class Buffer:
     """What one instance of a level holds of one tensor."""
 
     low: Point | None = None       # first corner of the box
+    shape: Point = ()
     move: Point | None = None      # the last move remembered
     held: set[Point] = field(default_factory=set)      # coordinates ever held
     updated: set[Point] = field(default_factory=set)   # output coordinates ever updated
@@ -89,9 +96,9 @@ def points(low: Point, shape: Point) -> Request:
 
 
 @lru_cache(maxsize=100_000)
-def missing(need: Point, low: Point, shape: Point) -> Request:
-    """What a box at `need` has and the same box at `low` has not."""
-    return points(need, shape) - points(low, shape)
+def missing(need: Point, shape: Point, low: Point, held: Point) -> Request:
+    """What a box at `need` has and another at `low` has not."""
+    return points(need, shape) - points(low, held)
 
 
 def words(request: Request, depth: int) -> int:
@@ -121,6 +128,7 @@ class Machine:
     def __init__(self, architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
         self.einsum = einsum
         self.blocks = mapping.blocks
+        self.perfect = all(x.residual is None for block in mapping for x in block.loops)
         self.depth = len(self.blocks)
         self.multicast = [level.network.multicast for level in architecture.levels]
         self.now = dict.fromkeys(einsum.ranks, 0)      # position, from the temporal loops
@@ -196,7 +204,9 @@ class Machine:
         start = self.now[loop.rank]
         after_first = after_second = None
         for i in range(loop.factor):
-            if i > 1:
+            if start + i * stride >= self.einsum.extent[loop.rank]:
+                break
+            if i > 1 and self.perfect:
                 self.recall(after_first, loop.rank, (i - 1) * stride)
             self.now[loop.rank] = start + i * stride
             self.walk(level, depth + 1)
@@ -205,7 +215,8 @@ class Machine:
             elif i == 1:
                 after_second = self.state(level)
         self.now[loop.rank] = start
-        self.recall(after_second, loop.rank, 0)
+        if self.perfect:
+            self.recall(after_second, loop.rank, 0)
 
     def state(self, level: int) -> State:
         """Where all buffers below `level` stand, and what was asked for last."""
@@ -227,8 +238,13 @@ class Machine:
         """All compute units do one point each."""
         self.steps += 1
         for offset in self.places[-1].values():
-            self.visited.add(tuple(self.now[r] + offset[r] for r in self.einsum.ranks))
-            self.macs += 1
+            if self.at_work(offset):
+                self.visited.add(tuple(self.now[r] + offset[r] for r in self.einsum.ranks))
+                self.macs += 1
+
+    def at_work(self, offset: dict[str, int]) -> bool:
+        """Whether the instance at `offset` has something to do at this position."""
+        return all(self.now[r] + offset[r] < extent for r, extent in self.einsum.extent.items())
 
     # Data movement
 
@@ -242,6 +258,8 @@ class Machine:
                 continue
             requests = {}
             for place, offset in self.places[inner].items():
+                if not self.at_work(offset):
+                    continue
                 low, shape = self.box(tensor, inner, offset)
                 asked = points(low, shape) if is_compute else self.fetch(
                     self.buffers[inner, name, place], low, shape)
@@ -255,36 +273,40 @@ class Machine:
 
     def box(self, tensor: Tensor, level: int, offset: dict[str, int]) -> tuple[Point, Point]:
         """First corner and shape of the box that the instance at `offset` needs now."""
-        shape = self.shapes[level][tensor.name]
-        low = []
-        for axis, length in zip(tensor.projection, shape, strict=True):
-            corner = sum(x.coefficient * (self.now[x.rank] + offset[x.rank]) for x in axis)
-            down = sum(x.coefficient * self.reach(level, x.rank) for x in axis if x.coefficient < 0)
-            low.append(corner + down)
-            assert length >= 1
-        return tuple(low), shape
+        low, shape = [], []
+        for axis in tensor.projection:
+            corner, length = 0, 1
+            for x in axis:
+                first = self.now[x.rank] + offset[x.rank]
+                reach = min(self.reach(level, x.rank), self.einsum.extent[x.rank] - 1 - first)
+                corner += x.coefficient * first + min(x.coefficient * reach, 0)
+                length += abs(x.coefficient) * reach
+            low.append(corner)
+            shape.append(length)
+        return tuple(low), tuple(shape)
 
     @cache  # noqa: B019  (a machine lives for one simulation)
     def reach(self, level: int, rank: str) -> int:
-        """Last index of `rank` in a tile of `level`, counted from its first."""
+        """Last index of `rank` in a whole tile of `level`, counted from its first."""
         return sum((x.factor - 1) * stride for block, strides in zip(
             self.blocks[level:], self.strides[level:], strict=True)
             for x, stride in zip(block.loops, strides, strict=True) if x.rank == rank)
 
     def fetch(self, buffer: Buffer, need: Point, shape: Point) -> Request:
         """Move the box of `buffer` to `need`; what it has to ask for."""
-        low, buffer.low = buffer.low, need
+        low, held = buffer.low, buffer.shape
+        buffer.low, buffer.shape = need, shape
         if low is None:
             return points(need, shape)
         move = tuple(a - b for a, b in zip(need, low, strict=True))
-        if not any(move):
-            return frozenset()
-        if buffer.move not in (None, move):
+        if any(move) and buffer.move not in (None, move):
             buffer.move = None
             return points(need, shape)
-        buffer.move = move
-        along_one_axis = sum(x != 0 for x in move) == 1
-        return missing(need, low, shape) if along_one_axis else points(need, shape)
+        if any(move):
+            buffer.move = move
+        # What is new must be a box, or everything is fetched.
+        differing = sum(a != b or n != m for a, b, n, m in zip(need, low, shape, held, strict=True))
+        return missing(need, shape, low, held) if differing < 2 else points(need, shape)
 
     def arrive(self, tensor: Tensor, level: int, place: Instance, asked: Request) -> None:
         """Count the fills of a buffer; an output coordinate that it never held starts at zero."""
@@ -378,6 +400,13 @@ class Machine:
         result = Result(macs=self.macs, steps=self.steps, passed=self.passed)
         for i, block in enumerate(self.blocks):
             instances = len(self.places[i])
+            for name in block.keep:
+                result.totals[block.level, name] = self.total[i, name]
+            for tensor in self.einsum.tensors:
+                result.sent_by_all[block.level, tensor.name] = {
+                    m: n for m, n in sorted(self.sent[i, tensor.name].items()) if n}
+            if not self.perfect:
+                continue
 
             def each(total: int, instances: int = instances) -> int:
                 assert total % instances == 0

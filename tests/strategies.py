@@ -7,6 +7,7 @@ come with them: factors are perfect, fanouts and capacities suffice, every tenso
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, prod
 from random import Random
 
@@ -201,3 +202,26 @@ def random_case(rng: Random, *, max_points: int = 256, max_levels: int = 3, max_
     levels = min(max_levels, rng.choice((1, 2, 2, 3, 3, 4, 5)))
     mapping = random_mapping(rng, einsum, levels, max_instances, bypass, no_multicast)
     return random_architecture(rng, einsum, mapping, limited), einsum, mapping
+
+
+def with_remainders(rng: Random, einsum: Einsum, mapping: Mapping) -> tuple[Einsum, Mapping]:
+    """The same nest with some loops that stop early in their last pass, over ranks as long as that
+    makes them. The outermost loop over a rank has one pass only, and so no remainder."""
+    last = dict.fromkeys(einsum.ranks, 0)
+    seen: set[str] = set()
+
+    def uneven(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        result = []
+        for loop in loops:
+            least = 1 if loop.rank in seen and rng.random() < 0.5 else loop.factor
+            residual = rng.randint(least, loop.factor)
+            seen.add(loop.rank)
+            last[loop.rank] = last[loop.rank] * loop.factor + residual - 1
+            result.append(replace(loop, residual=None if residual == loop.factor else residual))
+        return tuple(result)
+
+    blocks = []
+    for block in mapping:
+        temporal, y, x = uneven(block.temporal), uneven(block.spatial_y), uneven(block.spatial_x)
+        blocks.append(replace(block, temporal=temporal, spatial_x=x, spatial_y=y))
+    return replace(einsum, extents=tuple(last[r] + 1 for r in einsum.ranks)), Mapping(tuple(blocks))

@@ -7,6 +7,7 @@ from math import prod
 from typing import Mapping as MappingOf
 from typing import Sequence
 
+from ..errors import MappingError
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
@@ -52,12 +53,14 @@ def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
 
     Nests with perfect factors have a closed form, in which both semantics agree. The others are
     walked: "exact" follows every kind of instance, "timeloop" the first one only.
+
+    Raises
+    ------
+    MappingError
+        The mapping asks for something of which only Timeloop's number is known.
     """
     loops = placed_loops(mapping)
-    cases = [Case(einsum, tensor, mapping, loops,
-                  fabrics(architecture, mapping, tensor.name, options.torus),
-                  [architecture.fanout(i) for i in range(len(architecture.levels))],
-                  options.first_read_elision) for tensor in einsum.tensors]
+    cases = tensor_cases(architecture, einsum, mapping, options)
     levels = range(len(architecture.levels) + 1)
     if not needs_walk(mapping, options):
         traffic = {x.tensor.name: tensor_traffic(einsum, x.tensor, mapping, loops, x.fabrics, x.elision)
@@ -65,10 +68,30 @@ def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
         cycles = prod(loop.factor for loop in loops if not loop.spatial)
         return Counts(traffic, tuple(at_work(loops, i) for i in levels), einsum.macs, cycles)
     if semantics == "exact":
+        _refuse(mapping)
         return Counts({x.tensor.name: exact_traffic(x) for x in cases},
                       tuple(number(instances_at_work(loops, einsum.extent, i)) for i in levels),
                       einsum.macs, steps(loops, einsum.extent))
     return _sampled(cases, loops, einsum)
+
+
+def _refuse(mapping: Mapping) -> None:
+    """Nests for which it is not known what is right."""
+    reasons = [f"{block.level}: what no_coalesce means is not known where loops have remainders or "
+               "tensors are loaded again; Timeloop's semantics has a number"
+               for block in mapping if block.no_coalesce]
+    if reasons:
+        raise MappingError(reasons)
+
+
+def tensor_cases(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+                 options: Options = DEFAULT) -> list[Case]:
+    """What there is to know of each tensor, to count its traffic."""
+    loops = placed_loops(mapping)
+    meshes = [architecture.fanout(i) for i in range(len(architecture.levels))]
+    return [Case(einsum, tensor, mapping, loops,
+                 fabrics(architecture, mapping, tensor.name, options.torus), meshes,
+                 options.first_read_elision) for tensor in einsum.tensors]
 
 
 def _sampled(cases: Sequence[Case], loops: Sequence[PlacedLoop], einsum: Einsum) -> Counts:

@@ -22,6 +22,7 @@ class Load:
     the `partition_words`; `brings_up` that outputs come back up over this network."""
 
     deliveries: Sequence[Delivery]
+    sent: MappingOf[int, float]         # the same words, by multicast factor
     passed: float
     refetched: bool
     brings_up: bool
@@ -47,7 +48,7 @@ def network_costs(architecture: Architecture, index: int, traffic: MappingOf[str
             if not x.deliveries[index] or not (down or brings_up):
                 continue
             kept = x.accesses[index]
-            load = Load(x.deliveries[index], x.passed[index] if down else 0.0,
+            load = Load(x.deliveries[index], x.sent[index], x.passed[index] if down else 0.0,
                         down and brings_up and not level.reduces, brings_up,
                         kept.partition_words if kept else 0)
             tensors[name] = transfer_cost(network, hop, load, senders, semantics)
@@ -67,13 +68,10 @@ def transfer_cost(network: Network, hop_pj: float, load: Load, senders: float,
         network, hop_pj, load, entering, semantics)
     total = {name: energy * senders for name, energy in parts.items() if energy}
     words = sum(entering)
-    sent: dict[int, float] = {}
-    for x in load.deliveries:
-        sent[x.multicast] = sent.get(x.multicast, 0.0) + x.words
     ways = [_way(network, x) for x in load.deliveries]
     known = [way for way in ways if way is not None]
     return TransferCost(
-        accesses={m: floor(n + 0.5) for m, n in sorted(sent.items())},
+        accesses=dict(load.sent),
         energy_pj=sum(total.values(), 0.0), deliveries=tuple(load.deliveries), ingresses=words,
         hops=sum(known) / words if words and len(known) == len(ways) else None,
         reductions=sum((x.multicast - 1) * x.words for x in load.deliveries) if load.brings_up else 0.0,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
-from typing import Sequence
+from typing import Any, Sequence
 
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum, Tensor, footprint
@@ -19,6 +19,7 @@ from .traffic import (
     Accesses,
     Delivery,
     Fabric,
+    Rules,
     Traffic,
     accesses_of,
     by_multicast,
@@ -49,6 +50,11 @@ class Case:
     def kept(self) -> list[int]:
         return [i for i, block in enumerate(self.mapping) if self.tensor.name in block.keep]
 
+    def rules(self, level: int) -> Rules:
+        """How `level` treats the tensor."""
+        return rules_of(self.mapping.blocks[level], self.tensor.name, level == self.kept[0],
+                        self.elision)
+
     def tally(self, outer: int, inner: int, path: Path, sampled: bool) -> Tally:
         """Counts between one instance of level `outer`, where `path` leads, and the instances of
         level `inner` below it; `inner` may be one past the last level (the compute units)."""
@@ -70,40 +76,57 @@ class Case:
 
 def exact_traffic(case: Case) -> Traffic:
     """What happens on every instance of every level, as an average over those at work."""
-    accesses: list[Accesses | None] = [None] * case.levels
-    deliveries: list[tuple[Delivery, ...]] = [()] * case.levels
-    passed = [Fraction(0)] * case.levels
-    extent = case.einsum.extent
-    at_work = [instances_at_work(case.loops, extent, i) for i in range(case.levels + 1)]
+    levels, extent = case.levels, case.einsum.extent
+    accesses: list[Accesses | None] = [None] * levels
+    deliveries: list[tuple[Delivery, ...]] = [()] * levels
+    sent: list[dict[int, float]] = [{}] * levels
+    passed = [0.0] * levels
+    at_work = [instances_at_work(case.loops, extent, i) for i in range(levels + 1)]
+    shares = partitions(case.einsum, case.tensor, case.mapping)
     received = peers = Fraction(0)
-    for level, inner in zip(case.kept, [*case.kept[1:], case.levels], strict=True):
-        tally: Tally = dict.fromkeys((PASSED, RECEIVED), 0)
-        share = 0
-        for count, path in paths(case.loops, extent, level):
-            add(tally, case.tally(level, inner, path, sampled=False), count)
-            share += count * words_touched(case.tensor, case.loops, extent, level, path)
+    for level, inner in zip(case.kept, [*case.kept[1:], levels], strict=True):
+        tally, visited = _all_instances(case, level, inner)
         for i in range(level, inner):
-            deliveries[i] = _deliveries(tally, i, at_work[i])
-        passed[level] = tally[PASSED] / at_work[level]
-        content = sum((words for key, words in tally.items() if isinstance(key, Sent)
-                       and key.layer == level and not key.by_hops), Fraction(0)) / at_work[level]
-        block = case.mapping.blocks[level]
+            deliveries[i], sent[i] = _average(tally, i, at_work[i])
+        passed[level] = float(tally[PASSED] / at_work[level])
+        content = sum(_entries(tally, level).values()) / at_work[level]
         accesses[level] = accesses_of(
             case.tensor, footprint(case.tensor, case.mapping.tile(level, extent)),
-            share / at_work[level], content, received, peers,
-            rules_of(block, case.tensor.name, level == case.kept[0], case.elision))
-        received = (tally[RECEIVED] - tally[PASSED]) / at_work[inner]
+            visited / at_work[level] if case.tensor.is_output else shares[level],
+            content, received, peers, case.rules(level))
         peers = tally[PASSED] / at_work[inner]
-    return Traffic(tuple(accesses), tuple(by_multicast(x) for x in deliveries), tuple(deliveries),
-                   tuple(float(x) for x in passed))
+        received = tally[RECEIVED] / at_work[inner] - peers
+    return Traffic(tuple(accesses), tuple(sent), tuple(deliveries), tuple(passed))
 
 
-def _deliveries(tally: Tally, layer: int, instances: Fraction) -> tuple[Delivery, ...]:
-    """What an average instance of `layer` sends."""
-    return tuple(Delivery(key.members, key.groups, number(words / instances),
-                          float(tally[Sent(layer, key.members, key.groups, True)] / instances))
-                 for key, words in sorted(tally.items(), key=str)
-                 if isinstance(key, Sent) and key.layer == layer and not key.by_hops)
+def _all_instances(case: Case, level: int, inner: int) -> tuple[Tally, int]:
+    """Counts of all instances of `level` together, and the distinct words of an output that they
+    ever hold."""
+    total: Tally = dict.fromkeys((PASSED, RECEIVED), 0)
+    visited = 0
+    for count, path in paths(case.loops, case.einsum.extent, level):
+        add(total, case.tally(level, inner, path, sampled=False), count)
+        if case.tensor.is_output:
+            visited += count * words_touched(case.tensor, case.loops, case.einsum.extent, level, path)
+    return total, visited
+
+
+def _average(tally: Tally, layer: int,
+             instances: Fraction) -> tuple[tuple[Delivery, ...], dict[int, float]]:
+    """What an average instance of `layer` sends, by entry and by multicast factor."""
+    words, hops = _entries(tally, layer), _entries(tally, layer, by_hops=True)
+    sent: dict[int, int] = {}
+    for (members, _), count in sorted(words.items()):
+        sent[members] = sent.get(members, 0) + count
+    return (tuple(Delivery(*entry, number(count / instances), float(hops[entry] / instances))
+                  for entry, count in sorted(words.items())),
+            {members: number(count / instances) for members, count in sent.items()})
+
+
+def _entries(tally: Tally, layer: int, by_hops: bool = False) -> dict[Entry, Any]:
+    """What `layer` sends, by entry."""
+    return {(key.members, key.groups): count for key, count in tally.items()
+            if isinstance(key, Sent) and key.layer == layer and key.by_hops == by_hops}
 
 
 # As Timeloop has it
@@ -162,21 +185,14 @@ def sampled_traffic(case: Case) -> tuple[Traffic, int]:
 
 
 def _level(case: Case, index: int, tally: Tally) -> _Level:
-    entries: dict[Entry, float] = {}
-    hops: dict[Entry, float] = {}
-    for key, words in tally.items():
-        if isinstance(key, Sent):
-            (hops if key.by_hops else entries)[key.members, key.groups] = words
     fanout = prod(x.factor for x in case.loops if x.spatial and x.level == index)
-    return _Level(entries, hops, fanout, tally[PASSED])
+    return _Level(_entries(tally, index), _entries(tally, index, by_hops=True), fanout, tally[PASSED])
 
 
 def _sampled_accesses(case: Case, index: int, level: _Level, partition: int) -> Accesses:
     tile = footprint(case.tensor, case.mapping.tile(index, case.einsum.extent))
-    block = case.mapping.blocks[index]
     return accesses_of(case.tensor, tile, partition, level.content, level.share, level.peers,
-                       rules_of(block, case.tensor.name, index == case.kept[0],
-                                case.elision))
+                       case.rules(index))
 
 
 def _bypass(case: Case, levels: list[_Level]) -> None:

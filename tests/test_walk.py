@@ -1,0 +1,95 @@
+"""Nests with remainders and directives: the walk against closed forms, a simulation and recorded
+outputs, and where the two semantics differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from tilebound.hardware.architecture import Architecture
+from tilebound.mapping.nest import Mapping
+from tilebound.mapping.text import format_nest
+from tilebound.mapping.validate import check_mapping
+from tilebound.model.counts import count, tensor_cases
+from tilebound.model.evaluate import evaluate
+from tilebound.model.uneven import exact_traffic, sampled_traffic
+from tilebound.workload.einsum import Einsum
+
+from oracle import simulate
+from strategies import random_architecture, random_case, with_remainders
+
+
+def linked(architecture: Architecture) -> Architecture:
+    return replace(architecture, levels=tuple(
+        replace(x, network=replace(x.network, links=True)) for x in architecture.levels))
+
+
+@pytest.mark.parametrize("batch", range(10))
+def test_the_walk_of_a_perfect_nest_counts_what_its_closed_form_says(batch: int) -> None:
+    for seed in range(20 * batch, 20 * batch + 20):
+        architecture, einsum, mapping = random_case(Random(f"walk {seed}"), max_levels=4)
+        for machine in (architecture, linked(architecture)):
+            closed = count(machine, einsum, mapping)
+            for case in tensor_cases(machine, einsum, mapping):
+                traffic = closed.traffic[case.tensor.name]
+                sampled, points = sampled_traffic(case)
+                assert sampled.accesses == traffic.accesses, f"seed {seed}"
+                assert sampled.sent == traffic.sent, f"seed {seed}"
+                assert sampled.passed == traffic.passed, f"seed {seed}"
+                assert points * closed.instances[-1] == einsum.macs
+                if machine is architecture:
+                    exact = exact_traffic(case)
+                    assert exact.accesses == traffic.accesses, f"seed {seed}"
+                    assert exact.sent == traffic.sent, f"seed {seed}"
+
+
+def uneven_case(rng: Random, max_points: int = 200) -> tuple[Architecture, Einsum, Mapping]:
+    while True:
+        _, einsum, mapping = random_case(rng, max_points=max_points, max_levels=4)
+        einsum, mapping = with_remainders(rng, einsum, mapping)
+        if not mapping.perfect:
+            return random_architecture(rng, einsum, mapping), einsum, mapping
+
+
+def plain(einsum: Einsum, mapping: Mapping) -> bool:
+    """Whether each step of a loop loads as much as its second one: there are no sliding windows, or
+    no loop goes beyond its second iteration."""
+    windows = any(len(axis) > 1 for t in einsum.tensors for axis in t.projection)
+    return not windows or all(x.factor == 2 for block in mapping for x in block.temporal)
+
+
+def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
+    """Where exact semantics and the simulation disagree, in totals over all instances."""
+    cost, truth = evaluate(architecture, einsum, mapping), simulate(architecture, einsum, mapping)
+    found = [] if cost.computes == truth.macs else [f"macs: {cost.computes}, not {truth.macs}"]
+    steps = count(architecture, einsum, mapping).cycles
+    if steps != truth.steps:
+        found.append(f"steps: {steps}, not {truth.steps}")
+    for level, network in zip(cost.levels, cost.networks, strict=True):
+        for name, x in level.tensors.items():
+            total = truth.totals[level.name, name]
+            for what in ("reads", "fills", "updates"):
+                words = getattr(x, what) * level.utilized_instances
+                if words != pytest.approx(getattr(total, what), rel=1e-12, abs=1e-9):
+                    found.append(f"{level.name}, {name}, {what}: {words}, not {getattr(total, what)}")
+        for name in (t.name for t in einsum.tensors):
+            transfer = network.tensors.get(name)
+            sent = {m: n * level.utilized_instances
+                    for m, n in (transfer.accesses if transfer else {}).items() if n}
+            if sent != pytest.approx(truth.sent_by_all[level.name, name], rel=1e-12):
+                found.append(f"sent below {level.name}, {name}: {sent}, "
+                             f"not {truth.sent_by_all[level.name, name]}")
+    return found and [*found, str(einsum), *format_nest(mapping, architecture, einsum)]
+
+
+@pytest.mark.parametrize("batch", range(10))
+def test_exact_semantics_counts_what_the_simulation_moves(batch: int) -> None:
+    tried = 0
+    for seed in range(60 * batch, 60 * batch + 60):
+        case = uneven_case(Random(f"uneven {seed}"))
+        assert check_mapping(*case) == [], f"seed {seed}"
+        if plain(*case[1:]):
+            assert not (found := differences(*case)), "\n".join([f"seed {seed}", *found])
+            tried += 1
+    assert tried > 5
