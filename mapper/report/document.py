@@ -142,17 +142,17 @@ def _architecture_entry(architecture: Architecture) -> ArchitectureEntry:
         "name": architecture.name,
         "sha256": digest(spec),
         "cycle_seconds": architecture.cycle_seconds,
-        "levels": [_component_entry(part) for part in parts],
+        "levels": [_component_entry(part, architecture.wire_pj_bit_mm) for part in parts],
         "spec": spec,
     }
 
 
-def _component_entry(level: Storage | Compute) -> ComponentEntry:
+def _component_entry(level: Storage | Compute, wire: Figure | None) -> ComponentEntry:
     storage = level if isinstance(level, Storage) else None
     figures: dict[str, FigureEntry] = {
         action: {"value": figure.value, "source": figure.source}
         for action, figure in sorted(level.energy.items())}
-    extra = {**(_network_figures(storage) if storage else {}), "area": level.area}
+    extra = {**(_network_figures(storage, wire) if storage else {}), "area": level.area}
     figures |= {name: {"value": x.value, "source": x.source} for name, x in extra.items() if x}
     return {
         "name": level.name,
@@ -168,13 +168,14 @@ def _component_entry(level: Storage | Compute) -> ComponentEntry:
     }
 
 
-def _network_figures(level: Storage) -> dict[str, Figure | None]:
-    """What the networks below `level` declare, by name; "up" is the one that only brings outputs up."""
+def _network_figures(level: Storage, wire: Figure | None) -> dict[str, Figure | None]:
+    """What the networks below `level` charge, by name; "up" is the one that only brings outputs up.
+    `wire` is the figure of networks that declare none."""
     found: dict[str, Figure | None] = {}
     for prefix, network in (("", level.network), ("up ", level.update_network)):
         if network is not None:
             found |= {prefix + "ingress": network.ingress, prefix + "hop": network.hop_pj,
-                      prefix + "wire": network.wire_pj_bit_mm, prefix + "tile width": network.tile_um,
+                      prefix + "wire": network.wire_pj_bit_mm or wire, prefix + "tile width": network.tile_um,
                       prefix + "router": network.router_pj, prefix + "adder": network.adder_pj}
             found |= {f"{prefix}transfer to {n}": x for n, x in sorted(network.transfer_pj.items())}
     return found
