@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Literal, Sequence
 
 import click
 
@@ -117,6 +117,36 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
                                 progress=progress, save=_saver(workload, folder))
     return _answer(result, workload, as_json, folder)
+
+
+@cli.command()
+@_specs
+@click.option("--to", "dialect", type=click.Choice(["timeloop", "native"]), required=True,
+              help="The dialect to write.")
+@click.option("--layer", metavar="NAME", help="The layer to write; Timeloop's files hold one.")
+@click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write to FILE and not to stdout.")
+@_define
+def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], layer: str | None,
+            file: Path | None, define: tuple[str, ...]) -> int:
+    """Write architectures, workloads, mappings and constraints in the other dialect.
+
+    Timeloop's dialect comes with the energies and areas as reference tables (ERT and ART).
+    """
+    from .convert import convert as converted
+    from .convert import dump
+    from .files import write_atomic
+    from .loading import load_specs
+
+    loaded = load_specs(specs, define=_defined(define))
+    for note in loaded.notes:
+        click.echo(str(note), err=True)
+    text = dump(converted(loaded, dialect, layer))
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomic(file, text)
+    return DONE
 
 
 @cli.command("list")

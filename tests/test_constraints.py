@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from random import Random
@@ -10,7 +11,9 @@ import pytest
 from test_search import gemm, three_level
 
 import tilebound as tb
+from tilebound.api import read_constraints as read_sections
 from tilebound.errors import SpecError
+from tilebound.loading import load_specs
 from tilebound.mapping.constraints import (
     Constraints,
     FactorRange,
@@ -170,16 +173,12 @@ needs_reference = pytest.mark.skipif(not (REFERENCE / "mapper").is_dir(), reason
 @pytest.mark.parametrize("name, least", [
     ("eyeriss_alexnet_conv2", "energy"), ("eyeriss_resnet50_1x1", "edp"), ("simba_resnet18_l4", "edp")])
 def test_published_row_stationary_and_simba_constraints_are_mapped_no_worse(name, least):
-    import json
-
     path = REFERENCE / "mapper" / name / "input.yaml"
     known = {p["problem"]: p for p in json.loads((REFERENCE / "mapper" / "best.json").read_text())["problems"]}
     best = known[name]["best_edp_pj_cycles" if least == "edp" else "best_energy_pj"]
-    from tilebound.loading import load_specs
-
     loaded = load_specs([path])
-    constraints = tb.api.read_constraints([loaded.sections["architecture_constraints"]], loaded.architecture,
-                                          loaded.workload)
+    constraints = read_sections([loaded.sections["architecture_constraints"]], loaded.architecture,
+                                loaded.workload)
     result = tb.search(loaded.architecture, loaded.workload, least, constraints=constraints, time_limit=15)
     layer = result.layers[0]
     assert layer.certificate.value <= best * (1 + 1e-9)

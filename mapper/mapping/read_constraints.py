@@ -56,7 +56,9 @@ def read_constraints(sections: Iterable[Node], architecture: Architecture, workl
             reader.native(node)
         else:
             reader.timeloop(node)
-    levels = [reader.levels[level.name] for level in architecture.levels]
+    # What the architecture asks for anyway is left out.
+    levels = [replace(asked, keep=asked.keep - level.keep, bypass=asked.bypass - level.bypass)
+              for level in architecture.levels for asked in (reader.levels[level.name],)]
     asked = tuple(x for x in levels if x != LevelConstraints(x.level))
     return Constraints(asked, reader.share)
 

@@ -26,6 +26,8 @@ _KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth
           "per_dataspace_bandwidth_consumption_scale", "multiple_buffering", "meshX", "meshY",
           "vector_access_energy", "reduction_supported", "technology", "addr_gen_energy",
           "power_gated_at", *KNOWN, *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
+#: Attributes with a meaning for the model; others are handed on.
+KNOWN_ATTRIBUTES = (*_KNOWN, "entries", "sizeKB")
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
         for key, value in _normal(node.get("attributes")).items():
             if key == "technology" and re.fullmatch(r"\d+(\.\d+)?\s*nm", str(value.value)):
                 system["technology"] = value
+            elif key == "notes":
+                system["notes"] = value
             elif key == "global_cycle_seconds" and (seconds := _number(value)):
                 system["cycle"] = value.at(f"{seconds!r} s")
         count = _times(count, times)
@@ -229,6 +233,8 @@ def _storage(component: _Component, below: _Component | None, named: dict[str, N
         whole_access = result.get("energy")
         actions = dict.fromkeys(("read", "fill", "update"), whole_access) if whole_access else {}
         result["energy"] = address.at({**actions, "address": address})
+    if (own := node.get("tilebound")) is not None:      # native keys, written by a conversion
+        result |= dict(own.items())
     _refuse(component, problems)
     return node.at(result)
 

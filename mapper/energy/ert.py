@@ -1,0 +1,30 @@
+"""Energy and area reference tables of an architecture, in the form of Timeloop and Accelergy 0.4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hardware.architecture import Architecture
+from ..hardware.write_timeloop import dotted_name, top_name
+
+#: The action of a table for each of ours; a fill is a write.
+_ACTIONS = {"read": "read", "fill": "write", "update": "update", "compute": "compute", "leak": "leak"}
+
+
+def energy_table(architecture: Architecture) -> dict[str, Any]:
+    """The value of the key `ERT`: pJ an action of every component, pJ a cycle for `leak`."""
+    tables = [{"name": dotted_name(architecture, part), "actions": [
+        {"name": _ACTIONS[action], "arguments": {}, "energy": figure.value}
+        for action, figure in part.energy.items() if action in _ACTIONS]}
+        for part in (*architecture.levels, architecture.compute)]
+    if architecture.wire_pj_bit_mm is not None:
+        tables.append({"name": f"{top_name(architecture)}.wire", "actions": [
+            {"name": "transfer_random", "arguments": {}, "energy": architecture.wire_pj_bit_mm.value}]})
+    return {"version": "0.4", "tables": tables}
+
+
+def area_table(architecture: Architecture) -> dict[str, Any]:
+    """The value of the key `ART`: um^2 of one instance of every component whose area is known."""
+    return {"version": "0.4", "tables": [
+        {"name": dotted_name(architecture, part), "area": part.area.value}
+        for part in (*architecture.levels, architecture.compute) if part.area is not None]}

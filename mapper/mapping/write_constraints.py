@@ -1,0 +1,55 @@
+"""`Constraints` as Timeloop's entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hardware.architecture import Architecture
+from .constraints import Constraints, FactorRange, LoopRules
+
+
+def constraints_to_timeloop(constraints: Constraints, architecture: Architecture) -> dict[str, Any]:
+    """The value of the key `architecture_constraints`, with what the levels themselves must keep or
+    bypass, which Timeloop takes for a constraint."""
+    targets: list[dict[str, Any]] = []
+    for level in architecture.levels:
+        asked = constraints.level(level.name)
+        keep, bypass = asked.keep | level.keep, asked.bypass | level.bypass
+        if keep or bypass:
+            targets.append({"target": level.name, "type": "bypass",
+                            **{key: sorted(names) for key, names in (("keep", keep), ("bypass", bypass)) if names}})
+        for kind, rules in (("temporal", asked.temporal), ("spatial", asked.spatial)):
+            sent = sorted(asked.no_multicast) if kind == "spatial" else []
+            if rules != LoopRules() or sent:
+                targets.append({"target": level.name, "type": kind, **_rules(rules),
+                                **({"no_reuse": sent} if sent else {})})
+    if constraints.min_utilization:
+        targets.append({"target": architecture.levels[-1].name, "type": "utilization",
+                        "min": constraints.min_utilization})
+    return {"version": "0.4", "targets": targets}
+
+
+def _rules(rules: LoopRules) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if rules.factors:
+        entry["factors"] = [text for rank, asked in rules.factors for text in _factor(rank, asked)]
+    if rules.default.most is not None:
+        entry["default_max_factor"] = rules.default.most
+    if rules.default.least > 1:
+        entry["default_min_factor"] = rules.default.least
+    if rules.outer:
+        entry["permutation"] = f"{''.join(rules.inner)},{''.join(rules.outer)}"
+    elif rules.inner:
+        entry["permutation"] = list(rules.inner)
+    if rules.split is not None:
+        entry["split"] = rules.split
+    return entry
+
+
+def _factor(rank: str, asked: FactorRange) -> list[str]:
+    if asked.rest:
+        return [f"{rank}=0"]
+    if asked.fixed:
+        return [f"{rank}={asked.least}"]
+    low = [f"{rank}>={asked.least}"] if asked.least > 1 or asked.most is None else []
+    return low + ([] if asked.most is None else [f"{rank}<={asked.most}"])

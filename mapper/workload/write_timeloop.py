@@ -1,0 +1,27 @@
+"""`Einsum` to Timeloop's problem, such that reading it back gives an equal one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .einsum import Einsum
+
+
+def einsum_to_timeloop(einsum: Einsum) -> dict[str, Any]:
+    """The value of the key `problem`: the shape and its instance."""
+    values = sorted({term.coefficient for tensor in einsum.tensors for axis in tensor.projection
+                     for term in axis if term.coefficient != 1})
+    names = {value: _coefficient(value) for value in values}
+    spaces = [{"name": tensor.name,
+               "projection": [[[t.rank] if t.coefficient == 1 else [t.rank, names[t.coefficient]] for t in axis]
+                              for axis in tensor.projection],
+               **({"read_write": True} if tensor.is_output else {})} for tensor in einsum.tensors]
+    return {"version": "0.4",
+            "shape": {"name": einsum.name, "dimensions": list(einsum.ranks),
+                      "coefficients": [{"name": name, "default": value} for value, name in names.items()],
+                      "data_spaces": spaces},
+            "instance": {**einsum.extent, **{name: value for value, name in names.items()}}}
+
+
+def _coefficient(value: int) -> str:
+    return f"minus{-value}" if value < 0 else f"times{value}"
