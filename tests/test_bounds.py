@@ -10,12 +10,16 @@ from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.certificate import certified_log_bound
 from tilebound.bounds.program import Multipliers
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation
+from tilebound.bounds.relax import Relaxation, _Builder
 from tilebound.bounds.solve import solve, solve_cvxpy
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
+from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.template import Template
 from tilebound.model.evaluate import evaluate
+from tilebound.model.reuse import placed_loops, words_received
+from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import random_case
+from strategies import axes, random_architecture, random_case, random_einsum, random_mapping
 
 POWERS = ((1, 0), (0, 1), (1, 1), (1, 2))
 
@@ -63,3 +67,90 @@ def test_fast_solver_agrees_with_cvxpy_and_any_multipliers_prove_less(seed):
     noise = np.random.default_rng(seed)
     values = [v * noise.uniform(0.5, 2.0) for v in fast.multipliers.flat()]
     assert certified_log_bound(program, Multipliers.from_flat(program, values)) <= fast.value + 1e-7
+
+
+def words_at(relaxation, builder, posynomial, factors):
+    """Value of a posynomial at whole factors, every helper variable as low as its constraints let it."""
+    point = np.zeros(builder.width)
+    point[:relaxation.size] = np.log(factors).reshape(-1)
+    for i in range(relaxation.size + 1, builder.used):
+        limits = [c for c in builder.constraints if np.all(c.exponents[:, i] == -1)]
+        point[i] = max(np.log(c(point)) for c in limits)
+        assert point[i] <= builder.upper[i] + 1e-9
+    return posynomial(point)
+
+
+@pytest.mark.parametrize("seed", range(600))
+def test_no_stream_is_overestimated(seed, monkeypatch):
+    """Tensor by tensor, with windows wide enough for steps of their ranks to mix."""
+    monkeypatch.setattr("strategies.EXTENTS", (1, 2, 2, 3, 4, 4, 6, 8, 12, 14, 16, 20, 24, 32))
+    rng = random.Random(seed)
+    einsum = random_einsum(rng, 4000)
+    mapping = random_mapping(rng, einsum, rng.choice((2, 3)))
+    if any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
+        return
+    _, factors = Template.of(einsum, mapping)
+    relaxation = Relaxation(random_architecture(rng, einsum, mapping), einsum)
+    builder = _Builder(relaxation, region_of(rng, einsum, mapping))
+    for tensor in einsum.tensors:
+        for child in range(1, len(mapping.blocks)):
+            around = [x for x in placed_loops(mapping) if x.level < child and not x.spatial]
+            true = words_received(tensor, around, mapping.tile(child, einsum.extent))
+            low = words_at(relaxation, builder, builder.stream(tensor, child), factors)
+            assert low <= true * (1 + 1e-9), (tensor.name, child)
+
+
+def priced(**values):
+    return {action: Figure(value, "test") for action, value in values.items()}
+
+
+@pytest.mark.parametrize("p, r, n, f", [(2, 2, 2, 8), (3, 3, 2, 16), (4, 4, 2, 32), (2, 4, 5, 16)])
+def test_a_window_whose_steps_undo_each_other_is_not_overestimated(p, r, n, f):
+    """R steps outside P at one level: steps of R may bring the window back to where P left it."""
+    einsum = Einsum("conv", ("P", "R"), (p * n, r * f), (
+        Tensor("W", axes("R")), Tensor("I", axes((Term("P"), Term("R")))),
+        Tensor("O", axes("P"), is_output=True)))
+    free = priced(read=0.0, fill=0.0, update=0.0)
+    architecture = Architecture("a", (
+        Storage("D", energy={**free, **priced(read=1.0)}), Storage("B", energy=free)),
+        Compute("M", energy=priced(compute=1e-6)))
+    mapping = Mapping((Block("D", frozenset("WIO"), (Loop("R", f), Loop("P", n))),
+                       Block("B", frozenset("I"), (Loop("P", p), Loop("R", r)))))
+    _, factors = Template.of(einsum, mapping)
+    region = Region(tuple(b.keep for b in mapping), ("P",), tuple(
+        (rank, tuple(int(x) for x in factors[:, i])) for i, rank in enumerate(einsum.ranks)))
+    cost = evaluate(architecture, einsum, mapping)
+    assert bound_region(Relaxation(architecture, einsum), region, 1, 0, 0.0).value <= cost.energy_pj
+
+
+def test_a_cluster_that_does_not_divide_the_instances():
+    """Five instances, four to a cluster: one access serves them all."""
+    einsum = Einsum("copy", ("M",), (5,), (Tensor("A", axes("M")), Tensor("Z", axes("M"), is_output=True)))
+    same = priced(read=1000.0, fill=0.0, update=0.0)
+    architecture = Architecture("a", (
+        Storage("D", energy=priced(read=0.0, fill=0.0, update=0.0)),
+        Storage("B", 5, cluster_size=4, energy=same)),
+        Compute("M", 5, energy=priced(compute=1.0)))
+    mapping = Mapping((Block("D", frozenset("AZ"), (), (Loop("M", 5),)), Block("B", frozenset("AZ"))))
+    region = Region(tuple(b.keep for b in mapping), (None,))
+    cost = evaluate(architecture, einsum, mapping)
+    assert bound_region(Relaxation(architecture, einsum), region, 1, 0, 0.0).value <= cost.energy_pj
+
+
+def test_multipliers_that_are_no_numbers_prove_nothing():
+    architecture, einsum, mapping = random_case(random.Random(3))
+    program = Relaxation(architecture, einsum).program(region_of(random.Random(3), einsum, mapping), 1, 1)
+    values = solve(program).multipliers.flat()
+    for forged in (1e308, float("inf"), float("nan"), -1.0, "1"):
+        with pytest.raises(ValueError, match="multiplier"):
+            Multipliers.from_flat(program, [forged, *values[1:]])
+    large = Multipliers.from_flat(program, [1000.0] * len(values))
+    assert certified_log_bound(program, large) <= solve(program).value
+
+
+def test_energy_that_is_zero_everywhere_is_bounded_by_nothing():
+    einsum = Einsum("copy", ("M",), (4,), (Tensor("A", axes("M")), Tensor("Z", axes("M"), is_output=True)))
+    architecture = Architecture("a", (Storage("D", energy=priced(read=0.0, fill=0.0, update=0.0)),),
+                                Compute("M", energy=priced(compute=0.0)))
+    region = Region((frozenset("AZ"),), ())
+    assert bound_region(Relaxation(architecture, einsum), region, 1, 1, 0.0).value < 1e-200

@@ -152,6 +152,15 @@ def test_a_certificate_survives_json_and_proves_what_it_states(architecture, ein
     assert proven >= certificate.lower_bound * (1 - 1e-9)
 
 
+def test_a_tensor_that_the_outermost_level_may_not_keep():
+    architecture = three_level(bypass=frozenset("B"))
+    einsum = gemm(4, 4, 4)
+    truth = by_brute_force(architecture, einsum)
+    for objective in OBJECTIVES:
+        _, certificate = LayerSearch(architecture, einsum, objective).run()
+        assert certificate.lower_bound <= truth[objective] * (1 + 1e-9) <= certificate.value * (1 + 2e-9)
+
+
 def test_a_forged_certificate_proves_less():
     architecture, einsum = SMALL[4].values
     _, certificate = LayerSearch(architecture, einsum, "edp").run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log
+from math import exp, inf, isfinite, log1p
 
 import numpy as np
 
@@ -28,8 +28,8 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
                  floor: float) -> Bound:
     """Solve the relaxation of `region`; a bound of inf means that nothing in it can fit.
 
-    `floor` is a proven lower bound, in pJ, on the energy before `Program.offset` is taken off
-    (see `energy_floor`); it matters only where both powers are positive.
+    `floor` is a proven lower bound on the energy of the region, pJ (see `energy_floor`); it matters
+    only where both powers are positive.
     """
     program = relaxation.program(region, energy_power, cycles_power)
     if program is None:
@@ -43,7 +43,8 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
 def proven_value(program: Program, multipliers: Multipliers, floor: float) -> float:
     """The bound on the objective that `multipliers` prove, by arithmetic.
 
-    The energy is P - K with K the program's offset. For P >= floor, P - K >= P (1 - K / floor).
+    The energy is at least P - K, with K the program's offset, and at least `floor`; hence at least
+    P floor / (floor + K), which the larger of the two exceeds for every P.
     """
     low = certified_log_bound(program, multipliers)
     if low == inf:
@@ -52,14 +53,15 @@ def proven_value(program: Program, multipliers: Multipliers, floor: float) -> fl
         return exp(low)
     if program.cycles_power == 0:
         return max(exp(low / program.energy_power) - program.offset, 0.0) ** program.energy_power
-    kept = 1.0 - program.offset / floor if floor > program.offset else 0.0
-    return exp(low + program.energy_power * log(kept)) if kept > 0.0 else 0.0
+    if floor <= 0.0:
+        return 0.0
+    return exp(low - program.energy_power * log1p(program.offset / floor))
 
 
 def energy_floor(relaxation: Relaxation, region: Region) -> tuple[float, Multipliers | None]:
-    """A proven lower bound on the energy of `region` before the offset, pJ, and its multipliers."""
+    """A proven lower bound on the energy of `region`, pJ, and the multipliers that prove it."""
     program = relaxation.program(region, 1, 0)
     if program is None:
         return inf, None
     multipliers = solve(program).multipliers.rounded()
-    return exp(certified_log_bound(program, multipliers)), multipliers
+    return proven_value(program, multipliers, 0.0), multipliers

@@ -15,9 +15,9 @@ from .program import Multipliers, Posynomial, Program
 
 
 def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
-    """A value that the program's optimum is not below (natural logarithm), for ANY non-negative
-    `multipliers`: inf when they prove that no point satisfies the constraints, -inf when they
-    prove nothing."""
+    """A value that the program's optimum is not below (natural logarithm), for ANY finite
+    `multipliers` (negative ones count as zero): inf when they prove that no point satisfies the
+    constraints, -inf when they prove nothing."""
     constant, linear = 0.0, np.zeros(program.variables)
     if program.objective is not None and program.energy_power:
         weights = np.maximum(multipliers.objective, 0.0)
@@ -28,13 +28,19 @@ def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
         constant, linear = constant + part, linear + slope
     linear[program.cycles] += program.cycles_power
     part, slope = _constraint_plane(program, multipliers)
-    return constant + part + _least(program, linear + slope)
+    bound = constant + part + _least(program, linear + slope)
+    return bound if np.isfinite(bound) else -np.inf
 
 
 def _contradiction(program: Program, multipliers: Multipliers) -> bool:
     """Whether the weighted constraints alone ask for more than their limit at every point."""
-    constant, linear = _constraint_plane(program, multipliers)
-    return constant + _least(program, linear) > 1e-9
+    scale = sum(float(np.maximum(w, 0.0).sum()) for w in multipliers.constraints)
+    if not 0.0 < scale < np.inf:
+        return False
+    weights = Multipliers(multipliers.objective, tuple(w / scale for w in multipliers.constraints))
+    constant, linear = _constraint_plane(program, weights)
+    excess = constant + _least(program, linear)
+    return bool(np.isfinite(excess) and excess > 1e-9)
 
 
 def _constraint_plane(program: Program, multipliers: Multipliers) -> tuple[float, np.ndarray]:

@@ -56,10 +56,13 @@ class Lattice:
 
     @property
     def applies(self) -> bool:
-        """Whether the machine has three storage levels and one fanout, below the middle one."""
+        """Whether the machine has three storage levels, the outermost of which keeps everything, and
+        one fanout, below the middle one; and no tensor moves diagonally."""
         fanouts = [prod(self.arch.fanout(i)) for i in range(len(self.arch.levels))]
-        return (len(self.arch.levels) == 3 and fanouts[0] == fanouts[2] == 1 and bool(self.ranks)
-                and prod(self.shape) <= _MOST_POINTS)
+        return (len(self.arch.levels) == 3 and fanouts[0] == fanouts[2] == 1
+                and self.arch.levels[0].bypass.isdisjoint(t.name for t in self.einsum.tensors)
+                and not any(t.has_shared_ranks for t in self.einsum.tensors)
+                and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
 
     # ---- tables over lattice points ------------------------------------------------------------
 
@@ -107,20 +110,29 @@ class Lattice:
         return {t.name: np.prod([self.interval(axis) for axis in t.projection], axis=0)
                 for t in self.einsum.tensors}
 
-    @cached_property
-    def distinct(self) -> dict[str, np.ndarray]:
-        """At most the number of different tiles when the array unrolls a point's extents."""
-        multicast = self.arch.levels[1].network.multicast
-        table = {}
-        for tensor in self.einsum.tensors:
-            count, seen = np.ones(len(self.points)), set[str]()
-            for axis in tensor.projection:
-                ranks = {t.rank for t in axis} & set(self.ranks)
-                if not ranks & seen:
-                    count = count * (1 + sum(self.points[:, self.ranks.index(r)] - 1 for r in ranks))
-                seen |= ranks
-            table[tensor.name] = count if multicast else self.product(frozenset(self.ranks))
-        return table
+    def distinct(self, tensor: Tensor, tile: np.ndarray, shape: np.ndarray) -> np.ndarray:
+        """Different tiles of `tensor` among the instances of an array, or less.
+
+        `tile` and `shape` are lattice points: what an instance holds and what the array unrolls.
+        Offsets i * a + j * b with i < m, j < n repeat every (b, -a) / gcd(a, b), so there are
+        m n - (m - b / gcd)+ (n - a / gcd)+ of them.
+        """
+        if not self.arch.levels[1].network.multicast:
+            return self.product(frozenset(self.ranks))[shape]
+        count = np.ones(len(tile))
+        for axis in tensor.projection:
+            ranks = [t.rank for t in axis if t.rank in self.ranks]
+            columns = [self.ranks.index(r) for r in ranks]
+            unrolled = self.points[shape][:, columns].T
+            if len(ranks) == 2:
+                units = np.array([[abs(t.coefficient)] for t in axis if t.rank in self.ranks])
+                steps = units * self.points[tile][:, columns].T
+                steps //= np.gcd(*steps)
+                over = np.maximum(unrolled - steps[::-1], 0)
+                count = count * (unrolled.prod(axis=0) - over.prod(axis=0))
+            else:
+                count = count * (1 + (unrolled - 1).sum(axis=0))
+        return count
 
     @cached_property
     def arrays(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -169,14 +181,13 @@ class Lattice:
         the loops above moves by. The result is at most 1 and never above the true share.
         """
         share = np.ones(len(tile))
-        ranks = [t.rank for axis in tensor.projection for t in axis]
         for axis in tensor.projection:
             moving = [t for t in axis if t.rank in self.ranks]
             if len(moving) < 2:
                 continue
             width = self.interval(axis)[tile]
             for term in moving:
-                if term.rank not in sliders or ranks.count(term.rank) > 1:
+                if term.rank not in sliders:
                     continue
                 i = self.ranks.index(term.rank)
                 held = self.points[outer, i]

@@ -138,7 +138,7 @@ class LatticeBound:
         """Energy of `words` at one instance: whole blocks, shared by the instances of a cluster."""
         spec = self.l.arch.levels[level]
         figure = spec.energy.get(action)
-        price = 0.0 if figure is None else figure.value / spec.cluster_size
+        price = 0.0 if figure is None else figure.value * spec.least_share
         return np.asarray(np.ceil(words / spec.block_words - 1e-6) * price)
 
     # ---- the boundary above the inner level, for one choice of stationary tensors --------------
@@ -177,7 +177,7 @@ class LatticeBound:
         total, coupled = np.zeros(len(pairs.t)), list[_Coupled]()
         for tensor in self.tensors:
             parent = 1 if tensor.name in self.keep[1] else 0
-            distinct = self.l.distinct[tensor.name][pairs.s]
+            distinct = self.l.distinct(tensor, pairs.t, pairs.s)
             copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
             if tensor.name not in self.keep[2]:
                 asked = self.macs / instances * distinct

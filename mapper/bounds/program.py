@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: Larger multipliers would drown a bound in rounding errors.
+LARGEST = 1000.0
+
 
 @dataclass(frozen=True)
 class Posynomial:
@@ -80,16 +83,19 @@ class Multipliers:
 
     @classmethod
     def from_flat(cls, program: Program, values: list[float]) -> Multipliers:
-        """The inverse of `flat` for `program`; ValueError when the count does not fit."""
+        """The inverse of `flat` for `program`; ValueError when the count does not fit, or a
+        multiplier is not a number from 0 to `LARGEST`."""
         sizes = [0 if program.objective is None else len(program.objective.logs)]
         sizes += [len(c.logs) for c in program.constraints]
         if len(values) != sum(sizes):
             raise ValueError(f"{len(values)} multipliers for {sum(sizes)} monomials")
+        if not all(isinstance(x, (int, float)) and 0.0 <= x <= LARGEST for x in values):
+            raise ValueError(f"a multiplier is not a number from 0 to {LARGEST:g}")
         parts = np.split(np.asarray(values, dtype=float), np.cumsum(sizes)[:-1])
         return cls(parts[0], tuple(parts[1:]))
 
 
 def _significant(values: np.ndarray, digits: int) -> np.ndarray:
-    kept = np.where(values > 1e-7, values, 0.0)
+    kept = np.minimum(np.where(values > 1e-7, values, 0.0), LARGEST)
     scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.where(kept > 0, kept, 1.0))))
     return np.round(kept * scale) / scale

@@ -216,6 +216,8 @@ class _Builder:
     def _stream(self, tensor: Tensor, child: int) -> Posynomial:
         if child == self.r.depth:
             return self.monomial(1.0, self.factors([slot(i, "temporal") for i in range(child)]))
+        if tensor.has_shared_ranks:
+            return self.tile(tensor, child)     # its steps may undo each other in many ways
         counted, slider, sure = self.refetched(tensor, child)
         outer = [slot(i, "temporal") for i in range(child)]
         words, divided = self.monomial(), np.zeros(self.width)
@@ -255,7 +257,9 @@ class _Builder:
         """Words of `axis` fetched while its rank `slider` slides, and the factors that includes.
 
         Tile extents p (of the slider, coefficient u) and w (of all other ranks together): n steps
-        touch n*p*u + w - u words when the steps overlap (w >= u), n tiles otherwise.
+        touch n*p*u + w - u words when the steps overlap (w >= u), n tiles otherwise. That holds for
+        one loop alone: where other loops of the axis iterate outside the tile, their steps may
+        bring the window back or let it slide on, and only the p*u words of each step are sure.
         """
         level = next(i for i in range(child - 1, -1, -1) if self.region.innermost[i] == slider)
         rows, outer = self.inside(child), [slot(i, "temporal") for i in range(child) if i != level]
@@ -269,9 +273,11 @@ class _Builder:
             width += abs(term.coefficient) * (value - 1)
         if width < unit:
             return self.axis(axis, rows), np.zeros(self.width)
-        if any(self.may_iterate(t.rank, outer) for t in axis):
-            # Where an outer loop of the axis steps, the window may go on sliding.
-            return self.exposed(axis, child), np.zeros(self.width)
+        here = [slot(level, "temporal")]
+        if any(self.may_iterate(t.rank, outer) for t in axis) or any(
+                self.may_iterate(t.rank, here) for t in others):
+            fresh = self.factors(rows, frozenset((slider,)))
+            return self.monomial(unit, fresh), np.zeros(self.width)
         steps = self.factors([slot(level, "temporal")], frozenset((slider,)))
         return self.axis(axis, rows, {slider: steps}), steps
 
@@ -313,8 +319,7 @@ class _Builder:
         self._capacities()
         macs = float(self.einsum.macs)
         self.lower[self.cycles] = log(macs / self.r.most_parallel)
-        limited = any(x.read_bandwidth or x.write_bandwidth or x.shared_bandwidth for x in self.arch.levels)
-        self.upper[self.cycles] = log(macs) + (20.0 if limited else 0.1)
+        self.upper[self.cycles] = log(macs) + self._slowest()
         self.at_most(self.monomial(macs, -self.factors(self.spatial(0, self.r.depth))), self.cycles)
         compute = self.arch.compute.energy.get("compute", Figure(0.0, ""))
         self._charge(macs * compute.value, self.monomial())
@@ -328,9 +333,18 @@ class _Builder:
                 self._charge(leak.value, self.variable(self.cycles) * self.monomial(1.0, at_work))
         objective = None
         if energy_power:
+            # Where nothing costs energy the bound is as good as zero.
+            self.energy = self.energy or [self.monomial(1e-300)]
             objective = Posynomial(np.concatenate([p.exponents for p in self.energy]),
                                    np.concatenate([p.logs for p in self.energy]))
         return self._compact(objective, energy_power, cycles_power)
+
+    def _slowest(self) -> float:
+        """More than the logarithm of cycles per multiply-accumulate of any mapping."""
+        figures = [b for x in self.arch.levels
+                   for b in (x.read_bandwidth, x.write_bandwidth, x.shared_bandwidth) if b]
+        scales = [s for x in self.arch.levels for _, s in x.bandwidth_scale]
+        return 20.0 + log(max([1.0, *scales]) / min([1.0, *figures])) if figures else 0.1
 
     def _charge(self, price: float, words: Posynomial) -> None:
         if price > 0.0:
@@ -367,10 +381,10 @@ class _Builder:
         return words
 
     def _price(self, level: int, action: str) -> float:
-        """pJ a word: an access moves `block_words`, and `cluster_size` instances may share it."""
+        """pJ a word: an access moves `block_words`, and the instances of a cluster may share it."""
         spec = self.arch.levels[level]
         figure = spec.energy.get(action)
-        return 0.0 if figure is None else figure.value / (spec.block_words * spec.cluster_size)
+        return 0.0 if figure is None else figure.value * spec.least_share / spec.block_words
 
     def _tensor(self, tensor: Tensor) -> None:
         for parent, child in self._boundaries(tensor):

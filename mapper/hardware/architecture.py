@@ -84,6 +84,11 @@ class Storage:
         return self.mesh_x * self.mesh_y
 
     @property
+    def least_share(self) -> float:
+        """The least that one instance at work pays of an access which its cluster shares."""
+        return max(self.instances // self.cluster_size, 1) / self.instances
+
+    @property
     def capacity_words(self) -> int | None:
         """Words that the tiles of one mapping may take in one instance."""
         return None if self.size_words is None else int(self.size_words / self.multiple_buffering)

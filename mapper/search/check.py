@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import product
-from math import exp, inf
+from math import inf
 from typing import Any
 
 from ..bounds.bound import proven_value
-from ..bounds.certificate import certified_log_bound
 from ..bounds.lattice import Lattice
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers, Program
@@ -62,11 +61,11 @@ class _Checker:
         self.value = value
 
     def floor(self, region: Region, values: list[float] | None) -> float:
-        """Proven energy of the region before the offset, pJ."""
+        """Proven energy of the region, pJ."""
         program = self.relaxation.program(region, 1, 0)
         if program is None or values is None:
-            return 1.0
-        return exp(certified_log_bound(program, _multipliers(program, values)))
+            return 0.0
+        return proven_value(program, _multipliers(program, values), 0.0)
 
     def bound(self, region: Region, proof: dict[str, Any], floor: float) -> float:
         """What the multipliers of the region itself prove."""

@@ -150,8 +150,8 @@ class LayerSearch:
     def _root(self, keep: Keep) -> _Node:
         region = self.space.root(keep)
         if self._interrupted():
-            return _Node(region, Bound(0.0, None), 0.0, 1.0)
-        floor = 1.0
+            return _Node(region, Bound(0.0, None), 0.0, 0.0)
+        floor = 0.0
         if min(self.powers) > 0:
             self.solves += 1
             floor, self.floors[keep] = energy_floor(self.relaxation, region)

@@ -147,7 +147,7 @@ class Mapspace:
     def order_options(self, region: Region) -> list[list[tuple[str, ...]]]:
         """By level the loop orders that agree with `region`; the innermost level's does not matter."""
         options = []
-        for level, (inner, orders) in enumerate(zip(region.innermost, self.orders)):
+        for level, (inner, orders) in enumerate(zip(region.innermost, self.orders, strict=False)):
             if inner == TRIVIAL:
                 orders = orders[:1]
             elif inner is not None:

@@ -38,6 +38,11 @@ class Tensor:
         return frozenset(term.rank for axis in self.projection for term in axis)
 
     @property
+    def has_shared_ranks(self) -> bool:
+        """Whether a rank moves more than one axis, so that its steps are diagonal."""
+        return sum(len({t.rank for t in axis}) for axis in self.projection) > len(self.ranks)
+
+    @property
     def has_disjoint_tiles(self) -> bool:
         """Whether every axis is one rank of its own, so that tiles never overlap."""
         terms = [term for axis in self.projection for term in axis]
