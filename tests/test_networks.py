@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tilebound as tb
+from tilebound.api import evaluate_layer
 from tilebound.errors import SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.hardware.build import build_architecture
@@ -114,6 +115,8 @@ def test_wires_are_as_long_as_what_stands_below_is_wide() -> None:
     unknown = replace(unknown, compute=replace(unknown.compute, area=None))
     with pytest.raises(SpecError, match="MAC no area"):
         evaluate(unknown, GEMM, one_level("K", "M", "N", GEMM))
+    assert evaluate_layer(unknown, GEMM, one_level("K", "M", "N", GEMM), semantics="timeloop"
+                          ).cost.networks[0].hop_pj == 0.0
 
 
 def test_single_precision_of_table_figures_is_the_programs_own() -> None:
@@ -317,7 +320,7 @@ def test_a_search_refuses_what_it_cannot_reckon_with() -> None:
 def test_documents_hold_all_of_it(name: str) -> None:
     loaded = load_specs([CASES / name / "input.yaml"])
     einsum, = loaded.workload
-    layer = tb.api.evaluate_layer(loaded.architecture, einsum, loaded.mappings[""])
+    layer = evaluate_layer(loaded.architecture, einsum, loaded.mappings[""])
     result = NetworkResult(loaded.architecture, einsum.name, "edp", (layer,))
     document = to_document(result)
     assert from_document(document)[0] == result

@@ -225,7 +225,8 @@ def _area_below(architecture: Architecture, index: int, network: Network, semant
             raise SpecError([Problem(architecture.name, 0, 0, (
                 f"the wires of network {network.name or architecture.levels[index].name} have an energy, "
                 f"but {part.name} no area, so that their length is not known; expected the area of "
-                f"{part.name}, or the width of a tile or the energy of a hop of the network"))])
+                f"{part.name}, or the width of a tile or the energy of a hop of the network; with timeloop "
+                "semantics it counts as 0"))])
         area = single(value(part.area)) if semantics == "timeloop" else value(part.area)
         total += area * (part.instances / parts[0].instances)
     return total
