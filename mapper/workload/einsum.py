@@ -77,6 +77,9 @@ class Einsum:
         if min(self.extents, default=1) < 1:
             raise ValueError(f"{self.name}: extents must be 1 or more, not {self.extents}")
         unknown = {r for t in self.tensors for r in t.ranks} - set(self.ranks)
+        for axis in (axis for t in self.tensors for axis in t.projection):
+            if len({term.rank for term in axis}) < len(axis):
+                raise ValueError(f"{self.name}: an axis names a rank twice; add its coefficients up")
         if unknown:
             raise ValueError(f"{self.name}: projections use unknown ranks {sorted(unknown)}")
 

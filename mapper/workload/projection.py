@@ -33,6 +33,9 @@ def _axis(text: str) -> Axis:
                              "2*P or -R joined by + and -")
         sign, before, rank, after = match.groups()
         coefficient = int(before or after or 1) * (-1 if sign == "-" else 1)
+        if rank in {term.rank for term in terms}:
+            raise ValueError(f"axis {text.strip()!r} names the rank {rank} twice; expected one term with "
+                             "the sum of its coefficients")
         if coefficient == 0:
             raise ValueError(f"axis {text.strip()!r} has the coefficient 0; leave the rank out")
         terms.append(Term(rank, coefficient))
