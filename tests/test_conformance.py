@@ -16,14 +16,15 @@ from tilebound.loading import load_specs
 from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import validate
 from tilebound.model.cost import Cost, LevelCost, NetworkCost, Semantics
+from tilebound.model.counts import Options
 from tilebound.model.evaluate import evaluate
 from tilebound.model.network import single
 
 CASES = Path(__file__).parent / "cases"
 
-#: Cases that need what the model does not cover: flattened ranks, links that close the mesh to a
-#: torus, skewed loops, and the other rules for partial sums that Timeloop takes from its environment.
-BEYOND = {"conv1_flattened", "conv1_sp_link_toroidal", "env_no_first_elision", "env_updated_rmw", "gemm_skew"}
+#: Cases that need what the model does not cover: flattened ranks, skewed loops, and the other rules for
+#: partial sums that Timeloop takes from its environment.
+BEYOND = {"conv1_flattened", "env_updated_rmw", "gemm_skew"}
 
 COVERED = [path for path in sorted(CASES.iterdir()) if path.name not in BEYOND]
 PUBLISHED = [path.parent for path in sorted(Path(os.environ.get("TILEBOUND_REFERENCE") or "/none").glob(
@@ -42,7 +43,10 @@ def run(folder: Path, semantics: Semantics = "timeloop") -> tuple[Cost, dict[str
     mapping = from_timeloop(loaded.mappings[""], loaded.architecture, einsum)
     validate(loaded.architecture, einsum, mapping)
     expected = json.loads((folder / "expected.json").read_text())
-    return evaluate(loaded.architecture, einsum, mapping, semantics), expected
+    switches = expected.get("env") or {}
+    options = Options(first_read_elision=switches.get("TIMELOOP_ENABLE_FIRST_READ_ELISION") != "0",
+                      torus="TIMELOOP_ENABLE_TOROIDAL_LINKS" in switches)
+    return evaluate(loaded.architecture, einsum, mapping, semantics, options), expected
 
 
 def counts(level: LevelCost) -> dict[str, tuple[int, ...]]:

@@ -7,9 +7,12 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from tilebound.errors import MappingError
 from tilebound.hardware.architecture import Architecture
+from tilebound.loading import load_specs
 from tilebound.mapping.nest import Mapping
 from tilebound.mapping.text import format_nest
+from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.counts import count, tensor_cases
 from tilebound.model.evaluate import evaluate
@@ -18,6 +21,7 @@ from tilebound.workload.einsum import Einsum
 
 from oracle import simulate
 from strategies import random_architecture, random_case, with_remainders
+from test_conformance import CASES, run
 
 
 def linked(architecture: Architecture) -> Architecture:
@@ -83,6 +87,11 @@ def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) ->
     return found and [*found, str(einsum), *format_nest(mapping, architecture, einsum)]
 
 
+@pytest.mark.parametrize("seed", [1894])     # an instance of an inner level that is never at work
+def test_exact_semantics_counts_what_the_simulation_moves_in_odd_nests(seed: int) -> None:
+    assert not (found := differences(*uneven_case(Random(f"uneven {seed}")))), "\n".join(found)
+
+
 @pytest.mark.parametrize("batch", range(10))
 def test_exact_semantics_counts_what_the_simulation_moves(batch: int) -> None:
     tried = 0
@@ -93,3 +102,52 @@ def test_exact_semantics_counts_what_the_simulation_moves(batch: int) -> None:
             assert not (found := differences(*case)), "\n".join([f"seed {seed}", *found])
             tried += 1
     assert tried > 5
+
+
+@pytest.mark.parametrize(("name", "macs", "cycles", "dram_reads"), [
+    # (timeloop, exact): the mean number of instances is cut off to a whole one,
+    ("gemm_imperfect_s", (7168, 7424), (1024, 1024), (1024 + 256 + 48, 928 + 256)),
+    # the first instance is taken for all, though the last has less to do,
+    ("gemm_imperfect_st", (5616, 5434), (576, 468), (858 + 741, 858 + 741)),
+    # and a pass that ends early is taken to be as long, and to load as much, as the others.
+    ("gemm_imperfect_t", (2431, 2431), (6912, 2431), (408 + 468, 374 + 429))])
+def test_remainders_in_both_semantics(name: str, macs: tuple[int, int], cycles: tuple[int, int],
+                                      dram_reads: tuple[int, int]) -> None:
+    costs = [run(CASES / name, semantics)[0] for semantics in ("timeloop", "exact")]
+    assert tuple(x.computes for x in costs) == macs
+    assert tuple(x.cycles for x in costs) == cycles
+    assert tuple(sum(t.reads for t in x.level("DRAM").tensors.values()) for x in costs) == dram_reads
+
+
+@pytest.mark.parametrize("name", ["gemm_imperfect_s", "gemm_imperfect_st", "gemm_imperfect_t"])
+def test_recorded_nests_with_remainders_are_counted_right(name: str) -> None:
+    loaded = load_specs([CASES / name / "input.yaml"], need=("architecture", "workload", "mapping"))
+    einsum, = loaded.workload
+    mapping = from_timeloop(loaded.mappings[""], loaded.architecture, einsum)
+    assert not (found := differences(loaded.architecture, einsum, mapping)), "\n".join(found)
+
+
+def test_semantics_differ_only_where_something_is_uneven() -> None:
+    for seed in range(60):
+        case = random_case(Random(f"same {seed}"), max_levels=4)
+        assert count(*case, "exact") == count(*case, "timeloop")
+
+
+def test_no_count_is_negative_and_all_points_are_computed() -> None:
+    for seed in range(60):
+        architecture, einsum, mapping = uneven_case(Random(f"signs {seed}"), max_points=600)
+        for semantics in ("exact", "timeloop"):
+            found = count(architecture, einsum, mapping, semantics)
+            for traffic in found.traffic.values():
+                for x in filter(None, traffic.accesses):
+                    assert min(x.reads, x.fills, x.updates, x.temporal_reductions) >= 0
+            assert found.cycles * architecture.compute.instances >= found.computes > 0
+        assert count(architecture, einsum, mapping).computes == einsum.macs
+
+
+def test_directives_without_a_known_meaning_are_refused() -> None:
+    architecture, einsum, mapping = uneven_case(Random(1))
+    outer, *inner = mapping.blocks
+    held = replace(outer, no_coalesce=outer.keep)
+    with pytest.raises(MappingError, match="no_coalesce"):
+        evaluate(architecture, einsum, Mapping((held, *inner)))

@@ -84,8 +84,9 @@ def words_touched(tensor: Tensor, loops: Sequence[PlacedLoop], extent: MappingOf
                   level: int, path: Path) -> int:
     """Distinct words of `tensor` in all the tiles that one instance of `level` ever holds."""
     around = [(loop, path.get(i)) for i, loop in enumerate(loops) if loop.level < level]
-    tiles = {rank: _tiles([x for x in around if x[0].rank == rank], extent[rank])
-             for rank in tensor.ranks}
+    tiles = {rank: _tiles([x for x in around if x[0].rank == rank], extent[rank]) for rank in extent}
+    if not all(tiles.values()):     # an instance that never has anything to do
+        return 0
     count = 1
     for axis in tensor.projection:
         words: set[int] = set()
