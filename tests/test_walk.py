@@ -8,16 +8,17 @@ from random import Random
 
 import pytest
 from tilebound.errors import MappingError
-from tilebound.hardware.architecture import Architecture
+from tilebound.hardware.architecture import Architecture, Compute, Storage
 from tilebound.loading import load_specs
-from tilebound.mapping.nest import Mapping
+from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.text import format_nest
 from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import check_mapping
+from tilebound.model.cost import Semantics
 from tilebound.model.counts import count, tensor_cases
 from tilebound.model.evaluate import evaluate
 from tilebound.model.uneven import exact_traffic, sampled_traffic
-from tilebound.workload.einsum import Einsum
+from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from oracle import simulate
 from strategies import random_architecture, random_case, with_remainders
@@ -151,3 +152,22 @@ def test_directives_without_a_known_meaning_are_refused() -> None:
     held = replace(outer, no_coalesce=outer.keep)
     with pytest.raises(MappingError, match="no_coalesce"):
         evaluate(architecture, einsum, Mapping((held, *inner)))
+
+
+def test_a_window_that_slides_to_a_cut_off_tile() -> None:
+    """31 outputs in tiles of 8 (the last one of 7), windows of 3: tiles of 10 and 9 inputs."""
+    p, r = Term("P"), Term("R")
+    einsum = Einsum("conv", ("P", "R"), (31, 3), (
+        Tensor("W", ((r,),)), Tensor("I", ((p, r),)), Tensor("O", ((p,),), is_output=True)))
+    keep = frozenset("WIO")
+    mapping = Mapping((Block("A", keep, (Loop("P", 4),)), Block("B", keep),
+                       Block("C", keep, (Loop("P", 8, 7), Loop("R", 3)))))
+    machine = Architecture("three", (Storage("A"), Storage("B"), Storage("C")), Compute("MAC"))
+    assert check_mapping(machine, einsum, mapping) == []
+
+    def fills(semantics: Semantics) -> list[float]:
+        return [x.fills for x in count(machine, einsum, mapping, semantics).traffic["I"].accesses if x]
+
+    assert fills("exact") == [0, 10 + 8 + 8 + 7, 10 + 8 + 8 + 7]
+    # The program takes the last step for one like the second, or jumps and loads the whole tile.
+    assert fills("timeloop") == [0, 10 + 8 + 8 + 8, 10 + 8 + 8 + 9]
