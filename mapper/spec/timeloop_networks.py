@@ -42,7 +42,7 @@ def named_network(node: Node, name: str, kind: str, attributes: Attributes, prob
             problems.refuse(attributes[key], f"{key} of {name} cannot be evaluated; expected none")
     native = next(native for word, native in KINDS.items() if word in kind)
     entries = _renamed(attributes, {**_ATTRIBUTES, **_OWN_ATTRIBUTES})
-    if native == "mesh":
+    if native != "tree":        # Timeloop lets neighbours pass words on below any network
         entries = {**dict(implied_network(node, attributes, problems).items()), **entries}
     return node.at({"name": (node.get("name") or node).at(name), "kind": node.at(native), **entries})
 
