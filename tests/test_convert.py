@@ -7,12 +7,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import yaml
-from strategies import random_case
-from test_constraints import random_rules
-from test_search import gemm, three_level
-
 import tilebound as tb
+import yaml
 from tilebound import cli
 from tilebound.api import read_constraints, read_mapping
 from tilebound.convert import convert, dump
@@ -21,10 +17,15 @@ from tilebound.hardware.architecture import Figure
 from tilebound.hardware.write import architecture_to_dict
 from tilebound.loading import library_names, load_specs
 from tilebound.mapping.constraints import Constraints, LevelConstraints
-from tilebound.mapping.read_constraints import SECTIONS, constraints_to_dict
+from tilebound.mapping.read_constraints import SECTIONS
 from tilebound.mapping.text import format_nest
+from tilebound.mapping.write_constraints import constraints_to_dict, constraints_to_timeloop
 from tilebound.workload.build import workload_to_dict
 from tilebound.workload.graph import WorkloadGraph
+
+from strategies import random_case
+from test_constraints import random_rules
+from test_search import gemm, three_level
 
 CASES = sorted(p.parent for p in (Path(__file__).parent / "cases").glob("*/input.yaml"))
 
@@ -114,8 +115,6 @@ def test_random_specifications_read_back_equal(seed, tmp_path):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_constraints_in_timeloop_entries_read_back_equal(seed):
-    from tilebound.mapping.write_constraints import constraints_to_timeloop
-
     rng = Random(seed)
     graph, machine = WorkloadGraph("net", [(gemm(8, 6, 4), 1)]), three_level()
 
@@ -132,7 +131,8 @@ def test_constraints_in_timeloop_entries_read_back_equal(seed):
 
 def test_the_command_writes_what_it_can_read(tmp_path, capsys):
     file = tmp_path / "eyeriss.yaml"
-    assert cli.run(["convert", "eyeriss", "alexnet", "--layer", "conv2", "--to", "timeloop", "-o", str(file)]) == 0
+    arguments = ["--layer", "conv2", "--to", "timeloop", "-o", str(file)]
+    assert cli.run(["convert", "eyeriss", "alexnet", *arguments]) == 0
     document = yaml.safe_load(file.read_text())
     assert {"architecture", "problem", "ERT", "ART"} <= set(document)
     names = [row["name"] for row in document["ERT"]["tables"][1]["actions"]]

@@ -102,8 +102,9 @@ def test_every_object_of_the_schema_refuses_unknown_keys():
 
 def test_document_is_written_in_one_order(result):
     assert dumps(result.to_dict()) == dumps(result.to_dict())
-    assert list(result.to_dict()) == ["schema", "tool", "objective", "interrupted", "semantics", "architecture",
-                                      "workload", "total", "layers"]
+    assert list(result.to_dict()) == [
+        "schema", "tool", "objective", "interrupted", "semantics", "architecture", "workload", "total",
+        "layers"]
 
 
 def test_counts_are_totals_over_the_instances_in_use(result, document):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..hardware.architecture import Architecture
+from ..hardware.architecture import Architecture, Compute, Storage
 from ..hardware.write_timeloop import dotted_name, top_name
 
 #: The action of a table for each of ours; a fill is a write.
@@ -13,10 +13,9 @@ _ACTIONS = {"read": "read", "fill": "write", "update": "update", "compute": "com
 
 def energy_table(architecture: Architecture) -> dict[str, Any]:
     """The value of the key `ERT`: pJ an action of every component, pJ a cycle for `leak`."""
-    tables = [{"name": dotted_name(architecture, part), "actions": [
+    tables: list[dict[str, Any]] = [{"name": dotted_name(architecture, part), "actions": [
         {"name": _ACTIONS[action], "arguments": {}, "energy": figure.value}
-        for action, figure in part.energy.items() if action in _ACTIONS]}
-        for part in (*architecture.levels, architecture.compute)]
+        for action, figure in part.energy.items() if action in _ACTIONS]} for part in _parts(architecture)]
     if architecture.wire_pj_bit_mm is not None:
         tables.append({"name": f"{top_name(architecture)}.wire", "actions": [
             {"name": "transfer_random", "arguments": {}, "energy": architecture.wire_pj_bit_mm.value}]})
@@ -27,4 +26,8 @@ def area_table(architecture: Architecture) -> dict[str, Any]:
     """The value of the key `ART`: um^2 of one instance of every component whose area is known."""
     return {"version": "0.4", "tables": [
         {"name": dotted_name(architecture, part), "area": part.area.value}
-        for part in (*architecture.levels, architecture.compute) if part.area is not None]}
+        for part in _parts(architecture) if part.area is not None]}
+
+
+def _parts(architecture: Architecture) -> list[Storage | Compute]:
+    return [*architecture.levels, architecture.compute]

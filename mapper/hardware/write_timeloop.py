@@ -91,7 +91,7 @@ def _storage(level: Storage, native: dict[str, Any]) -> dict[str, Any]:
 
 def _native_only(level: Storage, native: dict[str, Any]) -> dict[str, Any]:
     """The native keys for what Timeloop's attributes cannot say of `level`."""
-    own = {key: native[key] for key in ("keep", "bypass") if key in native}
+    own: dict[str, Any] = {key: native[key] for key in ("keep", "bypass") if key in native}
     ranks = {key: names for key, names in native.get("fanout", {}).items() if key.endswith("_ranks")}
     if ranks:
         own["fanout"] = ranks

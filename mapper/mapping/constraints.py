@@ -86,7 +86,7 @@ class LoopRules:
                 return f"ranks along x ({', '.join(x)}) must come before ranks along y ({', '.join(y)})"
             return ""
         placed = self.positions(ranks)
-        for axis, found, most in zip("xy", (x, y), self.room(ranks)):
+        for axis, found, most in zip("xy", (x, y), self.room(ranks), strict=True):
             for rank in found:
                 if rank in placed and (placed[rank] < self.split) != (axis == "x"):
                     return f"rank {rank} must not be unrolled along {axis} (split {self.split})"

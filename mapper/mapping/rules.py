@@ -110,7 +110,8 @@ class Rules:
         first = np.array([placed.get(rank, 0) < rules.split for rank in self.ranks])
         along_x, along_y = rules.room(self.ranks)
         wrong = (x & ~loose & ~first).any(axis=1) | (y & ~loose & first).any(axis=1)
-        return np.asarray(~wrong & ((x & loose).sum(axis=1) <= along_x) & ((y & loose).sum(axis=1) <= along_y))
+        too_many = ((x & loose).sum(axis=1) > along_x) | ((y & loose).sum(axis=1) > along_y)
+        return np.asarray(~(wrong | too_many))
 
     def keeps(self, level: int, tensor: str) -> set[bool]:
         """Whether `tensor` must be kept at `level`: empty when that is open, both for a conflict."""

@@ -1,11 +1,50 @@
-"""`Constraints` as Timeloop's entries."""
+"""`Constraints` as native text and as Timeloop's entries."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..hardware.architecture import Architecture
-from .constraints import Constraints, FactorRange, LoopRules
+from .constraints import Constraints, FactorRange, LevelConstraints, LoopRules
+
+
+def constraints_to_dict(constraints: Constraints) -> dict[str, Any]:
+    """The value of a native `constraints` key; `read_constraints` reads it back."""
+    result: dict[str, Any] = {}
+    if constraints.min_utilization:
+        result["min_utilization"] = constraints.min_utilization
+    result["levels"] = [_level_to_dict(level) for level in constraints.levels]
+    return result
+
+
+def _level_to_dict(level: LevelConstraints) -> dict[str, Any]:
+    entry: dict[str, Any] = {"level": level.level}
+    for key, names in (("keep", level.keep), ("bypass", level.bypass), ("no_multicast", level.no_multicast)):
+        if names:
+            entry[key] = sorted(names)
+    for key, rules in (("temporal", level.temporal), ("spatial", level.spatial)):
+        if rules == LoopRules():
+            continue
+        part: dict[str, Any] = {}
+        if rules.factors:
+            part["factors"] = {rank: _range_text(asked) for rank, asked in rules.factors}
+        if rules.default != FactorRange():
+            part["default"] = _range_text(rules.default)
+        sides = (("inner", rules.inner), ("outer", rules.outer))
+        part |= {side: list(names) for side, names in sides if names}
+        if rules.split is not None:
+            part["split"] = rules.split
+        entry[key] = part
+    return entry
+
+
+def _range_text(asked: FactorRange) -> str | int:
+    if asked.fixed:
+        return asked.least
+    parts = ["rest"] if asked.rest else []
+    parts += [f">= {asked.least}"] if asked.least > 1 else []
+    parts += [] if asked.most is None else [f"<= {asked.most}"]
+    return ", ".join(parts) or ">= 1"
 
 
 def constraints_to_timeloop(constraints: Constraints, architecture: Architecture) -> dict[str, Any]:
@@ -16,8 +55,8 @@ def constraints_to_timeloop(constraints: Constraints, architecture: Architecture
         asked = constraints.level(level.name)
         keep, bypass = asked.keep | level.keep, asked.bypass | level.bypass
         if keep or bypass:
-            targets.append({"target": level.name, "type": "bypass",
-                            **{key: sorted(names) for key, names in (("keep", keep), ("bypass", bypass)) if names}})
+            sets = {key: sorted(names) for key, names in (("keep", keep), ("bypass", bypass)) if names}
+            targets.append({"target": level.name, "type": "bypass", **sets})
         for kind, rules in (("temporal", asked.temporal), ("spatial", asked.spatial)):
             sent = sorted(asked.no_multicast) if kind == "spatial" else []
             if rules != LoopRules() or sent:

@@ -13,9 +13,10 @@ from ..errors import MappingError, Problem, SpecError
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.build import build_architecture
 from ..hardware.write import architecture_to_dict
-from ..mapping.read_constraints import constraints_to_dict, read_constraints
+from ..mapping.read_constraints import read_constraints
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
+from ..mapping.write_constraints import constraints_to_dict
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
 from ..model.traffic import Delivery
 from ..search.result import Certificate, Difference, LayerResult, NetworkResult

@@ -139,8 +139,8 @@ def difference(layer: LayerEntry) -> list[tuple[str, str]]:
     other = layer.get("difference")
     if other is None:
         return []
-    return [(f"{other['semantics']} semantics", f"{units.energy(other['energy_pj'])}, {other['cycles']:,} cycles, "
-             f"{other['computes']:,} computes")]
+    return [(f"{other['semantics']} semantics", f"{units.energy(other['energy_pj'])}, "
+             f"{other['cycles']:,} cycles, {other['computes']:,} computes")]
 
 
 def certificate(layer: LayerEntry) -> list[tuple[str, str]]:

@@ -51,8 +51,11 @@ class Fit:
 
     def words(self, level: int, extents: dict[str, np.ndarray | int]) -> np.ndarray | int:
         """Words of the tiles at `level` for the given extents of the ranks."""
-        kept = (t for t in self.space.einsum.tensors if t.name in self.keep[level])
-        return sum(footprint(t, extents) for t in kept)     # type: ignore[arg-type]
+        total: np.ndarray | int = 0
+        for tensor in self.space.einsum.tensors:
+            if tensor.name in self.keep[level]:
+                total = total + footprint(tensor, extents)      # type: ignore[arg-type]
+        return total
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())

@@ -12,10 +12,12 @@ def einsum_to_timeloop(einsum: Einsum) -> dict[str, Any]:
     values = sorted({term.coefficient for tensor in einsum.tensors for axis in tensor.projection
                      for term in axis if term.coefficient != 1})
     names = {value: _coefficient(value) for value in values}
-    spaces = [{"name": tensor.name,
-               "projection": [[[t.rank] if t.coefficient == 1 else [t.rank, names[t.coefficient]] for t in axis]
-                              for axis in tensor.projection],
-               **({"read_write": True} if tensor.is_output else {})} for tensor in einsum.tensors]
+    spaces = []
+    for tensor in einsum.tensors:
+        axes = [[[t.rank] if t.coefficient == 1 else [t.rank, names[t.coefficient]] for t in axis]
+                for axis in tensor.projection]
+        spaces.append({"name": tensor.name, "projection": axes,
+                       **({"read_write": True} if tensor.is_output else {})})
     return {"version": "0.4",
             "shape": {"name": einsum.name, "dimensions": list(einsum.ranks),
                       "coefficients": [{"name": name, "default": value} for value, name in names.items()],
