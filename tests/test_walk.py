@@ -152,6 +152,8 @@ def test_directives_without_a_known_meaning_are_refused() -> None:
     held = replace(outer, no_coalesce=outer.keep)
     with pytest.raises(MappingError, match="no_coalesce"):
         evaluate(architecture, einsum, Mapping((held, *inner)))
+    with pytest.raises(MappingError, match="skewed"):
+        run(CASES / "gemm_skew", "exact")
 
 
 def test_a_window_that_slides_to_a_cut_off_tile() -> None:
@@ -171,3 +173,11 @@ def test_a_window_that_slides_to_a_cut_off_tile() -> None:
     assert fills("exact") == [0, 10 + 8 + 8 + 7, 10 + 8 + 8 + 7]
     # The program takes the last step for one like the second, or jumps and loads the whole tile.
     assert fills("timeloop") == [0, 10 + 8 + 8 + 8, 10 + 8 + 8 + 9]
+
+
+def test_a_skew_that_goes_once_around_is_counted_for_one_place() -> None:
+    """The program takes the first instance for as many as there are places where it ever stood, and
+    so loses the work that it did elsewhere: 16 of 64 points, in 4 of 16 cycles."""
+    cost, recorded = run(CASES / "gemm_skew", "timeloop")
+    assert (cost.computes, cost.cycles) == (16, 4)
+    assert recorded["summary"]["cycles"] == 4

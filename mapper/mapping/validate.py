@@ -34,6 +34,9 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
     reasons = _factor_reasons(einsum, mapping)
     reasons += [f"tensor {t.name}: kept at no level, needs at least one" for t in einsum.tensors
                 if not any(t.name in block.keep for block in mapping)]
+    skewed = [block.level for block in mapping if block.skew]
+    if len(skewed) > 1:
+        reasons.append(f"levels {', '.join(skewed)} are skewed, only one may be")
     for index, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True)):
         reasons += _fanout_reasons(level, block, architecture.fanout(index))
         reasons += _keep_reasons(level, block, einsum)
@@ -45,7 +48,9 @@ def _unknown_names(einsum: Einsum, mapping: Mapping) -> list[str]:
     tensors = {t.name for t in einsum.tensors}
     reasons = []
     for block in mapping:
-        for rank in dict.fromkeys(x.rank for x in block.loops if x.rank not in einsum.ranks):
+        turned = [x.rank for x in (block.skew.terms if block.skew else ()) if x.rank is not None]
+        for rank in dict.fromkeys(x for x in [*(loop.rank for loop in block.loops), *turned]
+                                  if x not in einsum.ranks):
             reasons.append(f"{block.level}: loop over rank {rank}, "
                            f"{einsum.name} has {', '.join(einsum.ranks)}")
         named = block.keep.union(*(names for _, names in block.directives))

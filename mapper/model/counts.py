@@ -80,6 +80,8 @@ def _refuse(mapping: Mapping) -> None:
     reasons = [f"{block.level}: what no_coalesce means is not known where loops have remainders or "
                "tensors are loaded again; Timeloop's semantics has a number"
                for block in mapping if block.no_coalesce]
+    reasons += [f"{block.level}: skewed loops are not counted in exact semantics; Timeloop's has a number"
+                for block in mapping if block.skew]
     if reasons:
         raise MappingError(reasons)
 
@@ -101,10 +103,12 @@ def _sampled(cases: Sequence[Case], loops: Sequence[PlacedLoop], einsum: Einsum)
     levels = cases[0].levels
     instances = [truncated_instances(loops, einsum.extent, i) for i in range(levels)]
     units = instances[-1] * prod(x.factor for x in loops if x.spatial and x.level == levels - 1)
-    points = next(points for _, points in found.values())
-    return Counts({name: traffic for name, (traffic, _) in found.items()},
-                  (*instances, at_work(loops, levels)), points * units,
-                  prod(x.factor for x in loops if not x.spatial))
+    computes = next(points for _, points in found.values()) * units
+    ever = at_work(loops, levels)
+    cycles = -(-computes // ever) if cases[0].mapping.perfect else prod(
+        x.factor for x in loops if not x.spatial)
+    return Counts({name: traffic for name, (traffic, _) in found.items()}, (*instances, ever),
+                  computes, cycles)
 
 
 def needs_walk(mapping: Mapping, options: Options) -> bool:

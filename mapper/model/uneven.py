@@ -27,7 +27,7 @@ from .traffic import (
     partitions,
     rules_of,
 )
-from .walk import PASSED, RECEIVED, Boundary, Crossing, Sent, Stride, Tally, Walk, add
+from .walk import PASSED, RECEIVED, Boundary, Crossing, Sampled, Sent, Stride, Tally, Walk, add
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Case:
         spread = any(x.spatial and x.level == outer for x in self.loops)
         linked = inner == outer + 1 and spread and self.fabrics[outer].linked_width is not None
         boundary = Boundary(crossings, buffered, reuse, linked, self.fabrics[outer].torus)
-        return Walk(self.tensor, ranks, strides, boundary, sampled).total(extents)
+        skew = next(((i, x.skew) for i, x in enumerate(self.mapping) if x.skew), None)
+        return Walk(self.tensor, ranks, strides, boundary, sampled, skew).total(extents)
 
 
 # As it is
@@ -179,14 +180,25 @@ def sampled_traffic(case: Case) -> tuple[Traffic, int]:
                              for entry, words in sorted(level.entries.items())) for level in levels)
     accesses = tuple(_sampled_accesses(case, i, level, shares[i]) if i in case.kept else None
                      for i, level in enumerate(levels))
-    points = tallies[-1][RECEIVED] // levels[-1].fanout
+    points = tallies[-1][RECEIVED] // levels[-1].fanout // _places(tallies[-1])
     return Traffic(accesses, tuple(by_multicast(x) for x in deliveries), deliveries,
                    tuple(level.passed for level in levels)), points
 
 
 def _level(case: Case, index: int, tally: Tally) -> _Level:
     fanout = prod(x.factor for x in case.loops if x.spatial and x.level == index)
-    return _Level(_entries(tally, index), _entries(tally, index, by_hops=True), fanout, tally[PASSED])
+    places = _places(tally)
+    words, hops = _entries(tally, index), _entries(tally, index, by_hops=True)
+    if places > 1:
+        words = {entry: count / places for entry, count in words.items()}
+        hops = {entry: count / places for entry, count in hops.items()}
+    return _Level(words, hops, fanout, tally[PASSED] // places)
+
+
+def _places(tally: Tally) -> int:
+    """Instances that the program takes a skewed one for: it averages over all places where the first
+    instance ever stood, as if each had stood there all the time."""
+    return sum(isinstance(key, Sampled) for key in tally) or 1
 
 
 def _sampled_accesses(case: Case, index: int, level: _Level, partition: int) -> Accesses:

@@ -84,9 +84,15 @@ class Sent:
     by_hops: bool = False
 
 
-#: Other keys of a tally: words that neighbours passed on, words that arrived from above, steps in
-#: which there was something to do.
-PASSED, RECEIVED, STEPS = "passed", "received", "steps"
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Key of a tally: the instance above the boundary that was looked at stood at `place`."""
+
+    place: int
+
+
+#: Other keys of a tally: words that neighbours passed on, words that arrived from above.
+PASSED, RECEIVED = "passed", "received"
 
 #: Counts by key; all but those with hops are integers.
 Tally = dict[Hashable, Any]
@@ -118,6 +124,35 @@ class Boundary:
     torus: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the walk is: the room of each instance (of one, until loops are spread); how far the
+    temporal loops turn a skewed array, and where they put the instance above the boundary."""
+
+    rooms: tuple[Room, ...]
+    turn: int = 0
+    place: int | None = None
+
+
+class Turning:
+    """Where the skew of level `layer` puts instances; without a skew, where they are."""
+
+    def __init__(self, column: dict[str, int], skew: Skew | None = None, layer: int = -1) -> None:
+        self.layer = layer
+        self.modulo = skew.modulo if skew else 0
+        terms = skew.terms if skew else ()
+        self.start = sum(x.constant for x in terms if x.rank is None)
+        self.by_rank = [(column[x.rank], x.spatial, x.constant) for x in terms if x.rank is not None]
+
+    def of(self, stride: Stride) -> int:
+        """How far one iteration turns the array."""
+        return sum(constant for rank, spatial, constant in self.by_rank
+                   if (rank, spatial, self.layer) == (stride.rank, stride.spatial, stride.layer))
+
+    def place(self, turn: int) -> int:
+        return (self.start + turn) % self.modulo
+
+
 class Walk:
     """One boundary of one tensor.
 
@@ -131,67 +166,71 @@ class Walk:
         looked at, the others are taken to be its translations; when the last pass of a loop is cut
         off, the walk jumps there, and counts it like any other if only the loops inside have
         remainders. Otherwise every instance is followed through every kind of pass.
-    skew : where instances change places as the loops advance (only with `sampled`)
+    skew : (level, how the instances below it change places as its loops advance); with `sampled`
     """
 
     def __init__(self, tensor: Tensor, ranks: Sequence[str], strides: Sequence[Stride],
-                 boundary: Boundary, sampled: bool, skew: Skew | None = None) -> None:
+                 boundary: Boundary, sampled: bool, skew: tuple[int, Skew] | None = None) -> None:
         self.tensor = tensor
         self.column = {rank: i for i, rank in enumerate(ranks)}
         self.strides = tuple(strides)
         self.boundary = boundary
         self.sampled = sampled
         self.spread = [s for s in strides if s.spatial and s.fixed is None]
-        self.offsets = [(0,) * len(tensor.projection)]
+        self.turning = Turning(self.column, skew[1], skew[0]) if skew else Turning(self.column)
+        self.offsets, self.turns = [(0,) * len(tensor.projection)], [0]
         for stride in self.spread:
             self.offsets = [tuple(a + q * b for a, b in zip(offset, stride.step, strict=True))
                             for offset in self.offsets for q in range(stride.factor)]
+            self.turns = [turn + q * self.turning.of(stride)
+                          for turn in self.turns for q in range(stride.factor)]
         self.known: dict[Hashable, tuple[Tally, Memory]] = {}
 
     def total(self, extents: Sequence[int]) -> Tally:
         """Counts of a walk through the whole nest."""
-        return self.run(0, (tuple(extents),), Memory())[0]
+        return self.run(0, Position((tuple(extents),)), Memory())[0]
 
-    def run(self, depth: int, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
-        """Counts of the loops from `depth` inwards, for instances with these `rooms` (one until loops
-        are spread), and what is remembered afterwards."""
-        key = depth, rooms, memory
+    def run(self, depth: int, here: Position, memory: Memory) -> tuple[Tally, Memory]:
+        """Counts of the loops from `depth` inwards, and what is remembered afterwards."""
+        key = depth, here, memory
         if key not in self.known:
-            self.known[key] = self.step(depth, rooms, memory) if any(rooms) else ({}, memory)
+            self.known[key] = self.step(depth, here, memory) if any(here.rooms) else ({}, memory)
         return self.known[key]
 
-    def step(self, depth: int, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
+    def step(self, depth: int, here: Position, memory: Memory) -> tuple[Tally, Memory]:
         """The same, not looked up."""
         if depth == len(self.strides):
-            return self.deliver(rooms, memory)
+            return self.deliver(here, memory)
         stride = self.strides[depth]
         if not stride.spatial:
-            return self.iterate(depth, stride, rooms, memory)
+            return self.iterate(depth, stride, here, memory)
         if stride.fixed is not None:
-            return self.at_instance(depth, stride, rooms, memory)
-        spread = tuple(stride.cut(room, i) for room in rooms for i in range(stride.factor))
-        return self.run(depth + 1, spread, memory)
+            return self.at_instance(depth, stride, here, memory)
+        spread = tuple(stride.cut(room, i) for room in here.rooms for i in range(stride.factor))
+        return self.run(depth + 1, replace(here, rooms=spread), memory)
 
-    def at_instance(self, depth: int, stride: Stride, rooms: tuple[Room, ...],
+    def at_instance(self, depth: int, stride: Stride, here: Position,
                     memory: Memory) -> tuple[Tally, Memory]:
         """Go on inside one instance above the boundary."""
         assert stride.fixed is not None
         by = tuple(stride.fixed * x for x in stride.step)
-        inner = tuple(stride.cut(r, stride.fixed) for r in rooms)
+        place = self.turning.place(here.turn) if stride.layer == self.turning.layer else here.place
+        inner = Position(tuple(stride.cut(r, stride.fixed) for r in here.rooms), here.turn, place)
         tally, memory = self.run(depth + 1, inner, memory.shifted(opposite(by)))
         return tally, memory.shifted(by)
 
-    def iterate(self, depth: int, stride: Stride, rooms: tuple[Room, ...],
+    def iterate(self, depth: int, stride: Stride, here: Position,
                 memory: Memory) -> tuple[Tally, Memory]:
         """Run a temporal loop: its first iteration, its second, which stands for all that are like
         it, and those that are cut off."""
         tally: Tally = {}
-        at = 0
+        at, turn = 0, self.turning.of(stride)
         feeds = depth + 1 == len(self.strides) and stride.layer == self.boundary.crossings[-1].layer
-        for index, repeat, direct in self.passes(stride, rooms):
+        for index, repeat, direct in self.passes(stride, here.rooms):
             distance = index - at if self.sampled else min(index, 1)
             memory = memory.shifted(tuple(-distance * x for x in stride.step))
-            inner = tuple(stride.cut(r, index) for r in rooms)
+            inner = Position(tuple(stride.cut(r, index) for r in here.rooms),
+                             here.turn + index * turn, here.place)
             found, memory = self.run(depth + 1, inner, memory)
             add(tally, found, direct if feeds else repeat)
             at = index
@@ -202,6 +241,8 @@ class Walk:
         is the one that feeds the boundary)."""
         left = [room[stride.rank] for room in rooms if room]
         count = -(-max(left) // stride.inside)
+        if self.turning.of(stride):
+            return [(i, 1, 1) for i in range(count)]
         if self.sampled:
             return sampled_passes(count, count < stride.factor, left[0] % stride.inside != 0
                                   and left[0] < count * stride.inside)
@@ -212,28 +253,41 @@ class Walk:
 
     # What happens inside all loops
 
-    def deliver(self, rooms: tuple[Room, ...], memory: Memory) -> tuple[Tally, Memory]:
+    def deliver(self, here: Position, memory: Memory) -> tuple[Tally, Memory]:
         """Every instance gets what it needs at this position."""
-        boxes: dict[int, Span | None] = {}
         held = dict(memory.held)
-        present = [i for i, room in enumerate(rooms) if room]
-        first = present[0]
-        for i in present:
-            if self.sampled and i != first:
-                boxes[i] = shift(boxes[first], self.offsets[i])
-                continue
-            room = rooms[i]
-            assert room is not None
-            boxes[i], held[i] = self.load(self.tile(room, self.offsets[i]), held.get(i, Held()))
-        if self.sampled:        # numbered one after another, also where some are absent
-            boxes = dict(enumerate(boxes.values()))
+        load = self.load_first if self.sampled else self.load_all
+        boxes = load(here, held)
         asking = self.without_neighbours(boxes, dict(memory.before)) if self.boundary.linked else boxes
         tally = self.climb(asking)
         tally[PASSED] = sum(volume(boxes[i]) for i in boxes.keys() - asking.keys())
         tally[RECEIVED] = sum(map(volume, boxes.values()))
-        tally[STEPS] = 1
+        if here.place is not None:
+            tally[Sampled(here.place)] = 1
         before = tuple(sorted(boxes.items())) if self.boundary.linked else ()
         return tally, Memory(tuple(held.items()), before)
+
+    def load_all(self, here: Position, held: dict[Hashable, Held]) -> dict[int, Span | None]:
+        """What each instance loads, by its number."""
+        boxes: dict[int, Span | None] = {}
+        for i, room in enumerate(here.rooms):
+            if room:
+                boxes[i], held[i] = self.load(self.tile(room, self.offsets[i]), held.get(i, Held()))
+        return boxes
+
+    def load_first(self, here: Position, held: dict[Hashable, Held]) -> dict[int, Span | None]:
+        """What the first instance loads, and its translations. They are numbered one after another,
+        also where some are absent, but for a skew."""
+        present = [i for i, room in enumerate(here.rooms) if room]
+        places = list(range(len(present)))
+        if self.spread and self.spread[0].layer == self.turning.layer:
+            places = [self.turning.place(here.turn + self.turns[i]) for i in present]
+        first, key = present[0], (here.place, places[0])
+        room = here.rooms[first]
+        assert room is not None
+        box, held[key] = self.load(self.tile(room, self.offsets[first]), held.get(key, Held()))
+        return {place: shift(box, self.offsets[i])
+                for place, i in zip(places, present, strict=True)}
 
     def tile(self, room: tuple[int, ...], offset: Vector) -> Span:
         """The box that a tile of extents `room` covers."""
