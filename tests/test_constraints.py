@@ -168,7 +168,7 @@ def test_too_few_units_at_work():
 # ---- published constraints -----------------------------------------------------------------------
 
 REFERENCE = Path(os.environ.get("TILEBOUND_REFERENCE", "/nonexistent"))
-needs_reference = pytest.mark.skipif(not (REFERENCE / "mapper").is_dir(), reason="no reference collection at hand")
+needs_reference = pytest.mark.skipif(not (REFERENCE / "mapper").is_dir(), reason="no reference at hand")
 
 
 @needs_reference
