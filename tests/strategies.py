@@ -12,7 +12,7 @@ from math import ceil, prod
 from random import Random
 
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
-from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.nest import Block, Loop, Mapping, Skew, SkewTerm
 from tilebound.workload.einsum import Axis, Einsum, Tensor, Term, footprint
 
 EXTENTS = (1, 2, 2, 3, 3, 4, 4, 5, 6, 8, 9, 12)
@@ -225,3 +225,22 @@ def with_remainders(rng: Random, einsum: Einsum, mapping: Mapping) -> tuple[Eins
         temporal, y, x = uneven(block.temporal), uneven(block.spatial_y), uneven(block.spatial_x)
         blocks.append(replace(block, temporal=temporal, spatial_x=x, spatial_y=y))
     return replace(einsum, extents=tuple(last[r] + 1 for r in einsum.ranks)), Mapping(tuple(blocks))
+
+
+def with_directives(rng: Random, einsum: Einsum, mapping: Mapping) -> Mapping:
+    """The same nest with tensors picked for directives, and now and then a skew. Directives of a
+    network only where loops are unrolled over it, since no other mapping says them."""
+    names = [t.name for t in einsum.tensors]
+
+    def some() -> frozenset[str]:
+        return frozenset(x for x in names if rng.random() < 0.2)
+
+    blocks = []
+    for block in mapping:
+        spatial = {"no_multicast": some(), "no_links": some()} if block.spatial else {}
+        term = SkewTerm(rng.randint(1, 3), rng.choice((None, *einsum.ranks)))
+        skew = Skew(rng.randint(1, 8), (term, SkewTerm(1, einsum.ranks[0], spatial=True)))
+        blocks.append(replace(
+            block, **spatial, no_temporal_reuse=some(), rmw_first_update=some(), no_coalesce=some(),
+            skew=skew if rng.random() < 0.2 else None))
+    return Mapping(tuple(blocks))

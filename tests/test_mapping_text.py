@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tilebound.errors import SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
-from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.nest import Block, Loop, Mapping, Skew, SkewTerm
 from tilebound.mapping.text import format_nest, format_work, parse_nest
 from tilebound.spec.nodes import Problems
 from tilebound.spec.reader import read_text
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import random_case
+from strategies import random_case, with_directives, with_remainders
 
 ALL = frozenset("ABZ")
 M, N, K = ((Term(rank),) for rank in "MNK")
@@ -65,7 +65,24 @@ def test_printed_nests_are_read_back() -> None:
 @given(st.integers(0, 2**32))
 def test_reading_undoes_printing(seed: int) -> None:
     architecture, einsum, mapping = random_case(Random(seed), max_points=3000, max_levels=5)
+    einsum, mapping = with_remainders(Random(seed), einsum, mapping)
+    mapping = with_directives(Random(seed), einsum, mapping)
     assert parse_nest(format_nest(mapping, architecture, einsum), architecture, einsum) == mapping
+
+
+def test_remainders_and_directives_are_printed() -> None:
+    einsum = Einsum("gemm", tuple("MNK"), (29, 1, 1), GEMM.tensors)
+    skew = Skew(4, (SkewTerm(1, "M", spatial=True), SkewTerm(2)))
+    mapping = Mapping((
+        Block("DRAM", ALL, (Loop("M", 4),)),
+        Block("GLB", frozenset("AZ"), (), (Loop("M", 8, 5),), no_temporal_reuse=frozenset("A"),
+              rmw_first_update=frozenset("Z"), no_coalesce=frozenset("AZ"), skew=skew),
+        Block("RF", ALL)))
+    lines = format_nest(mapping, MACHINE, einsum)
+    assert lines[2] == ("GLB [A 8, Z 8] no temporal reuse [A] rmw first update [Z] no coalesce [A, Z] "
+                        "skew 1*M (spatial), 2 mod 4")
+    assert lines[3] == "  for M in 8,5 (Spatial-X)"
+    assert parse_nest(lines, MACHINE, einsum) == mapping
 
 
 def test_a_person_may_leave_much_out() -> None:
@@ -91,6 +108,9 @@ def test_a_person_may_leave_much_out() -> None:
      "'for M in 2 (Spatial-Z)'; expected for RANK in NUMBER or NUMBER,LAST, then nothing, "
      "(Spatial-X) or (Spatial-Y)"),
     ("DRAM\nfor X in 2", 2, "no rank 'X' in gemm; expected one of M, N, K"),
+    ("DRAM\nfor M in 4,5", 2, "5 iterations in the last pass; expected 1 to 4"),
+    ("DRAM skew 2*X mod 4", 1, "skew '2*X mod 4'; expected NUMBER, NUMBER*RANK or NUMBER*RANK (spatial), "
+     "separated by commas, then mod NUMBER"),
     ("DRAM\nfor M in 0", 2, "factor 0; expected 1 or more"),
     ("DRAM\nfor M in 2 (Spatial-X)\nfor K in 2", 3,
      "'for K in 2' inside a spatial loop of DRAM; expected temporal loops before spatial ones, or the "

@@ -18,7 +18,7 @@ from tilebound.spec.nodes import Problems
 from tilebound.spec.reader import read_text
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import random_einsum, random_mapping
+from strategies import random_einsum, random_mapping, with_directives, with_remainders
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*/input.yaml"))
 KMN = {"M": 16, "N": 8, "K": 4}
@@ -129,6 +129,8 @@ def test_reading_undoes_writing(seed: int, levels: int) -> None:
     rng = Random(seed)
     einsum = random_einsum(rng, 3000)
     mapping = random_mapping(rng, einsum, levels, max_instances=24)
+    einsum, mapping = with_remainders(rng, einsum, mapping)
+    mapping = with_directives(rng, einsum, mapping)
     try:
         entries = to_timeloop(mapping, einsum)
     except MappingError:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tilebound.errors import MappingError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
-from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.nest import Block, Loop, Mapping, Skew, SkewTerm
 from tilebound.mapping.validate import check_mapping, validate
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import random_case
+from strategies import random_case, with_remainders
 
 ALL = frozenset("ABZ")
 M, N, K = ((Term(rank),) for rank in "MNK")
@@ -44,12 +44,22 @@ def test_a_mapping_that_fits_exactly_passes() -> None:
 
 @given(st.integers(0, 2**32))
 def test_mappings_that_fit_by_construction_pass(seed: int) -> None:
-    assert check_mapping(*random_case(Random(seed), max_points=3000)) == []
+    architecture, einsum, mapping = random_case(Random(seed), max_points=3000)
+    assert check_mapping(architecture, einsum, mapping) == []
+    assert check_mapping(architecture, *with_remainders(Random(seed), einsum, mapping)) == []
 
 
 @pytest.mark.parametrize(("mapping", "reason"), [
     (changed(0, temporal=(Loop("N", 2), Loop("M", 2))),
      "rank K: factors multiply to 16 (GLB 2, GLB 4, RF 2), need 32"),
+    (changed(2, temporal=(Loop("N", 2), Loop("M", 2), Loop("K", 2, 1))),
+     "rank K: factors multiply to 31 (DRAM 2, GLB 2, GLB 4, RF 2,1), need 32"),
+    (changed(2, temporal=(Loop("N", 2), Loop("M", 2), Loop("K", 2, 3))),
+     "RF: loop over rank K has 3 iterations in its last pass, needs 1 to 2"),
+    (changed(2, no_coalesce=frozenset("Q")), "RF: tensor Q, gemm has A, B, Z"),
+    (changed(2, skew=Skew(2, (SkewTerm(1, "C"),))), "RF: loop over rank C, gemm has M, N, K"),
+    (Mapping(tuple(replace(x, skew=Skew(2, ())) for x in MAPPING.blocks)),
+     "levels DRAM, GLB, RF are skewed, only one may be"),
     (changed(1, keep=frozenset("Z")), "GLB: tensor A is bypassed, the level must keep it"),
     (changed(1, keep=ALL), "GLB: tensor B is kept, the level must bypass it"),
     (changed(0, level="DDR"),
