@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import tilebound
@@ -318,3 +319,40 @@ def test_public_names_are_there_and_search_stays_a_function():
             "assert callable(tb.search) and tb.search.__module__ == 'tilebound.api'\n"
             "assert not hasattr(tb, 'nonsense') and '__version__' in dir(tb)\n")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("case, exact, timeloop", [
+    ("gemm_imperfect_s", 7424, 7168), ("gemm2_order_MNK", 960, 960)])
+def test_layers_that_the_semantics_count_differently_are_flagged(case, exact, timeloop, tmp_path, capsys):
+    counts = {"exact": exact, "timeloop": timeloop}
+    for semantics, other in (("exact", "timeloop"), ("timeloop", "exact")):
+        folder = tmp_path / semantics
+        case_file = str(CASES / case / "input.yaml")
+        assert cli.run(["evaluate", case_file, "--semantics", semantics, "-o", str(folder)]) == 0
+        document = json.loads((folder / "result.json").read_text())
+        assert document["semantics"] == semantics
+        layer = document["layers"][0]
+        assert layer["computes"]["actual"] == counts[semantics]
+        said = f"would differ under {other} semantics"
+        differs = counts[semantics] != counts[other]
+        assert (said in (folder / "report.txt").read_text()) == differs
+        assert (said in (folder / "report.html").read_text()) == differs
+        if differs:
+            assert layer["difference"]["semantics"] == other
+            assert layer["difference"]["computes"] == counts[other]
+        else:
+            assert "difference" not in layer
+        assert cli.run(["check", str(folder / "result.json")]) == 0
+
+
+def test_a_mapping_that_exact_semantics_refuse_says_so(tmp_path, capsys):
+    arguments = [str(CASES / "gemm_skew" / "input.yaml"), "-o", str(tmp_path)]
+    assert cli.run(["evaluate", *arguments, "--semantics", "timeloop"]) == 0
+    assert json.loads((tmp_path / "result.json").read_text())["layers"][0]["difference"] == {
+        "semantics": "exact", "energy_pj": None, "cycles": None, "computes": None}
+    assert "refuse this mapping" in (tmp_path / "report.txt").read_text()
+    assert cli.run(["check", str(tmp_path / "result.json")]) == 0
+    assert cli.run(["evaluate", *arguments]) == 2

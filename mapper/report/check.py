@@ -56,8 +56,10 @@ def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
     assert claimed is not None
     found = []
     # A search counts exactly, also where its mappings are then counted with other semantics.
-    exact = layer.cost if layer.difference is None or result.semantics == "exact" else layer.difference
-    value = objective_value(claimed.objective, exact.energy_pj, exact.cycles)
+    energy_pj, cycles = layer.cost.energy_pj, layer.cost.cycles
+    if result.semantics != "exact" and (exact := layer.difference) is not None:
+        energy_pj, cycles = exact.energy_pj or 0.0, exact.cycles or 0
+    value = objective_value(claimed.objective, energy_pj, cycles)
     if not isclose(value, claimed.value, rel_tol=_SAME):
         found.append(f"the certificate states an objective of {claimed.value:.9g}, "
                      f"the mapping has {value:.9g}")

@@ -210,12 +210,13 @@ class CertificateEntry(TypedDict):
 
 @with_config(_STRICT)
 class DifferenceEntry(TypedDict):
-    """What the other semantics make of a layer; absent where the two agree."""
+    """What the other semantics make of a layer, null where they refuse it; absent where the two
+    agree."""
 
     semantics: Literal["exact", "timeloop"]
-    energy_pj: Amount
-    cycles: Count
-    computes: Count
+    energy_pj: Amount | None
+    cycles: Count | None
+    computes: Count | None
 
 
 @with_config(_STRICT)

@@ -139,8 +139,11 @@ def difference(layer: LayerEntry) -> list[tuple[str, str]]:
     other = layer.get("difference")
     if other is None:
         return []
-    return [(f"{other['semantics']} semantics", f"{units.energy(other['energy_pj'])}, "
-             f"{other['cycles']:,} cycles, {other['computes']:,} computes")]
+    name = f"{other['semantics']} semantics"
+    if other["energy_pj"] is None:
+        return [(name, "refuse this mapping")]
+    return [(name, f"{units.energy(other['energy_pj'])}, {other['cycles']:,} cycles, "
+             f"{other['computes']:,} computes")]
 
 
 def certificate(layer: LayerEntry) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isclose
 
-from ..errors import SpecError
+from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..model.cost import Cost, Semantics
@@ -16,13 +16,13 @@ from .result import Difference
 def difference(architecture: Architecture, einsum: Einsum, mapping: Mapping, cost: Cost,
                semantics: Semantics) -> Difference | None:
     """What the other semantics make of a mapping with this `cost`; None where they agree, as they do
-    on perfect factors and plain networks, or where the other semantics have no answer: exact counts
-    need areas for the length of wires, which the program takes for 0 when they are not known."""
+    on perfect factors and plain networks. Figures are None where the other semantics refuse: exact
+    counts need areas for the length of wires, say, which the program takes for 0 when unknown."""
     other: Semantics = "timeloop" if semantics == "exact" else "exact"
     try:
         found = evaluate(architecture, einsum, mapping, semantics=other)
-    except SpecError:
-        return None
+    except (SpecError, MappingError):
+        return Difference(other, None, None, None)
     same = (found.computes == cost.computes and found.cycles == cost.cycles
             and isclose(found.energy_pj, cost.energy_pj, rel_tol=1e-9))
     return None if same else Difference(other, found.energy_pj, found.cycles, found.computes)

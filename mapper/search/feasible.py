@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any, Mapping
 
 import numpy as np
 
@@ -49,13 +50,10 @@ class Fit:
                     for r in others)
         return np.asarray(good & (most * self.spread[rank] >= self.space.rules.workers))
 
-    def words(self, level: int, extents: dict[str, np.ndarray | int]) -> np.ndarray | int:
-        """Words of the tiles at `level` for the given extents of the ranks."""
-        total: np.ndarray | int = 0
-        for tensor in self.space.einsum.tensors:
-            if tensor.name in self.keep[level]:
-                total = total + footprint(tensor, extents)      # type: ignore[arg-type]
-        return total
+    def words(self, level: int, extents: Mapping[str, Any]) -> Any:
+        """Words of the tiles at `level` for the extents of the ranks, numbers or arrays."""
+        kept = [t for t in self.space.einsum.tensors if t.name in self.keep[level]]
+        return sum(footprint(tensor, extents) for tensor in kept)
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())

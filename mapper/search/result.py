@@ -49,12 +49,12 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Difference:
-    """What the other `semantics` make of one occurrence of a layer."""
+    """What the other `semantics` make of one occurrence of a layer; None where they refuse it."""
 
     semantics: Semantics
-    energy_pj: float
-    cycles: int
-    computes: int
+    energy_pj: float | None
+    cycles: int | None
+    computes: int | None
 
 
 @dataclass(frozen=True)
