@@ -165,6 +165,25 @@ def test_too_few_units_at_work():
         "MAC: 1 of 4 at work, must be 2 or more"]
 
 
+def test_constraints_inside_a_timeloop_architecture_join_the_others():
+    def component(name, kind, **attributes):
+        return {"name": name, "class": kind, "attributes": {"word_bits": 16, **attributes}}
+
+    spec = {
+        "architecture": {
+            "subtree": [{"name": "machine", "local": [
+                component("DRAM", "DRAM"), component("RF", "regfile", depth=64),
+                component("MAC", "intmac")]}],
+            "constraints": {"targets": [{"target": "RF", "type": "temporal", "factors": "R=1"}]}},
+        "problem": {"shape": "conv1d", "instance": {"P": 8, "R": 3}},
+        "architecture_constraints": [{"target": "DRAM", "type": "temporal", "permutation": "PR"}]}
+    loaded = load_specs([spec])
+    found = read_sections([loaded.sections["architecture_constraints"]], loaded.architecture, loaded.workload)
+    assert found == Constraints((
+        LevelConstraints("DRAM", temporal=LoopRules(inner=("P", "R"))),
+        LevelConstraints("RF", temporal=LoopRules((("R", FactorRange(1, 1)),)))))
+
+
 # ---- published constraints -----------------------------------------------------------------------
 
 REFERENCE = Path(os.environ.get("TILEBOUND_REFERENCE", "/nonexistent"))

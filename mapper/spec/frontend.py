@@ -45,6 +45,7 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
         _spread(result, resolved, node)
         mappings = {layer: renamed(entries, resolved) for layer, entries in mappings.items()}
     _extra(result)
+    _inside(result)
     for key in _TARGETED:
         if key in result:
             result[key] = _each(result[key], lambda entry: plain_constraint(
@@ -70,6 +71,16 @@ def _extra(sections: dict[str, Node]) -> None:
     targets = extra.get("targets") if extra is not None and extra.is_map else extra
     if targets is not None and targets.is_list:
         sections["architecture_constraints"] = _extended(sections.get("architecture_constraints"), targets)
+
+
+def _inside(sections: dict[str, Node]) -> None:
+    """Constraints under the architecture of a resolved file are constraints of the architecture."""
+    architecture = sections.get("architecture")
+    own = architecture.get("constraints") if architecture is not None else None
+    targets = own.get("targets") if own is not None and own.is_map else own
+    if architecture is None or "levels" in architecture or targets is None or not targets.is_list:
+        return
+    sections["architecture_constraints"] = _extended(sections.get("architecture_constraints"), targets)
 
 
 def _extended(section: Node | None, entries: Node) -> Node:
