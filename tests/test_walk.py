@@ -11,6 +11,7 @@ from tilebound.errors import MappingError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
 from tilebound.loading import load_specs
 from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.template import Template
 from tilebound.mapping.text import format_nest
 from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import check_mapping
@@ -181,3 +182,13 @@ def test_a_skew_that_goes_once_around_is_counted_for_one_place() -> None:
     cost, recorded = run(CASES / "gemm_skew", "timeloop")
     assert (cost.computes, cost.cycles) == (16, 4)
     assert recorded["summary"]["cycles"] == 4
+
+
+def test_classes_of_mappings_have_no_remainders_nor_directives() -> None:
+    _, einsum, mapping = random_case(Random(3))
+    assert Template.of(einsum, mapping)
+    outer, *inner = mapping.blocks
+    with pytest.raises(ValueError, match="no class"):
+        Template.of(einsum, Mapping((replace(outer, no_coalesce=outer.keep), *inner)))
+    with pytest.raises(ValueError, match="no class"):
+        Template.of(*uneven_case(Random(3))[1:])

@@ -56,8 +56,12 @@ class Template:
         """The class of `mapping` and its factors. Ranks without a loop at a level are put
         outermost there, in the order of the Einsum.
 
-        A rank that has two temporal loops at one level is not representable: ValueError.
+        Not representable, ValueError: a rank that has two temporal loops at one level, loops with
+        remainders, directives other than those on networks, skews.
         """
+        if not mapping.perfect or any(x.no_temporal_reuse or x.rmw_first_update or x.no_coalesce or x.skew
+                                      for x in mapping):
+            raise ValueError("remainders, directives and skews make no class of mappings")
         factors = np.ones((3 * len(mapping.blocks), len(einsum.ranks)), dtype=np.int64)
         orders = []
         for i, block in enumerate(mapping.blocks):
