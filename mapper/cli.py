@@ -311,6 +311,7 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
     from .report.output import write_outputs
     from .report.tables import show
     from .report.text import summary
+    from .report.views import counting
 
     document: ResultDocument = to_document(result, workload)
     if folder is not None:
@@ -319,6 +320,8 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
         click.echo(dumps(document), nl=False)
     else:
         show(summary(document))
+        if any("difference" in layer for layer in document["layers"]):
+            click.echo(counting(document), err=True)
     if not document["interrupted"]:
         return DONE
     click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far",

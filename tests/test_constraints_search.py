@@ -168,6 +168,22 @@ def test_windows_under_constraints_agree_with_brute_force(constraints):
     list(agrees_with_brute_force(architecture, conv(2, 2, 4, 3), constraints, ("energy",)))
 
 
+@pytest.mark.parametrize("constraints, reason", [
+    (Constraints((level("GLB", temporal=loops(M=3)),)),
+     "rank M: no whole factors of 4 meet the constraints (GLB temporal 3) and the array shapes"),
+    (Constraints((level("GLB", spatial=loops(M=2, N=3)),)), "rank N: no whole factors of 3"),
+    (Constraints((level("RF", temporal=loops(M=4, N=3)),)), "RF: the smallest tiles need 19 words"),
+    (Constraints((level("GLB", spatial=loops(M=1, N=1)),), 0.75),
+     "at most 2 of 4 compute units can be at work, must be 0.75 of them or more"),
+    (Constraints((level("GLB", keep="A", bypass="A"),)), "GLB: tensor A must be kept and bypassed"),
+    (Constraints((level("GLB", spatial=loops(M=2, K=2, split=2, inner="MKN")),)),
+     "GLB: at least 4 instances are unrolled along X, has 2")])
+def test_what_rules_all_out_is_named(constraints, reason):
+    with pytest.raises(InfeasibleError) as raised:
+        LayerSearch(MACHINE, SMALL, "edp", constraints=constraints).run()
+    assert reason in str(raised.value)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_rules_on_arrays_let_through_what_the_check_on_mappings_lets_through(seed):
     rng = random.Random(seed)

@@ -64,7 +64,7 @@ def _arrays(space: Mapspace) -> list[str]:
             if need > have:
                 lines.append(f"{level.name}: at least {need} instances are unrolled along {'XY'[axis]}, "
                              f"has {have}")
-    most = prod(int(s.max()) for s in fit.spread.values())
+    most = space.most_workers
     if most < space.rules.workers:
         lines.append(f"at most {most} of {space.architecture.compute.instances} compute units can be at "
                      f"work, must be {space.rules.constraints.min_utilization:g} of them or more")

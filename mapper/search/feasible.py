@@ -82,7 +82,7 @@ class Fit:
 def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...]) -> np.ndarray | None:
     """A factor array that fits and keeps to the constraints; None when there is none (or when none
     was found in a good number of steps)."""
-    if not all(map(len, space.ways.values())):
+    if not all(map(len, space.ways.values())) or space.most_workers < space.rules.workers:
         return None
     fit = Fit(space, keep)
     ranks = sorted(space.einsum.ranks, key=lambda r: len(space.ways[r]))

@@ -8,7 +8,7 @@ from math import factorial, prod
 
 import numpy as np
 
-from ..bounds.arrays import factorizations
+from ..bounds.arrays import array_limits, factorizations
 from ..bounds.lattice import Tiling
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
@@ -68,6 +68,12 @@ class Mapspace:
             wide[:, allowed] = narrow
             table[rank] = wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
         return table
+
+    @property
+    def most_workers(self) -> int:
+        """At most the compute units that whole factors can put to work."""
+        limits = array_limits(self.architecture, self.einsum, self.rules)
+        return prod(limit.most for limit in limits if len(limit.kinds) == 2)
 
     def _fits_fanouts(self, ways: np.ndarray) -> np.ndarray:
         fits = np.ones(len(ways), dtype=bool)
