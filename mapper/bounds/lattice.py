@@ -36,7 +36,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of an inner tile and an array shape: lattice points, sorted by instances used, then a."""
+    """Pairs of an inner tile t and an array shape s, and the tile a = t s of the array: lattice points."""
 
     t: np.ndarray
     s: np.ndarray
@@ -69,9 +69,23 @@ class Lattice:
     @cached_property
     def points(self) -> np.ndarray:
         """Extents of every lattice point, shape (points, ranks)."""
-        grid = np.indices(self.shape).reshape(len(self.shape), -1)
         values = [np.array(divisors(int(n))) for n in self.extents]
-        return np.stack([v[g] for v, g in zip(values, grid, strict=True)], axis=1)
+        return np.stack([v[g] for v, g in zip(values, self.grid, strict=True)], axis=1)
+
+    @cached_property
+    def grid(self) -> np.ndarray:
+        """For each rank which of its divisors every lattice point has, shape (ranks, points)."""
+        return np.indices(self.shape).reshape(len(self.shape), -1)
+
+    @cached_property
+    def _products(self) -> list[np.ndarray]:
+        """For each rank, of two divisors, the flat-index step of their product; far below zero where
+        the product does not divide the extent."""
+        tables = []
+        for n, steps in zip(self.extents.tolist(), self._positions, strict=True):
+            both = np.multiply.outer(divisors(n), divisors(n))
+            tables.append(np.where(n % both == 0, steps[np.minimum(both, n)], -_MOST_POINTS * 10))
+        return tables
 
     @cached_property
     def _positions(self) -> list[np.ndarray]:
@@ -121,17 +135,15 @@ class Lattice:
             return self.product(frozenset(self.ranks))[shape]
         count = np.ones(len(tile))
         for axis in tensor.projection:
-            ranks = [t.rank for t in axis if t.rank in self.ranks]
-            columns = [self.ranks.index(r) for r in ranks]
-            unrolled = self.points[shape][:, columns].T
-            if len(ranks) == 2:
-                units = np.array([[abs(t.coefficient)] for t in axis if t.rank in self.ranks])
-                steps = units * self.points[tile][:, columns].T
-                steps //= np.gcd(*steps)
-                over = np.maximum(unrolled - steps[::-1], 0)
-                count = count * (unrolled.prod(axis=0) - over.prod(axis=0))
-            else:
-                count = count * (1 + (unrolled - 1).sum(axis=0))
+            terms = [t for t in axis if t.rank in self.ranks]
+            columns = [self.ranks.index(t.rank) for t in terms]
+            if len(terms) == 2:
+                table = _distinct_table(*((int(self.extents[i]), abs(t.coefficient))
+                                          for i, t in zip(columns, terms, strict=True)))
+                both = self.grid[columns[0]] * self.shape[columns[1]] + self.grid[columns[1]]
+                count *= table[both[tile], both[shape]]
+            elif terms:
+                count *= (1 + (self.points[:, columns] - 1).sum(axis=1))[shape]
         return count
 
     @cached_property
@@ -190,7 +202,7 @@ class Lattice:
                 if term.rank not in sliders:
                     continue
                 i = self.ranks.index(term.rank)
-                held = self.points[outer, i]
+                held = self.points[:, i][outer]
                 steps = self.extents[i] / held
                 fresh = np.minimum(width, abs(term.coefficient) * held)
                 piece = (width + (steps - 1) * fresh) / steps
@@ -212,8 +224,7 @@ class Lattice:
         j = self.ranks.index(others[0].rank)
         table = _undo_table(int(self.extents[i]), abs(slider.coefficient),
                             int(self.extents[j]), abs(others[0].coefficient))
-        where = [np.searchsorted(divisors(int(self.extents[k])), self.points[outer, k]) for k in (i, j)]
-        return np.asarray(table[where[0], where[1]])
+        return np.asarray(table[self.grid[i], self.grid[j]][outer])
 
     def pairs(self, inner_words: np.ndarray, least_parallel: float) -> Pairs | None:
         """Pairs (t, s) with t within the inner capacity, t * s dividing the extents and at least
@@ -224,21 +235,32 @@ class Lattice:
         shapes = np.array([p for p in self.arrays if self.points[p].prod() >= least_parallel], dtype=np.int64)
         if len(tiles) * len(shapes) > 60 * _MOST_PAIRS:
             return None
-        found_t, found_s, found_a, total = [], [], [], 0
+        grid, found, total = self.grid[:, tiles], list[Pairs](), 0
         for s in shapes:
-            both = self.points[tiles] * self.points[s]
-            fits = (self.extents % both == 0).all(axis=1)
-            total += int(fits.sum())
+            array = np.zeros(len(tiles), dtype=np.int64)
+            for table, rows, i in zip(self._products, grid, self.grid[:, s], strict=True):
+                array += table[i][rows]
+            fits = array >= 0
+            found.append(Pairs(tiles[fits], np.full(int(fits.sum()), s), array[fits]))
+            total += len(found[-1].t)
             if total > _MOST_PAIRS:
                 return None
-            found_t.append(tiles[fits])
-            found_s.append(np.full(int(fits.sum()), s))
-            found_a.append(self.index(both[fits]))
-        if not total:
-            return Pairs(*(np.zeros(0, dtype=np.int64),) * 3)
-        t, s, a = (np.concatenate(x) for x in (found_t, found_s, found_a))
-        order = np.lexsort((a, self.points[s].prod(axis=1)))
-        return Pairs(t[order], s[order], a[order])
+        empty = np.zeros(0, dtype=np.int64)
+        return Pairs(*(np.concatenate([empty, *(getattr(p, name) for p in found)]) for name in "tsa"))
+
+
+@cache
+def _distinct_table(first: tuple[int, int], second: tuple[int, int]) -> np.ndarray:
+    """Distinct sums of two ranks' offsets, by what a tile holds (rows) and the array unrolls
+    (columns): all pairs of divisors of the ranks. A rank is its extent and its coefficient."""
+    (extent, unit), (other_extent, other_unit) = first, second
+    held, other = np.array(divisors(extent)), np.array(divisors(other_extent))
+    step, other_step = unit * held[:, None], other_unit * other[None, :]
+    common = np.gcd(step, other_step)
+    lap, other_lap = (other_step // common)[:, :, None], (step // common)[:, :, None]
+    over = np.maximum(held - lap, 0)[:, :, :, None] * np.maximum(other - other_lap, 0)[:, :, None, :]
+    pairs = len(held) * len(other)
+    return (held[:, None] * other - over).reshape(pairs, pairs)
 
 
 @cache

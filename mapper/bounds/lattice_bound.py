@@ -44,6 +44,7 @@ class LatticeBound:
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
         self.everything = frozenset(lattice.ranks)
+        self.distinct: dict[str, np.ndarray] = {}     # by tensor, at every pair
         self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
 
     def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
@@ -58,6 +59,7 @@ class LatticeBound:
         pairs = self.l.pairs(inner_words, self._least_parallel(base + floor, cutoff))
         if pairs is None:
             return None
+        self.distinct = {t.name: self.l.distinct(t, pairs.t, pairs.s) for t in self.tensors}
         best, tilings = cutoff, []
         for stationary in dict.fromkeys(self._reusers(r) for r in self.l.ranks):
             for found in self._variants(stationary, pairs, outer, base, cutoff):
@@ -177,7 +179,7 @@ class LatticeBound:
         total, coupled = np.zeros(len(pairs.t)), list[_Coupled]()
         for tensor in self.tensors:
             parent = 1 if tensor.name in self.keep[1] else 0
-            distinct = self.l.distinct(tensor, pairs.t, pairs.s)
+            distinct = self.distinct[tensor.name]
             copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
             if tensor.name not in self.keep[2]:
                 asked = self.macs / instances * distinct
