@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tilebound import cli
-from tilebound.loading import load_specs
+from tilebound.api import read_constraints
+from tilebound.loading import load_architecture, load_specs, load_workload
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,8 +34,11 @@ def test_yaml_block_loads(name, number, text, tmp_path) -> None:
     path = tmp_path / "block.yaml"
     path.write_text(text)
     loaded = load_specs([path])
-    assert loaded.architecture or loaded.workload or loaded.mappings
+    assert loaded.architecture or loaded.workload or loaded.mappings or "constraints" in loaded.sections
     assert not loaded.unsupported
+    if "constraints" in loaded.sections:
+        machine, graph = load_architecture("eyeriss"), load_workload("alexnet")
+        assert read_constraints([loaded.sections["constraints"]], machine, graph)
 
 
 @pytest.mark.parametrize("name", [p.name for p in PAGES if "\n>>> " in p.read_text()])
