@@ -77,11 +77,10 @@ def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
 
 def _refuse(mapping: Mapping) -> None:
     """Nests for which it is not known what is right."""
-    reasons = [f"{block.level}: what no_coalesce means is not known where loops have remainders or "
-               "tensors are loaded again; Timeloop's semantics has a number"
+    hint = "only Timeloop's numbers are known; evaluate it with timeloop semantics"
+    reasons = [f"{block.level}: no_coalesce where loops have remainders or tensors are loaded again, {hint}"
                for block in mapping if block.no_coalesce]
-    reasons += [f"{block.level}: skewed loops are not counted in exact semantics; Timeloop's has a number"
-                for block in mapping if block.skew]
+    reasons += [f"{block.level}: skewed loops, {hint}" for block in mapping if block.skew]
     if reasons:
         raise MappingError(reasons)
 
