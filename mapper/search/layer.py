@@ -98,13 +98,16 @@ class LayerSearch:
             self._offer(self.explorer.start(keep))
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
+        self._wander(self.space.keeps[0])      # something good, however soon the search is stopped
+        self.report(self.best.value, 0.0)
         roots = [self._root(keep) for keep in self.space.keeps]
         relaxed = min(node.value for node in roots)
         heap = [(node.value, i, node) for i, node in enumerate(roots) if node.value < inf]
         heapq.heapify(heap)
         for _, _, node in heapq.nsmallest(3, heap):
             self._climb(node)
-            self._wander(node)
+            if not self._interrupted():
+                self._wander(node.region.keep)
         count = len(roots)
         closed = inf                 # least bound among the regions that are not looked into further
         while heap and not self._done(min(heap[0][0], closed)):
@@ -210,10 +213,9 @@ class LayerSearch:
         found = self.explorer.round(node.region.keep, tuple(o[0] for o in options), node.bound.point)
         self._improve(found)
 
-    def _wander(self, node: _Node) -> None:
+    def _wander(self, keep: Keep) -> None:
         """Improve the best of some mappings drawn at random."""
-        if not self._interrupted():
-            self._improve(self.explorer.draw(node.region.keep, self.rng))
+        self._improve(self.explorer.draw(keep, self.rng))
 
     def _improve(self, found: Found | None) -> None:
         if found is not None:
