@@ -95,7 +95,12 @@ class Reader:
                 self.problems.error(node, f"a second {kind} {key} for {name}, {new} after {old}; "
                                     "expected one")
             merged[key] = new if old in ((), None) else old
-        self.levels[name] = replace(level, **{kind: LoopRules(**merged)})  # type: ignore[arg-type]
+        both = LoopRules(**merged)  # type: ignore[arg-type]
+        for rank in both.inner:
+            if rank in both.outer:
+                self.problems.error(node, f"rank {rank} both innermost and outermost among the {kind} loops "
+                                    f"of {name}; expected one of the two")
+        self.levels[name] = replace(level, **{kind: both})  # type: ignore[arg-type]
 
     def add_tensors(self, name: str, **sets: frozenset[str]) -> None:
         level = self.levels[name]
