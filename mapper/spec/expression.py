@@ -326,5 +326,5 @@ def _folded(links: list[tuple[Callable[[Any, Any], Any], _Term]]) -> _Term:
             if not (isinstance(total, (int, float)) and isinstance(right, (int, float))):
                 raise TypeError("arithmetic with something that is no number")
             total = bounded(apply(total, right))
-        return total  # type: ignore[no-any-return]
+        return total
     return result
