@@ -18,7 +18,7 @@ from dataclasses import replace
 from ..errors import SpecError
 from ..hardware.architecture import Architecture
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
-from ..workload.einsum import Axis, Einsum, Tensor, footprint
+from ..workload.einsum import Axis, Einsum, Tensor
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
 from .timeloop import default_keep
 
@@ -41,7 +41,7 @@ def format_nest(mapping: Mapping, architecture: Architecture, einsum: Einsum) ->
     lines, depth = [], 0
     for index, block in enumerate(mapping):
         tile = mapping.tile(index, einsum.extent)
-        kept = [f"{t.name} {footprint(t, tile)}" for t in einsum.tensors if t.name in block.keep]
+        kept = [f"{t.name} {einsum.tile_words(t, tile)}" for t in einsum.tensors if t.name in block.keep]
         heading = f"{block.level} [{', '.join(kept)}]"
         for directive, names in block.directives:
             if names:

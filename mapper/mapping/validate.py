@@ -6,7 +6,7 @@ from math import prod
 
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
-from ..workload.einsum import Einsum, footprint
+from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping, factor_text
 
 
@@ -115,7 +115,7 @@ def _capacity_reasons(level: Storage, einsum: Einsum, mapping: Mapping, index: i
     if have is None:
         return []
     tile = mapping.tile(index, einsum.extent)
-    words = {t.name: footprint(t, tile) for t in einsum.tensors
+    words = {t.name: einsum.tile_words(t, tile) for t in einsum.tensors
              if t.name in mapping.blocks[index].keep}
     need = sum(words.values())
     if need <= have:

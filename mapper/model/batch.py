@@ -66,11 +66,13 @@ class BatchEvaluator:
     Raises
     ------
     ValueError
-        An energy is not known, a network charges for more than the words that enter it, or the
-        counts are too large to be exact in float64.
+        The Einsum has flattened ranks, an energy is not known, a network charges for more than the
+        words that enter it, or the counts are too large to be exact in float64.
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, template: Template) -> None:
+        if einsum.flattened:
+            raise ValueError(f"{einsum.name}: mappings over flattened ranks cannot be evaluated in a batch")
         self.architecture, self.einsum, self.template = architecture, einsum, template
         levels = range(len(architecture.levels))
         self._columns = [i for i, extent in enumerate(einsum.extents) if extent > 1]

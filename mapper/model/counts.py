@@ -11,6 +11,7 @@ from ..errors import MappingError
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
+from ..workload.flatten import LIMIT
 from .cost import Semantics
 from .network import counts_hops
 from .remainder import instances_at_work, steps, truncated_instances
@@ -57,11 +58,16 @@ def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     Raises
     ------
     MappingError
-        The mapping asks for something of which only Timeloop's number is known.
+        The mapping asks for something of which only Timeloop's number is known, or for flattened ranks
+        in a way that cannot be counted.
     """
     loops = placed_loops(mapping)
     cases = tensor_cases(architecture, einsum, mapping, options)
     levels = range(len(architecture.levels) + 1)
+    if einsum.flattened:
+        _refuse_flattened(einsum, mapping, semantics)
+        return Counts({x.tensor.name: exact_traffic(x) for x in cases},
+                      tuple(at_work(loops, i) for i in levels), einsum.macs, steps(loops, einsum.extent))
     if not needs_walk(mapping, options):
         traffic = {x.tensor.name: tensor_traffic(einsum, x.tensor, mapping, loops, x.fabrics, x.elision)
                    for x in cases}
@@ -81,6 +87,24 @@ def _refuse(mapping: Mapping) -> None:
     reasons = [f"{block.level}: no_coalesce where loops have remainders or tensors are loaded again, {hint}"
                for block in mapping if block.no_coalesce]
     reasons += [f"{block.level}: skewed loops, {hint}" for block in mapping if block.skew]
+    if reasons:
+        raise MappingError(reasons)
+
+
+def _refuse_flattened(einsum: Einsum, mapping: Mapping, semantics: Semantics) -> None:
+    """Nests over flattened ranks that are too long, or of which nothing is known."""
+    reasons = []
+    if einsum.macs > LIMIT:
+        reasons.append(f"{einsum.name}: {einsum.macs} operations over flattened ranks, which are run one "
+                       f"by one, at most {LIMIT} can be")
+    if not mapping.perfect:
+        reasons.append(f"{einsum.name}: loops with remainders over flattened ranks cannot be evaluated")
+    for block in mapping:
+        if block.no_coalesce or block.skew:
+            reasons.append(f"{block.level}: no_coalesce and skew cannot be evaluated with flattened ranks")
+        if block.spatial and semantics == "timeloop":
+            reasons.append(f"{block.level}: spatial loops with flattened ranks are counted in exact "
+                           "semantics only; what Timeloop makes of them is not known")
     if reasons:
         raise MappingError(reasons)
 

@@ -6,6 +6,8 @@ from math import prod
 
 from .reuse import Vector
 
+#: Words, by their coordinates.
+Points = frozenset[Vector]
 #: A box: (first, one past the last) along each axis.
 Span = tuple[tuple[int, int], ...]
 
@@ -30,8 +32,10 @@ def new_words(need: Span, held: Span) -> Span | None:
     return (*need[:axis], side, *need[axis + 1:])
 
 
-def volume(span: Span | None) -> int:
-    """Words in a box."""
+def volume(span: Span | Points | None) -> int:
+    """Words in a box or a set."""
+    if isinstance(span, frozenset):
+        return len(span)
     return 0 if span is None else prod(high - low for low, high in span)
 
 

@@ -231,9 +231,9 @@ def partitions(einsum: Einsum, tensor: Tensor, mapping: Mapping) -> list[int]:
     shares = [share]
     for level in range(1, len(mapping.blocks)):
         tile = mapping.tile(level, einsum.extent)
-        size, outer = footprint(tensor, tile), mapping.blocks[level - 1]
+        size, outer = einsum.tile_words(tensor, tile), mapping.blocks[level - 1]
         for loop in outer.spatial:
             tile[loop.rank] = min(tile[loop.rank] * loop.factor, einsum.extent[loop.rank])
-        share = share * size // footprint(tensor, tile)
+        share = share * size // einsum.tile_words(tensor, tile)
         shares.append(share)
     return shares

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from math import prod
 from typing import Any, Sequence
 
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum, Tensor, footprint
 from .links import Entry
+from .points import PointWalk
 from .remainder import Path, instances_at_work, paths, truncated_instances, words_touched
 from .reuse import PlacedLoop
 from .traffic import (
@@ -58,25 +59,33 @@ class Case:
     def tally(self, outer: int, inner: int, path: Path, sampled: bool) -> Tally:
         """Counts between one instance of level `outer`, where `path` leads, and the instances of
         level `inner` below it; `inner` may be one past the last level (the compute units)."""
-        ranks, extents = self.einsum.ranks, self.einsum.extents
-        strides = [Stride(ranks.index(x.rank), x.factor, x.inside, x.step(self.tensor), x.level,
-                          x.spatial, path.get(i))
-                   for i, x in enumerate(self.loops) if x.level < inner]
+        skew = next(((i, x.skew) for i, x in enumerate(self.mapping) if x.skew), None)
+        walk = Walk(self.tensor, self.einsum.ranks, self.strides(inner, path),
+                    self.boundary(outer, inner), sampled, skew)
+        return walk.total(self.einsum.extents)
+
+    def strides(self, inner: int, path: Path) -> list[Stride]:
+        """The loops above level `inner`; spatial ones stand still where `path` leads."""
+        return [Stride(self.einsum.ranks.index(x.rank), x.factor, x.inside, x.step(self.tensor),
+                       x.level, x.spatial, path.get(i))
+                for i, x in enumerate(self.loops) if x.level < inner]
+
+    def boundary(self, outer: int, inner: int) -> Boundary:
+        """What lies between two levels."""
         crossings = tuple(Crossing(i, self.fabrics[i].multicast, self.meshes[i])
                           for i in range(outer, inner))
         buffered = inner < self.levels
         reuse = buffered and self.tensor.name not in self.mapping.blocks[inner].no_temporal_reuse
         spread = any(x.spatial and x.level == outer for x in self.loops)
         linked = inner == outer + 1 and spread and self.fabrics[outer].linked_width is not None
-        boundary = Boundary(crossings, buffered, reuse, linked, self.fabrics[outer].torus)
-        skew = next(((i, x.skew) for i, x in enumerate(self.mapping) if x.skew), None)
-        return Walk(self.tensor, ranks, strides, boundary, sampled, skew).total(extents)
+        return Boundary(crossings, buffered, reuse, linked, self.fabrics[outer].torus)
 
 
 # As it is
 
 def exact_traffic(case: Case) -> Traffic:
     """What happens on every instance of every level, as an average over those at work."""
+    all_instances = _all_points if case.einsum.flattened else _all_instances
     levels, extent = case.levels, case.einsum.extent
     accesses: list[Accesses | None] = [None] * levels
     deliveries: list[tuple[Delivery, ...]] = [()] * levels
@@ -86,13 +95,13 @@ def exact_traffic(case: Case) -> Traffic:
     shares = partitions(case.einsum, case.tensor, case.mapping)
     received = peers = Fraction(0)
     for level, inner in zip(case.kept, [*case.kept[1:], levels], strict=True):
-        tally, visited = _all_instances(case, level, inner)
+        tally, visited = all_instances(case, level, inner)
         for i in range(level, inner):
             deliveries[i], sent[i] = _average(tally, i, at_work[i])
         passed[level] = float(tally[PASSED] / at_work[level])
         content = sum(_entries(tally, level).values()) / at_work[level]
         accesses[level] = accesses_of(
-            case.tensor, footprint(case.tensor, case.mapping.tile(level, extent)),
+            case.tensor, case.einsum.tile_words(case.tensor, case.mapping.tile(level, extent)),
             visited / at_work[level] if case.tensor.is_output else shares[level],
             content, received, peers, case.rules(level))
         peers = tally[PASSED] / at_work[inner]
@@ -109,6 +118,19 @@ def _all_instances(case: Case, level: int, inner: int) -> tuple[Tally, int]:
         add(total, case.tally(level, inner, path, sampled=False), count)
         if case.tensor.is_output:
             visited += count * words_touched(case.tensor, case.loops, case.einsum.extent, level, path)
+    return total, visited
+
+
+def _all_points(case: Case, level: int, inner: int) -> tuple[Tally, int]:
+    """The same where ranks are flattened, and no two instances are alike."""
+    total: Tally = dict.fromkeys((PASSED, RECEIVED), 0)
+    visited = 0
+    above = [i for i, x in enumerate(case.loops) if x.spatial and x.level < level]
+    for index in product(*(range(case.loops[i].factor) for i in above)):
+        strides = case.strides(inner, dict(zip(above, index, strict=True)))
+        tally, touched = PointWalk(case.einsum, case.tensor, strides, case.boundary(level, inner)).total()
+        add(total, tally, 1)
+        visited += len(touched)
     return total, visited
 
 

@@ -13,13 +13,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Hashable, Iterable, Sequence
+from typing import Mapping as MappingOf
 
 from ..mapping.nest import Skew
 from ..workload.einsum import Tensor
 from .hops import hops
 from .reuse import Vector
-from .spans import Span, new_words, opposite, shift, volume
+from .spans import Points, Span, new_words, opposite, shift, volume
 
+#: What an instance loads.
+Load = Span | Points | None
 #: Coordinates of each rank that exist inside an iteration; None where nothing is left of one.
 Room = tuple[int, ...] | None
 
@@ -257,14 +260,19 @@ class Walk:
         held = dict(memory.held)
         load = self.load_first if self.sampled else self.load_all
         boxes = load(here, held)
-        asking = self.without_neighbours(boxes, dict(memory.before)) if self.boundary.linked else boxes
-        tally = self.climb(asking)
-        tally[PASSED] = sum(volume(boxes[i]) for i in boxes.keys() - asking.keys())
-        tally[RECEIVED] = sum(map(volume, boxes.values()))
+        tally = self.meet(boxes, dict(memory.before))
         if here.place is not None:
             tally[Sampled(here.place)] = 1
         before = tuple(sorted(boxes.items())) if self.boundary.linked else ()
         return tally, Memory(tuple(held.items()), before)
+
+    def meet(self, boxes: MappingOf[int, Load], before: MappingOf[int, Load]) -> Tally:
+        """Counts of one step in which instances load `boxes`, after they loaded those `before`."""
+        asking = self.without_neighbours(boxes, before) if self.boundary.linked else boxes
+        tally = self.climb(asking)
+        tally[PASSED] = sum(volume(boxes[i]) for i in boxes.keys() - asking.keys())
+        tally[RECEIVED] = sum(map(volume, boxes.values()))
+        return tally
 
     def load_all(self, here: Position, held: dict[Hashable, Held]) -> dict[int, Span | None]:
         """What each instance loads, by its number."""
@@ -312,7 +320,7 @@ class Walk:
             return need, Held(need)
         return new_words(need, held.box), Held(need, move if any(move) else held.move)
 
-    def climb(self, boxes: dict[int, Span | None]) -> Tally:
+    def climb(self, boxes: MappingOf[int, Load]) -> Tally:
         """Words sent at every level crossed, when the instances in `boxes` ask for those boxes. Equal
         requests of siblings are met at once, and go on upwards as one."""
         tally: Tally = {}
@@ -347,17 +355,17 @@ class Walk:
             bundled[bundle] = sum(number * sizes[request] for request, number in bundle)
         return bundles, bundled
 
-    def without_neighbours(self, boxes: dict[int, Span | None],
-                           before: dict[int, Span | None]) -> dict[int, Span | None]:
+    def without_neighbours(self, boxes: MappingOf[int, Load],
+                           before: MappingOf[int, Load]) -> MappingOf[int, Load]:
         """The requests that no neighbour can meet with what it received in the step before; all of
         them, unless that saves the level above some words."""
         asking = {i: box for i, box in boxes.items() if box is None or all(
             before.get(j) != box for j in self.neighbours(i))}
         return asking if self.load_of(asking) < self.load_of(boxes) else boxes
 
-    def load_of(self, boxes: dict[int, Span | None]) -> int:
+    def load_of(self, boxes: MappingOf[int, Load]) -> int:
         """Words that the level above sends to meet these requests."""
-        found: Iterable[Span | None] = boxes.values()
+        found: Iterable[Load] = boxes.values()
         return sum(map(volume, set(found) if self.boundary.crossings[-1].multicast else found))
 
     def neighbours(self, i: int) -> list[int]:

@@ -12,6 +12,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Callable, Iterator
 
+from ..errors import Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
@@ -78,9 +79,11 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     InfeasibleError
         A layer has no mapping; the message names what rules all out.
     SpecError
-        A network of the architecture charges for what the search cannot reckon with.
+        A network of the architecture charges for what the search cannot reckon with, or a layer has
+        flattened ranks.
     """
     require_word_prices(architecture)
+    require_boxes(graph)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints)
@@ -97,6 +100,16 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
             if save is not None and len(found) < len(tasks):
                 save(_assemble(empty, graph, found))
         return replace(_assemble(empty, graph, found), interrupted=stop.is_set())
+
+
+def require_boxes(graph: WorkloadGraph) -> None:
+    """Raise a SpecError that names every layer with flattened ranks: bounds and the fast evaluation
+    of many mappings take tiles for boxes."""
+    problems = [Problem(graph.name, 0, 0, f"layer {einsum.name}: flattened rank {flat.rank}; a search "
+                        "expects plain ranks; given mappings can be evaluated")
+                for einsum in graph for flat in einsum.flattened]
+    if problems:
+        raise SpecError(problems)
 
 
 def _assemble(empty: NetworkResult, graph: WorkloadGraph,

@@ -43,12 +43,23 @@ def lower_problem(node: Node, problems: Problems) -> Node:
         text = _projection(space, ranks, coefficients, problems)
         tensors[str(label.value)] = space.at({"projection": (space.get("projection") or space).at(text),
                                               "output": space.get("read_write") or space.at(False)})
-    if (flatten := shape.get("flatten")) is not None:
-        problems.refuse(flatten, "flattened ranks cannot be evaluated; expected none")
     title = shape.get("name")
     title = title if title is not None and title.value else shape.at("problem")
-    layer = node.at({"name": title, "ranks": instance.at(extents), "tensors": shape.at(tensors)})
+    layer = node.at({"name": title, "ranks": instance.at(extents), "tensors": shape.at(tensors),
+                     **({"flatten": _flatten(shape["flatten"], problems)} if "flatten" in shape else {})})
     return node.at({"name": title, "layers": node.at((layer,))})
+
+
+def _flatten(node: Node, problems: Problems) -> Node:
+    """Flattened ranks as the native mapping from their names to those of their parts."""
+    found = {}
+    for entry in node:
+        name, parts = entry.get("name"), entry.get("dimensions")
+        if name is None or parts is None or not parts.is_list or not len(parts):
+            problems.error(entry, "a flattened rank; expected the keys 'name' and 'dimensions' (a list)")
+        else:
+            found[str(name.value)] = parts
+    return node.at(found)
 
 
 def tensor_ranks(node: Node | None) -> dict[str, tuple[str, ...]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 
 from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
-from .einsum import Einsum, Tensor
+from .einsum import Einsum, Flattened, Tensor
+from .flatten import LIMIT
 from .graph import WorkloadGraph
 from .projection import parse_projection, projection_text
 
@@ -71,7 +73,7 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
     before = len(problems.errors)
     kind = node.get("type")
     if kind is None:
-        record = Record(node, problems, "layer", (*_COMMON, "ranks", "tensors"))
+        record = Record(node, problems, "layer", (*_COMMON, "ranks", "tensors", "flatten"))
         record.require("name", "ranks", "tensors")
         parts = _explicit(record)
     elif kind.value in _SHORTHANDS:
@@ -92,8 +94,13 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
     extents, tensors, aliases = parts
     name = record.text("name", "")
     aliases = {**_default_aliases(name, tensors, inputs), **aliases}
+    flattened = _flattened(record, extents)
+    if len(problems.errors) > before:
+        return None
+    for flat in reversed(flattened):
+        extents = {flat.rank: flat.extent, **{r: n for r, n in extents.items() if r not in dict(flat.parts)}}
     einsum = Einsum(name, tuple(extents), tuple(extents.values()), tensors,
-                    tuple((role, alias) for role, alias in aliases.items() if role != alias))
+                    tuple((role, alias) for role, alias in aliases.items() if role != alias), flattened)
     return _Layer(node, einsum, count, inputs, extra_parameters)
 
 
@@ -168,6 +175,27 @@ def _explicit(record: Record) -> _Parts:
     return extents, tuple(tensors), aliases
 
 
+def _flattened(record: Record, extents: dict[str, int]) -> tuple[Flattened, ...]:
+    """Ranks that stand for others: `flatten: {X: [P, K]}`, where P runs fastest."""
+    section = record.node("flatten")
+    found: list[Flattened] = []
+    taken: set[str] = set()
+    for rank, value in section.items() if section else ():
+        names = [str(part.value) for part in (value if value.is_list else (value,))]
+        if not _NAME.fullmatch(rank) or rank in extents or rank in taken:
+            record.problems.error(value, f"flattened rank {rank!r}; expected a new name of a rank")
+        for name in names:
+            if name not in extents or name in taken or names.count(name) > 1:
+                record.problems.error(value, f"part {name!r} of the flattened rank {rank}; expected "
+                                      f"{one_of(extents)}, each once")
+        taken.update(names, (rank,))
+        found.append(Flattened(rank, tuple((name, extents.get(name, 1)) for name in names)))
+    if section is not None and prod(extents.values()) > LIMIT:
+        record.problems.refuse(section, f"flattened ranks in a layer of {prod(extents.values())} operations; "
+                               f"expected at most {LIMIT}, for its tiles are counted one by one")
+    return tuple(found)
+
+
 def _tensor(name: str, node: Node, problems: Problems, extents: dict[str, int]) -> tuple[Tensor, str]:
     """One tensor and its name in the graph ("" when none is given)."""
     if node.is_scalar:
@@ -204,9 +232,11 @@ def workload_to_dict(graph: WorkloadGraph) -> dict[str, object]:
 
 def _layer_to_dict(graph: WorkloadGraph, einsum: Einsum) -> dict[str, object]:
     aliases = dict(einsum.aliases)
-    layer: dict[str, object] = {"name": einsum.name, "ranks": dict(einsum.extent), "tensors": {
+    layer: dict[str, object] = {"name": einsum.name, "ranks": dict(einsum.point_extent), "tensors": {
         t.name: {"projection": projection_text(t.projection), "output": t.is_output,
                  "alias": aliases.get(t.name, t.name)} for t in einsum.tensors}}
+    if einsum.flattened:
+        layer["flatten"] = {x.rank: [name for name, _ in x.parts] for x in einsum.flattened}
     if graph.count(einsum.name) != 1:
         layer["count"] = graph.count(einsum.name)
     if extra := graph.graph.nodes[einsum.name]["extra_parameters"]:

@@ -51,6 +51,19 @@ class Tensor:
                 and len({term.rank for term in terms}) == len(terms))
 
 
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """A rank that several `parts` (name, extent) are run through as: the first of them fastest.
+    Loops run over `rank`, projections use the parts."""
+
+    rank: str
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def extent(self) -> int:
+        return prod(extent for _, extent in self.parts)
+
+
 @dataclass(frozen=True)
 class Einsum:
     """A loop nest over `ranks` of the given `extents` that does one multiply-accumulate a point.
@@ -70,13 +83,17 @@ class Einsum:
     #: Names of the tensors in the workload graph, where they differ from the role names
     #: (a conv reads the role "Inputs"; in the graph that is the tensor "conv1").
     aliases: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    #: Those of the `ranks` that stand for several others. Tiles are then no boxes: ask `tile_words`.
+    flattened: tuple[Flattened, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.ranks) != len(self.extents) or len(set(self.ranks)) != len(self.ranks):
             raise ValueError(f"{self.name}: ranks {self.ranks} do not match extents {self.extents}")
         if min(self.extents, default=1) < 1:
             raise ValueError(f"{self.name}: extents must be 1 or more, not {self.extents}")
-        unknown = {r for t in self.tensors for r in t.ranks} - set(self.ranks)
+        if any(self.extent.get(x.rank) != x.extent for x in self.flattened):
+            raise ValueError(f"{self.name}: a flattened rank has not the extent of its parts together")
+        unknown = {r for t in self.tensors for r in t.ranks} - set(self.point_extent)
         for axis in (axis for t in self.tensors for axis in t.projection):
             if len({term.rank for term in axis}) < len(axis):
                 raise ValueError(f"{self.name}: an axis names a rank twice; add its coefficients up")
@@ -87,6 +104,13 @@ class Einsum:
     def extent(self) -> Mapping[str, int]:
         """Extent of each rank."""
         return dict(zip(self.ranks, self.extents, strict=True))
+
+    @cached_property
+    def point_extent(self) -> Mapping[str, int]:
+        """Extent of each rank that projections may use: parts instead of the flattened rank."""
+        whole = {x.rank for x in self.flattened}
+        parts = {name: extent for x in self.flattened for name, extent in x.parts}
+        return {rank: n for rank, n in self.extent.items() if rank not in whole} | parts
 
     @property
     def macs(self) -> int:
@@ -102,7 +126,15 @@ class Einsum:
 
     def tensor_words(self, name: str) -> int:
         """Words in the bounding box of the tensor called `name`."""
-        return footprint(self.tensor(name), self.extent)
+        return footprint(self.tensor(name), self.point_extent)
+
+    def tile_words(self, tensor: Tensor, tile: Mapping[str, int]) -> int:
+        """Words of `tensor` in the largest tile of the extents `tile`, which loops without remainders
+        cut the ranks into."""
+        if not self.flattened:
+            return footprint(tensor, tile)
+        from .flatten import largest_tile
+        return largest_tile(self, tensor, tile)
 
     @cached_property
     def canonical(self) -> tuple[object, ...]:
@@ -110,10 +142,10 @@ class Einsum:
         does the coefficient of a rank of extent 1."""
         tensors = tuple(
             (t.name, t.is_output, tuple(
-                tuple((x.rank, x.coefficient) for x in axis if self.extent[x.rank] > 1)
+                tuple((x.rank, x.coefficient) for x in axis if self.point_extent[x.rank] > 1)
                 for axis in t.projection))
             for t in self.tensors)
-        return (self.ranks, self.extents, tensors)
+        return (self.ranks, self.extents, tensors, self.flattened)
 
 
 def axis_extent(axis: Axis, extents: Mapping[str, int]) -> int:

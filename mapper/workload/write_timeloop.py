@@ -18,11 +18,12 @@ def einsum_to_timeloop(einsum: Einsum) -> dict[str, Any]:
                 for axis in tensor.projection]
         spaces.append({"name": tensor.name, "projection": axes,
                        **({"read_write": True} if tensor.is_output else {})})
+    flatten = [{"name": x.rank, "dimensions": [name for name, _ in x.parts]} for x in einsum.flattened]
     return {"version": "0.4",
-            "shape": {"name": einsum.name, "dimensions": list(einsum.ranks),
+            "shape": {"name": einsum.name, "dimensions": list(einsum.point_extent),
                       "coefficients": [{"name": name, "default": value} for value, name in names.items()],
-                      "data_spaces": spaces},
-            "instance": {**einsum.extent, **{name: value for value, name in names.items()}}}
+                      "data_spaces": spaces, **({"flatten": flatten} if flatten else {})},
+            "instance": {**einsum.point_extent, **{name: value for value, name in names.items()}}}
 
 
 def _coefficient(value: int) -> str:
