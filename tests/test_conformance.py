@@ -22,11 +22,7 @@ from tilebound.model.network import single
 
 CASES = Path(__file__).parent / "cases"
 
-#: A case that needs what the model does not cover: the other rules for partial sums that Timeloop
-#: takes from its environment.
-BEYOND = {"env_updated_rmw"}
-
-COVERED = [path for path in sorted(CASES.iterdir()) if path.name not in BEYOND]
+COVERED = sorted(CASES.iterdir())
 PUBLISHED = [path.parent for path in sorted(Path(os.environ.get("TILEBOUND_REFERENCE") or "/none").glob(
     "public/*/input.yaml")) if "sparse_optimizations" not in path.read_text()]
 
@@ -45,7 +41,8 @@ def run(folder: Path, semantics: Semantics = "timeloop") -> tuple[Cost, dict[str
     expected = json.loads((folder / "expected.json").read_text())
     switches = expected.get("env") or {}
     options = Options(first_read_elision=switches.get("TIMELOOP_ENABLE_FIRST_READ_ELISION") != "0",
-                      torus="TIMELOOP_ENABLE_TOROIDAL_LINKS" in switches)
+                      torus="TIMELOOP_ENABLE_TOROIDAL_LINKS" in switches,
+                      updated_rmw=switches.get("TIMELOOP_ENABLE_UPDATED_RMW") == "1")
     return evaluate(loaded.architecture, einsum, mapping, semantics, options), expected
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Mapping as MappingOf
 from typing import Sequence
@@ -18,6 +18,7 @@ from .remainder import instances_at_work, steps, truncated_instances
 from .reuse import PlacedLoop, placed_loops
 from .traffic import Fabric, Traffic, number, tensor_traffic
 from .uneven import Case, exact_traffic, sampled_traffic
+from .updates import updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Options:
 
     `first_read_elision`: the first update of an output word reads no partial sum
     (TIMELOOP_ENABLE_FIRST_READ_ELISION). `torus`: where neighbours pass words on, so do the two ends
-    of a row or column (TIMELOOP_ENABLE_TOROIDAL_LINKS).
+    of a row or column (TIMELOOP_ENABLE_TOROIDAL_LINKS). `updated_rmw`: the innermost level starts its
+    partial sums at zero, see `updates` (TIMELOOP_ENABLE_UPDATED_RMW).
     """
 
     first_read_elision: bool = True
     torus: bool = False
+    updated_rmw: bool = False
 
 
 DEFAULT = Options()
@@ -50,6 +53,17 @@ class Counts:
 
 def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
           semantics: Semantics = "exact", options: Options = DEFAULT) -> Counts:
+    """What `count_plain` says, with the other rule for partial sums where `options` ask for it."""
+    counts = count_plain(architecture, einsum, mapping, semantics, options)
+    if not options.updated_rmw:
+        return counts
+    if not options.first_read_elision:
+        raise MappingError(["updated read-modify-write is not known without first read elision"])
+    return replace(counts, traffic=updated(architecture, einsum, mapping, counts.traffic))
+
+
+def count_plain(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+                semantics: Semantics = "exact", options: Options = DEFAULT) -> Counts:
     """Count what a valid `mapping` does.
 
     Nests with perfect factors have a closed form, in which both semantics agree. The others are
