@@ -84,7 +84,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, define: tuple[str, ..
               help="Most time for the whole search, all layers together.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
               "[default: what `mapper` in a SPEC says, else 1]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is tried at random.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Seed of what is tried at random.")
 @_semantics
 @_define
 @_json
@@ -333,7 +334,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
         status = cli.main(arguments, prog_name="tilebound", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except click.ClickException as error:
         error.show()

@@ -11,7 +11,7 @@ from itertools import permutations, product
 from math import inf
 
 import pytest
-from tilebound.errors import InfeasibleError
+from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.template import Template
 from tilebound.mapping.validate import check_mapping
@@ -260,3 +260,22 @@ def test_neighbour_links_are_turned_off_in_what_the_search_returns():
     assert layer.cost.utilization == 1.0
     assert layer.mapping.blocks[1].no_links == {"A", "B", "Z"}
     assert layer.cost.edp == pytest.approx(layer.certificate.value, rel=1e-12)
+
+
+def test_what_a_search_cannot_hold_is_refused():
+    huge = WorkloadGraph("net", [(gemm(10 ** 12, 10 ** 6, 2), 1)])
+    with pytest.raises(SpecError, match="operations; a search expects at most"):
+        search_network(three_level(), huge)
+    levels = tuple(Storage(f"L{i}", size_words=100, energy=same(1.0)) for i in range(6))
+    deep = Architecture("deep", levels, Compute("MAC", energy=figures(compute=1.0)))
+    with pytest.raises(SpecError, match="15 decisions whether a level keeps a tensor"):
+        search_network(deep, WorkloadGraph("net", [(gemm(4, 4, 4), 1)]))
+    with pytest.raises(InfeasibleError):
+        search_network(two_level(0, keep=frozenset("A")), WorkloadGraph("net", [(gemm(4, 4, 4), 1)]))
+
+
+@pytest.mark.parametrize("option", [{"gap": -1.0}, {"gap": float("nan")}, {"time_limit": -1.0}, {"jobs": 0},
+                                    {"seed": -1}])
+def test_options_out_of_range_are_refused(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        search_network(two_level(), small_network(), **option)

@@ -366,7 +366,7 @@ class _Builder:
             for words in kept[1:]:
                 kept[0] = kept[0] + words
             if kept:
-                self.constraints.append(kept[0].scaled(1.0 / level.capacity_words))
+                self.constraints.append(kept[0].scaled(1.0 / max(level.capacity_words, 1e-9)))
 
     def _boundaries(self, tensor: Tensor) -> list[tuple[int, int]]:
         """(parent, child) pairs of the levels that keep `tensor`; the last child is the compute."""

@@ -45,6 +45,8 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     SpecError
         A network has wires whose length does not follow from what is known.
     """
+    if semantics not in ("exact", "timeloop"):
+        raise ValueError(f"semantics is {semantics!r}; expected 'exact' or 'timeloop'")
     counts = count(architecture, einsum, mapping, semantics, options)
     outputs = [t.name for t in einsum.tensors if t.is_output]
     traffic = share_copies(architecture, counts.traffic, outputs, semantics)

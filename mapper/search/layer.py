@@ -95,7 +95,8 @@ class LayerSearch:
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
         for keep in self.space.keeps:
-            self._offer(self.explorer.start(keep))
+            if self.best is None or not self._interrupted():
+                self._offer(self.explorer.start(keep))
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
         self._wander(self.space.keeps[0])      # something good, however soon the search is stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -25,9 +26,14 @@ from .differences import difference
 from .layer import LayerSearch, Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
+from .space import Mapspace
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate]
+#: Counts stay exact in the floats of the fast evaluation up to here.
+MOST_OPERATIONS = 2 ** 50
+#: Keep/bypass choices left open; every combination of them is a region of its own.
+MOST_CHOICES = 12
 _PATIENCE = 0.1      # seconds between looks at what the processes report
 
 
@@ -79,11 +85,15 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     InfeasibleError
         A layer has no mapping; the message names what rules all out.
     SpecError
-        A network of the architecture charges for what the search cannot reckon with, or a layer has
-        flattened ranks.
+        A network of the architecture charges for what the search cannot reckon with, a layer has
+        flattened ranks or is too large to be counted, or levels leave too many choices open.
+    ValueError
+        An option is out of its range.
     """
+    _require_options(gap, time_limit, jobs, seed)
     require_word_prices(architecture)
     require_boxes(graph)
+    _require_size(architecture, graph, constraints)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints)
@@ -108,6 +118,32 @@ def require_boxes(graph: WorkloadGraph) -> None:
     problems = [Problem(graph.name, 0, 0, f"layer {einsum.name}: flattened rank {flat.rank}; a search "
                         "expects plain ranks; given mappings can be evaluated")
                 for einsum in graph for flat in einsum.flattened]
+    if problems:
+        raise SpecError(problems)
+
+
+def _require_options(gap: float, time_limit: float | None, jobs: int, seed: int) -> None:
+    if not 0.0 <= gap <= 1.0:
+        raise ValueError(f"gap is {gap}; expected a number from 0 to 1")
+    if time_limit is not None and not time_limit > 0.0:
+        raise ValueError(f"time_limit is {time_limit}; expected seconds, more than 0")
+    if jobs < 1 or seed < 0:
+        raise ValueError(f"jobs is {jobs} and seed {seed}; expected 1 or more, and 0 or more")
+
+
+def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints) -> None:
+    """Raise a SpecError where counts would not be exact, or keep/bypass choices are too many to list."""
+    problems = []
+    for einsum in graph:
+        if einsum.macs > MOST_OPERATIONS:
+            problems.append(Problem(graph.name, 0, 0, f"layer {einsum.name}: {einsum.macs} operations; a "
+                                    f"search expects at most {MOST_OPERATIONS}"))
+            continue
+        choices = Mapspace(architecture, einsum, constraints).open_choices
+        if choices > MOST_CHOICES:
+            problems.append(Problem(
+                architecture.name, 0, 0, f"{choices} decisions whether a level keeps a tensor of "
+                f"{einsum.name}; a search expects at most {MOST_CHOICES}; give levels `keep` and `bypass`"))
     if problems:
         raise SpecError(problems)
 
@@ -200,7 +236,29 @@ _worker: dict[str, Any] = {}     # what a process is given when it starts
 
 def _start_worker(queue: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)     # the parent tells the processes to stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker.update(queue=queue, stop=stop)
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent to go, however it goes, and go as well."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside do not hear Ctrl-C, not even before they have started up."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(task: _Task) -> _Answer:
@@ -221,7 +279,8 @@ def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.
                     task = waiting.pop()
                     seconds = clock.share(len(waiting) + 1)
                     limits = replace(task.limits, seconds=seconds, stopped=never)
-                    running[pool.submit(_work, replace(task, limits=limits))] = task.index
+                    with _deaf_children():
+                        running[pool.submit(_work, replace(task, limits=limits))] = task.index
                 done, _ = wait(running, _PATIENCE, FIRST_COMPLETED)
                 if stop.is_set():
                     stopped.set()

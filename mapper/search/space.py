@@ -43,19 +43,30 @@ class Mapspace:
     def keeps(self) -> tuple[tuple[frozenset[str], ...], ...]:
         """Every choice of the tensors that each level keeps; each tensor is kept somewhere."""
         names = [t.name for t in self.einsum.tensors]
-        options = []
+        found = []
+        for choice in product(*self._keep_options):
+            rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
+            if all(any(row[t] for row in rows) for t in range(len(names))):
+                found.append(tuple(frozenset(compress(names, row)) for row in rows))
+        return tuple(found)
+
+    @property
+    def open_choices(self) -> int:
+        """How many decisions to keep or bypass are left to the search."""
+        return sum(len(options) > 1 for options in self._keep_options)
+
+    @cached_property
+    def _keep_options(self) -> list[tuple[bool, ...]]:
+        """Whether a level may keep a tensor, level by level and tensor by tensor."""
+        names = [t.name for t in self.einsum.tensors]
+        options: list[tuple[bool, ...]] = []
         for i, level in enumerate(self.architecture.levels):
             for name in names:
                 must = self.rules.keeps(i, name)
                 must |= {kept for kept, own in ((True, level.keep), (False, level.bypass)) if name in own}
                 choices = tuple(must) or ((True,) if i == 0 else (True, False))
                 options.append(choices if len(must) < 2 else ())
-        found = []
-        for choice in product(*options):
-            rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
-            if all(any(row[t] for row in rows) for t in range(len(names))):
-                found.append(tuple(frozenset(compress(names, row)) for row in rows))
-        return tuple(found)
+        return options
 
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:
