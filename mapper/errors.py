@@ -31,6 +31,9 @@ class SpecError(TileboundError):
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(p) for p in self.problems))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)     # how it travels between processes
+
 
 class MappingError(TileboundError):
     """A mapping does not fit its Einsum or architecture. `reasons` holds every fault found; each

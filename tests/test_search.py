@@ -274,6 +274,14 @@ def test_what_a_search_cannot_hold_is_refused():
         search_network(two_level(0, keep=frozenset("A")), WorkloadGraph("net", [(gemm(4, 4, 4), 1)]))
 
 
+def test_figures_too_large_to_compare_are_no_lack_of_mappings():
+    levels = two_level().levels
+    architecture = Architecture("dear", (Storage("DRAM", energy=same(1e308)), levels[1]), two_level().compute)
+    with pytest.raises(SpecError, match="overflows"):
+        graph = WorkloadGraph("net", [(gemm(4, 4, 4), 1), (gemm(4, 4, 2, "b"), 1)])
+        search_network(architecture, graph, jobs=2)
+
+
 @pytest.mark.parametrize("option", [{"gap": -1.0}, {"gap": float("nan")}, {"time_limit": -1.0}, {"jobs": 0},
                                     {"seed": -1}])
 def test_options_out_of_range_are_refused(option):

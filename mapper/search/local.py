@@ -9,6 +9,7 @@ from math import inf, prod
 import numpy as np
 
 from ..bounds.arrays import prime_factors
+from ..errors import Problem, SpecError
 from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
 from .feasible import first_fit
@@ -56,7 +57,11 @@ class Explorer:
             chunk = factors[start:start + _CHUNK]
             cost = evaluate(chunk)
             energy_power, cycles_power = self.powers
-            value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
+            with np.errstate(over="ignore"):
+                value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
+            if not np.all(np.isfinite(value[cost.valid])):
+                raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
+                                         "a search expects figures that can be added and multiplied")])
             results.append(np.where(cost.valid & self.space.allowed(chunk), value, inf))
         return np.concatenate(results) if results else np.zeros(0)
 
