@@ -1,7 +1,7 @@
 """How fast a network is mapped: `python benchmarks/search_network.py [ARCHITECTURE WORKLOAD [JOBS]]`.
 
-Prints a line a layer, then CPU seconds and peak memory. The baseline is ZigZag as measured in November 2026, which
-took 14 CPU seconds a distinct conv layer on an Eyeriss-like machine and proved nothing.
+Prints a line a layer, then CPU seconds and peak memory. The baseline is ZigZag as measured in
+November 2026, which took 14 CPU seconds a conv layer on an Eyeriss-like machine and proved nothing.
 """
 
 from __future__ import annotations

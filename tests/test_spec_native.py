@@ -259,7 +259,8 @@ def test_wrong_workloads(text: str, place: str, part: str) -> None:
     assert part in problem.message
 
 
-@pytest.mark.parametrize("text", ["M,", "2**M", "M N", "2", "M + 1", "M - - N", "0*M", "3*M*2", "+", "M + 2*M"])
+@pytest.mark.parametrize("text", [
+    "M,", "2**M", "M N", "2", "M + 1", "M - - N", "0*M", "3*M*2", "+", "M + 2*M"])
 def test_wrong_projections(text: str) -> None:
     with pytest.raises(ValueError, match="axis"):
         parse_projection(text)
