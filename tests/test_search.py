@@ -138,6 +138,7 @@ def test_the_exhaustively_enumerated_reference_case_is_found_and_proved():
     assert certificate.lower_bound == certificate.value
     assert certificate.status == "optimal"
     assert certificate.mapspace_size == 6000
+    assert certificate.classes == 8 and 0 <= certificate.classes_pruned < 8     # one holds the optimum
 
 
 # ---- certificates ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import inf
 from time import monotonic
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -66,6 +66,12 @@ class _Node:
     floor: float
     parts: list[_Node] = field(default_factory=list)
     method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
+
+    def all(self) -> Iterator[_Node]:
+        """The region, and the parts it was split into, theirs included."""
+        yield self
+        for part in self.parts:
+            yield from part.all()
 
 
 class LayerSearch:
@@ -128,7 +134,7 @@ class LayerSearch:
         if proven >= self.best.value * (1.0 - ROUNDING):
             proven = self.best.value
         self._done(proven)
-        return self._mapping(self.best), self._certificate(roots, relaxed, proven, len(heap))
+        return self._mapping(self.best), self._certificate(roots, relaxed, proven)
 
     def _interrupted(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
@@ -148,6 +154,10 @@ class LayerSearch:
         """Whether the region may hold a mapping better than the best by more than rounding."""
         assert self.best is not None
         return node.value < self.best.value * (1.0 - ROUNDING)
+
+    def _ruled_out(self, node: _Node) -> bool:
+        """Whether its bound alone shows that the region holds nothing better than the best."""
+        return not (node.parts or node.method or self._below(node))
 
     # ---- one region ----------------------------------------------------------------------------
 
@@ -231,7 +241,7 @@ class LayerSearch:
         template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
         return template.mapping(self.space.einsum, found.factors)
 
-    def _certificate(self, roots: list[_Node], relaxed: float, proven: float, left: int) -> Certificate:
+    def _certificate(self, roots: list[_Node], relaxed: float, proven: float) -> Certificate:
         assert self.best is not None
         value = self.best.value
         if proven >= value:
@@ -240,11 +250,12 @@ class LayerSearch:
             status = "gap_reached"
         else:
             status = "time_limit" if self._interrupted() else "heuristic"
+        regions = [region for root in roots for region in root.all()]
         floors = [self.floors.get(node.region.keep) for node in roots]
         return Certificate(
             objective=self.objective, value=value, lower_bound=proven,
             relaxed_bound=min(relaxed, value), status=status, mapspace_size=self.space.size,
-            classes=self.solves, classes_pruned=self.solves - left, bound_solves=self.solves,
+            classes=len(regions), classes_pruned=sum(map(self._ruled_out, regions)), bound_solves=self.solves,
             evaluated=self.explorer.evaluated, seconds=monotonic() - self.started,
             dual={"floors": [None if m is None else m.flat() for m in floors],
                   "regions": [_proof(node, proven) for node in roots]})
