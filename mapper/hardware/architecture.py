@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Mapping
 
+from .sparsity import DENSE_COMPUTE, DENSE_STORAGE, ComputeSparsity, StorageSparsity
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -78,6 +80,7 @@ class Storage:
     update_network: Network | None = None  # what brings outputs back up; None: `network` does both
     reduces: bool = True                   # adds updates to what it holds by itself
     power_gated_at: str | None = None      # level whose idle instances also switch these off
+    sparsity: StorageSparsity = DENSE_STORAGE
 
     @property
     def instances(self) -> int:
@@ -106,6 +109,7 @@ class Compute:
     attributes: Mapping[str, object] = field(default_factory=dict, compare=False)
     energy: Mapping[str, Figure] = field(default_factory=dict)    # "compute": pJ an operation
     area: Figure | None = None
+    sparsity: ComputeSparsity = DENSE_COMPUTE
 
     @property
     def instances(self) -> int:
