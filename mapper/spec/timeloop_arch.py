@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from .fields import finite, whole
 from .nodes import Node, Problems, Value, did_you_mean
-from .timeloop_networks import KINDS, KNOWN, bound_networks, implied_network, named_network
+from .timeloop_names import Attributes, look_at_keys
+from .timeloop_networks import KINDS, KNOWN, OWN, bound_networks, implied_network, named_network
 
 STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 COMPUTE_CLASSES = ("mac", "compute")
@@ -28,6 +29,15 @@ _KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth
           "power_gated_at", *KNOWN, *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
 #: Attributes with a meaning for the model; others are handed on.
 KNOWN_ATTRIBUTES = (*_KNOWN, "entries", "sizeKB")
+#: Handed on, and common: for energies, for sparse tensors, or given by Timeloop's front-end itself.
+_COMMON = ("type", "cell", "ports", "banks", "note", "notes", "version", "global_cycle_seconds",
+           "n_banks", "has_power_gating", "compression_supported", "decompression_supported", *(
+               f"metadata_{name}" for name in ("datawidth", "word_bits", "width", "depth", "storage_width",
+                                               "storage_depth", "block_size", "n_banks", "counter_width")))
+_KEYS = ("name", "class", "subclass", "attributes", "required_actions", "enabled", "version", "keep",
+         "bypass", "tilebound")
+_BRANCH_KEYS = ("name", "attributes", "local", "subtree", "version")
+_TOP_KEYS = ("version", "subtree", "name", "attributes", "constraints")
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,14 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
 
     Faults, and constructs that cannot be evaluated, go to `problems`.
     """
+    names = Attributes((*KNOWN_ATTRIBUTES, *_COMMON), problems)
     if "subtree" in node:
-        found, system = _walk(node, problems)
+        look_at_keys(node, _TOP_KEYS, "an architecture", problems)
+        found, system = _walk(node, names)
     else:
-        found, system = _lists(node, problems), {}
+        look_at_keys(node, ("version", "arithmetic", "storage", "constraints"), "an architecture", problems)
+        found, system = _lists(node, names), {}
+    names.tell()
     storage, computes, named = [], [], {}
     for component in found:
         if any(word in component.kind for word in STORAGE_CLASSES):
@@ -73,8 +87,9 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
     return node.at({"levels": node.at(tuple(levels)), "compute": compute, **system})
 
 
-def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, Node]]:
+def _walk(node: Node, names: Attributes) -> tuple[list[_Component], dict[str, Node]]:
     """The components of the tree, outermost first, and what the tree says of the whole machine."""
+    problems = names.problems
     found: list[_Component] = []
     system: dict[str, Node] = {}
     count: int | None = None
@@ -85,6 +100,9 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
         if not len(subtree) or not subtree.is_list:
             break
         node = subtree[0]
+        look_at_keys(node, _BRANCH_KEYS, "a branch", problems)
+        if (given := node.get("attributes")) is not None:
+            names.look(given.at(given.value))       # as if inherited: many are there for expressions
         name, times = _split_name(node, problems)
         system.setdefault("name", node.at((name or "architecture").removesuffix("_top_level")))
         for key, value in _normal(node.get("attributes")).items():
@@ -97,10 +115,19 @@ def _walk(node: Node, problems: Problems) -> tuple[list[_Component], dict[str, N
         count = _times(count, times)
         local = node.get("local")
         for entry in local or ():
+            _look(entry, names)
             name, times = _split_name(entry, problems)
             found.append(_Component(entry, name, _kind(entry), _times(count, times),
                                     _normal(entry.get("attributes"))))
     return found, system
+
+
+def _look(entry: Node, names: Attributes) -> None:
+    """Check the names of the keys of a component, and of the attributes of one that counts."""
+    look_at_keys(entry, _KEYS, "a component", names.problems)
+    attributes, kind = entry.get("attributes"), _kind(entry)
+    if attributes is not None and any(word in kind for word in (*STORAGE_CLASSES, *COMPUTE_CLASSES, *KINDS)):
+        names.look(attributes, OWN if any(word in kind for word in KINDS) else ())
 
 
 def _kind(entry: Node) -> str:
@@ -110,8 +137,9 @@ def _kind(entry: Node) -> str:
     return (telling or kinds or [""])[0]
 
 
-def _lists(node: Node, problems: Problems) -> list[_Component]:
+def _lists(node: Node, names: Attributes) -> list[_Component]:
     """The older form: `arithmetic`, and `storage` innermost first, with all attributes at the top."""
+    problems = names.problems
     arithmetic, storage = node.get("arithmetic"), node.get("storage")
     if arithmetic is None or storage is None:
         problems.error(node, "an architecture in no known form; expected `levels` (native), `subtree` "
@@ -120,6 +148,7 @@ def _lists(node: Node, problems: Problems) -> list[_Component]:
     found = []
     for entry, kind in [*((level, "SRAM") for level in reversed(list(storage))), (arithmetic, "mac")]:
         attributes = _normal(entry)
+        names.look(entry, ("name", "instances"))
         name, _ = _split_name(entry, problems)
         technology = attributes.get("technology")
         if technology is not None and technology.value == "DRAM" and kind == "SRAM":
@@ -147,7 +176,11 @@ def _split_name(node: Node, problems: Problems) -> tuple[str, int | None]:
         return "", None
     if match["first"] is None:
         return match["name"], None
-    return match["name"], int(match["last"]) - int(match["first"]) + 1
+    first, last = int(match["first"]), int(match["last"])
+    if last < first:
+        problems.error(name, f"name {name.value!r} with a range that is reversed; expected the lower number "
+                       f"first: {match['name']}[{last}..{first}]")
+    return match["name"], abs(last - first) + 1
 
 
 def _normal(node: Node | None) -> dict[str, Node]:
@@ -171,10 +204,6 @@ def _number(node: Node | None) -> float | None:
 def _common(component: _Component, problems: Problems) -> dict[str, Node]:
     """The native keys that storage and compute share."""
     node, attributes = component.node, component.attributes
-    for key, value in attributes.items():
-        if key not in _KNOWN and not key.startswith("metadata_") \
-                and (close := did_you_mean(key, _KNOWN, cutoff=0.9)):
-            problems.error(value, f"unknown attribute {key!r}; expected a known one{close}")
     subclass = node.get("subclass")
     result = {"name": (node.get("name") or node).at(component.name),
               "class": node.at(component.kind) if subclass is None else subclass,

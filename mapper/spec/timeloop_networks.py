@@ -20,6 +20,8 @@ _OWN_ATTRIBUTES = {"datawidth": "word_bits", "word_bits": "word_bits", "word_wid
 _TYPES = ("1:1", "1:N", "M:N")
 _ROLES = ("network_read", "network_fill", "network_drain", "network_update")
 KNOWN = (*_ATTRIBUTES, *_ROLES, "network_type")
+#: Attributes that networks alone have.
+OWN = (*_OWN_ATTRIBUTES, "per_datatype_ERT")
 
 Attributes = Mapping[str, Node]
 

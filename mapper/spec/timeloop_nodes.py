@@ -144,11 +144,13 @@ class _Walker:
         attributes |= {**scope.attributes, **self.attributes(node, scope)}
         attributes |= {"meshX": node.at(inner.x), "meshY": node.at(inner.y)}
         entries = {key: node[key] for key in ("name", "class", "subclass", "required_actions") if key in node}
+        given = node.get("attributes")
+        places = given.keys if given is not None else {}     # what is inherited has none
         enabled = resolve(node["enabled"], self.names(scope), self.problems) if "enabled" in node else None
         if enabled is not None and not enabled.value:
             entries["class"] = node.at("dummy_storage")
             entries["bypass"] = node.at(tuple(node.at(tensor) for tensor in self.tensors))
-        self.local.append(node.at({**entries, "attributes": node.at(attributes)}, node.keys))
+        self.local.append(node.at({**entries, "attributes": node.at(attributes, places)}, node.keys))
         if name is not None and (enabled is None or enabled.value):
             self.constrain(node, str(name.value), scope)
             if (sparse := node.get("sparse_optimizations")) is not None and sparse.is_map:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from .fields import describe, whole
 from .nodes import Node, Problems, did_you_mean, locate, one_of
+from .timeloop_names import look_at_keys, nearly
 from .timeloop_shapes import DEFAULT, SHAPES, stock_shape
 
 #: Keys of a problem that are not extents.
 _NOT_EXTENTS = ("version", "shape", "instance", "densities", "commonDensity", "common_density", "name")
+_SHAPE_KEYS = ("name", "version", "dimensions", "data_spaces", "coefficients", "flatten")
 
 
 def lower_problem(node: Node, problems: Problems) -> Node:
@@ -17,11 +19,12 @@ def lower_problem(node: Node, problems: Problems) -> Node:
     """
     node = underscored(node)
     shape = _shape(node, problems)
+    _check_shape(shape, problems)
     instance = node.get("instance") or node
     ranks = [str(rank.value) for rank in shape.get("dimensions") or ()]
     defaults = {str(c["name"].value): c.get("default") or c.at(1)
                 for c in shape.get("coefficients") or () if "name" in c}
-    _check_instance(instance, [*ranks, *defaults], problems)
+    _check_problem(node, [*ranks, *defaults], problems)
     coefficients = {}
     for name, default in defaults.items():
         given = instance.get(name) or default
@@ -108,15 +111,35 @@ def _shape(node: Node, problems: Problems) -> Node:
     return shape
 
 
-def _check_instance(instance: Node, known: list[str], problems: Problems) -> None:
-    """Timeloop lets an instance say more than the shape asks for; only what looks like a misspelt
-    name is a fault."""
-    absent = [name for name in known if name not in instance]
-    for key, _ in instance.items():
-        close = did_you_mean(key, absent, cutoff=0.8)
-        if close and key not in known and key not in _NOT_EXTENTS:
-            problems.error(instance.key(key), f"unknown rank or coefficient {key!r}; expected "
-                           f"{one_of(known)}{close}")
+def _check_shape(shape: Node, problems: Problems) -> None:
+    """The keys of a shape, its data spaces and its coefficients; a stock shape has none to check."""
+    look_at_keys(shape, _SHAPE_KEYS, "a shape", problems)
+    for what, key, known in (("a data space", "data_spaces", ("name", "projection", "read_write")),
+                             ("a coefficient", "coefficients", ("name", "default")),
+                             ("a flattened rank", "flatten", ("name", "dimensions"))):
+        for entry in shape.get(key) or ():
+            look_at_keys(entry, known, what, problems)
+
+
+def _check_problem(problem: Node, known: list[str], problems: Problems) -> None:
+    """The keys of a problem and of its instance. Timeloop lets an instance say more than the shape asks
+    for; what looks like a misspelt name that is absent is a fault, the rest is noted."""
+    instance = problem.get("instance")
+    names, own = (*known, *_NOT_EXTENTS), []
+    for node in (problem, *([] if instance is None else [instance])):
+        absent = [name for name in names if name not in node]
+        for key, _ in node.items():
+            if key in names:
+                continue
+            if close := nearly(key, absent):
+                problems.error(node.key(key), f"unknown rank or coefficient {key!r}; expected "
+                               f"{one_of(known)}; did you mean {close!r}?")
+            else:
+                own.append((key, node.key(key)))
+    if own:
+        listed = ", ".join(f"{key} (line {at.line})" if at.line else key for key, at in own)
+        problems.note(own[0][1], f"names in the problem that count for nothing here: {listed}; expected "
+                      f"{one_of(known)}")
 
 
 def _projection(space: Node, ranks: list[str], coefficients: dict[str, int], problems: Problems) -> str:
