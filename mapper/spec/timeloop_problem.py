@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .fields import describe, whole
 from .nodes import Node, Problems, did_you_mean, locate, one_of
+from .timeloop_density import lower_densities
 from .timeloop_names import look_at_keys, nearly
 from .timeloop_shapes import DEFAULT, SHAPES, stock_shape
 
@@ -48,7 +49,9 @@ def lower_problem(node: Node, problems: Problems) -> Node:
                                               "output": space.get("read_write") or space.at(False)})
     title = shape.get("name")
     title = title if title is not None and title.value else shape.at("problem")
+    densities = lower_densities(instance, list(tensors), problems)
     layer = node.at({"name": title, "ranks": instance.at(extents), "tensors": shape.at(tensors),
+                     **({"densities": instance.at(densities)} if densities else {}),
                      **({"flatten": _flatten(shape["flatten"], problems)} if "flatten" in shape else {})})
     return node.at({"name": title, "layers": node.at((layer,))})
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
+from ..errors import Problem, SpecError
 from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
-from .einsum import Einsum, Flattened, Tensor
+from .einsum import Einsum, Flattened, Tensor, axis_extent
 from .flatten import LIMIT
 from .graph import WorkloadGraph
 from .projection import parse_projection, projection_text
 
 #: Keys of every layer. `extra_parameters` (biases and the like) takes no part in the loop nest.
-_COMMON = ("name", "type", "count", "input", "extra_parameters")
+_COMMON = ("name", "type", "count", "input", "extra_parameters", "densities")
 _WINDOW = ("stride", "dilation")
 #: Ranks of the shorthand layers; those of `_OPTIONAL` default to 1.
 _SHORTHANDS = {"conv": "NKCPQRS", "depthwise": "NCPQRS", "matmul": "MNK"}
@@ -92,6 +94,7 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
     if len(problems.errors) > before:
         return None
     extents, tensors, aliases = parts
+    tensors = _with_densities(record, tensors, extents)
     name = record.text("name", "")
     aliases = {**_default_aliases(name, tensors, inputs), **aliases}
     flattened = _flattened(record, extents)
@@ -200,13 +203,45 @@ def _tensor(name: str, node: Node, problems: Problems, extents: dict[str, int]) 
     """One tensor and its name in the graph ("" when none is given)."""
     if node.is_scalar:
         node = node.at({"projection": node})
-    record = Record(node, problems, f"tensor {name}", ("projection", "output", "alias"))
+    record = Record(node, problems, f"tensor {name}", ("projection", "output", "alias", "density"))
     record.require("projection")
     projection = record.parsed("projection", lambda text: parse_projection(str(text))) or ()
     for rank in sorted({term.rank for axis in projection for term in axis} - set(extents)):
         problems.error(record.node("projection") or node, f"unknown rank {rank!r} in the projection of "
                        f"{name}; expected {one_of(extents)}{did_you_mean(rank, extents)}")
     return Tensor(name, projection, record.flag("output", False)), record.text("alias", "")
+
+
+def _with_densities(record: Record, tensors: tuple[Tensor, ...],
+                    extents: dict[str, int]) -> tuple[Tensor, ...]:
+    """The tensors with the densities that the layer gives them: under `densities`, or in the tensor."""
+    section, written = record.node("densities"), record.node("tensors")
+    found: dict[str, Node] = {}
+    for name, node in written.items() if written else ():
+        if (density := node.get("density")) is not None:
+            found[name] = density
+    if section is not None and not section.is_map:
+        record.fault("densities", f"densities is {describe(section)}; expected a mapping from tensors "
+                     "to densities")
+    names = [tensor.name for tensor in tensors]
+    for name, node in section.items() if section else ():
+        if name not in names or name in found:
+            what = "a second density of" if name in found else "density of an unknown tensor"
+            record.problems.error(section.key(name) if section else node, f"{what} {name!r}; expected "
+                                  f"{one_of(names)}, each once{did_you_mean(name, names)}")
+        found[name] = node
+    if not found:
+        return tensors
+    from .density.parse import parse_density
+
+    def with_density(tensor: Tensor) -> Tensor:
+        if tensor.name not in found:
+            return tensor
+        shape = tuple(axis_extent(axis, extents) for axis in tensor.projection)
+        node = found[tensor.name]
+        return replace(tensor, density=parse_density(node, record.problems, tensor.projection, shape))
+
+    return tuple(map(with_density, tensors))
 
 
 def _default_aliases(layer: str, tensors: tuple[Tensor, ...], inputs: tuple[str, ...]) -> dict[str, str]:
@@ -226,7 +261,10 @@ def _output_alias(einsum: Einsum) -> str:
 
 
 def workload_to_dict(graph: WorkloadGraph) -> dict[str, object]:
-    """The graph as the value of a native `workload` key; `build_workload` reads it back."""
+    """The graph as the value of a native `workload` key; `build_workload` reads it back.
+
+    Raises SpecError for a density of a class of the user's, which has no form to be written in.
+    """
     return {"name": graph.name, "layers": [_layer_to_dict(graph, einsum) for einsum in graph]}
 
 
@@ -234,7 +272,8 @@ def _layer_to_dict(graph: WorkloadGraph, einsum: Einsum) -> dict[str, object]:
     aliases = dict(einsum.aliases)
     layer: dict[str, object] = {"name": einsum.name, "ranks": dict(einsum.point_extent), "tensors": {
         t.name: {"projection": projection_text(t.projection), "output": t.is_output,
-                 "alias": aliases.get(t.name, t.name)} for t in einsum.tensors}}
+                 "alias": aliases.get(t.name, t.name), **_density_to_dict(einsum, t)}
+        for t in einsum.tensors}}
     if einsum.flattened:
         layer["flatten"] = {x.rank: [name for name, _ in x.parts] for x in einsum.flattened}
     if graph.count(einsum.name) != 1:
@@ -244,3 +283,14 @@ def _layer_to_dict(graph: WorkloadGraph, einsum: Einsum) -> dict[str, object]:
     if producers := list(graph.graph.predecessors(einsum.name)):
         layer["input"] = producers
     return layer
+
+
+def _density_to_dict(einsum: Einsum, tensor: Tensor) -> dict[str, Any]:
+    if tensor.density is None:
+        return {}
+    from .density.parse import density_to_dict
+
+    try:
+        return {"density": density_to_dict(tensor.density, tensor.projection)}
+    except ValueError as error:
+        raise SpecError([Problem(einsum.name, 0, 0, f"tensor {tensor.name}: {error}")]) from None

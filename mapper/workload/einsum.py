@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping
+
+if TYPE_CHECKING:
+    from .density import Density
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,14 @@ class Tensor:
     """A tensor (Timeloop: data space) and how loop indices address it.
 
     `projection` has one entry a tensor axis. `is_output` marks a tensor that is read, accumulated
-    and written back.
+    and written back. `density` says how its non-zeros lie; nothing (None) is known of a tensor that is
+    dense.
     """
 
     name: str
     projection: tuple[Axis, ...]
     is_output: bool = False
+    density: Density | None = None
 
     @property
     def ranks(self) -> frozenset[str]:
@@ -128,6 +133,10 @@ class Einsum:
         """Words in the bounding box of the tensor called `name`."""
         return footprint(self.tensor(name), self.point_extent)
 
+    def tensor_shape(self, name: str) -> tuple[int, ...]:
+        """Extents of the tensor called `name`, in words: those of its bounding box."""
+        return tuple(axis_extent(axis, self.point_extent) for axis in self.tensor(name).projection)
+
     def tile_words(self, tensor: Tensor, tile: Mapping[str, int]) -> int:
         """Words of `tensor` in the largest tile of the extents `tile`, which loops without remainders
         cut the ranks into."""
@@ -141,7 +150,7 @@ class Einsum:
         """Equal for layers that cost the same on every architecture: the name does not count, nor
         does the coefficient of a rank of extent 1."""
         tensors = tuple(
-            (t.name, t.is_output, tuple(
+            (t.name, t.is_output, t.density, tuple(
                 tuple((x.rank, x.coefficient) for x in axis if self.point_extent[x.rank] > 1)
                 for axis in t.projection))
             for t in self.tensors)

@@ -1,0 +1,143 @@
+"""Densities in both dialects: read, refused with their place, written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tilebound as tb
+import yaml
+from tilebound.convert import convert, dump
+from tilebound.errors import SpecError
+from tilebound.loading import load_specs, load_workload
+from tilebound.workload.density import Binomial, Density, FixedStructured, Hypergeometric
+from tilebound.workload.graph import WorkloadGraph
+
+GEMM = """\
+problem:
+  shape: gemm
+  instance:
+    {M: 16, N: 16, K: 16, DENSITIES}
+"""
+
+
+def timeloop(densities: str, folder: Path) -> dict[str, Density | None]:
+    path = folder / "problem.yaml"
+    path.write_text(GEMM.replace("DENSITIES", densities))
+    return of(load_workload(path))
+
+
+def of(graph: WorkloadGraph) -> dict[str, Density | None]:
+    (einsum,) = graph
+    return {tensor.name: tensor.density for tensor in einsum.tensors}
+
+
+def native(density: str) -> WorkloadGraph:
+    """Weights [K, C, R, S] = 8, 6, 3, 3 of that density."""
+    return load_workload({"name": "net", "layers": [
+        {"name": "conv", "type": "conv", "K": 8, "C": 6, "P": 4, "Q": 4, "R": 3, "S": 3,
+         "densities": {"Weights": yaml.safe_load(density)}}]})
+
+
+@pytest.mark.parametrize(("text", "want"), [
+    ("densities: {A: 0.375}", {"A": FixedStructured(0.375)}),
+    ("densities: {A: 1, B: {distribution: hypergeometric, density: 0.5}}",
+     {"A": FixedStructured(1.0), "B": Hypergeometric(0.5)}),
+    ("densities: {B: {distribution: fixed-structured, density: 0.5, band_width: 0, workload_tensor_size: 0}}",
+     {"B": FixedStructured(0.5)}),
+    ("densities: {Z: {distribution: fixed, density: 0.5}}", {"Z": FixedStructured(0.5)}),
+    ("commonDensity: 0.5", dict.fromkeys("ABZ", FixedStructured(0.5))),
+    ("commonDensity: {distribution: hypergeometric, density: 0.5}, densities: {A: 0.1}",
+     dict.fromkeys("ABZ", Hypergeometric(0.5))),
+])
+def test_timeloops_words(text: str, want: dict[str, Density], tmp_path: Path) -> None:
+    assert timeloop(text, tmp_path) == {**dict.fromkeys("ABZ"), **want}
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("densities: {A: 1.5}", "4:42: error: density is 1.5; expected a number from 0 to 1"),
+    ("densities: {A: yes}", "; expected a number from 0 to 1"),
+    ("densities: {A: [1]}", "density is a list without a model"),
+    ("densities: 0.4", "densities is 0.4; expected a mapping from tensors to densities"),
+    ("densities: {AA: 0.4}",
+     "4:39: error: density of an unknown tensor 'AA'; expected one of A, B, Z; did you mean 'A'?"),
+    ("densities: {A: {density: 0.4}}", "density has no 'distribution'"),
+    ("densities: {A: {distribution: hypergeometric}}", "density has no 'density'"),
+    ("densities: {A: {distribution: hypergometric, density: 0.4}}",
+     "4:57: error: unknown distribution 'hypergometric'; expected one of fixed_structured, hypergeometric, "
+     "banded; did you mean 'hypergeometric'?"),
+    ("densities: {A: {distribution: fixed, density: 0.4, densty: 3}}", "unknown key 'densty' in density"),
+    ("commonDensity: -1", "density is -1; expected a number from 0 to 1"),
+])
+def test_faults_in_timeloops_words(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        timeloop(text, tmp_path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "want"), [
+    ("0.4", FixedStructured(0.4)),
+    ("{model: fixed_structured, density: 0.4}", FixedStructured(0.4)),
+    ("{model: hypergeometric, density: 0.4}", Hypergeometric(0.4)),
+    ("{distribution: hypergeometric, density: 0.4}", Hypergeometric(0.4)),
+    ("{model: binomial, density: 0}", Binomial(0.0)),
+])
+def test_native_words(text: str, want: Density) -> None:
+    graph = native(text)
+    assert of(graph) == {"Weights": want, "Inputs": None, "Outputs": None}
+    (document,) = convert(load_specs([{"workload": _plain(graph)}]), "native")
+    assert of(load_workload(yaml.safe_load(dump([document])))) == of(graph)
+
+
+def _plain(graph: WorkloadGraph) -> object:
+    from tilebound.workload.build import workload_to_dict
+    return workload_to_dict(graph)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("{model: binomal, density: 0.4}", "unknown density model 'binomal'; expected one of"),
+    ("{model: binomal, density: 0.4}", "did you mean 'binomial'?"),
+    ("{model: binomial}", "binomial density has no 'density'"),
+    ("{model: binomial, density: .nan}", "density is nan; expected a number from 0 to 1"),
+    ("{model: binomial, density: 0.4, axis: K}", "unknown key 'axis' in binomial density"),
+    ("{density: 0.4}", "density is a mapping without a model"),
+])
+def test_faults_in_native_words(text: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        native(text)
+    assert message in str(caught.value)
+
+
+def test_a_tensor_may_say_its_own_density() -> None:
+    layer = {"name": "g", "ranks": {"M": 4, "K": 4}, "tensors": {
+        "A": {"projection": "M, K", "density": 0.5}, "Z": {"projection": "M", "output": True}}}
+    assert of(load_workload({"layers": [layer]})) == {"A": FixedStructured(0.5), "Z": None}
+    with pytest.raises(SpecError, match="a second density of 'A'"):
+        load_workload({"layers": [{**layer, "densities": {"A": 0.5}}]})
+
+
+@pytest.mark.parametrize("density", ["0.4", "{distribution: hypergeometric, density: 0.4}"])
+def test_timeloop_is_written_and_read_back(density: str, tmp_path: Path) -> None:
+    timeloop(f"densities: {{A: {density}}}", tmp_path)
+    loaded = load_specs([tmp_path / "problem.yaml"])
+    for dialect in ("timeloop", "native"):
+        path = tmp_path / f"{dialect}.yaml"
+        path.write_text(dump(convert(loaded, dialect)))
+        assert load_workload(path)["gemm"] == loaded.workload["gemm"]
+
+
+def test_timeloop_has_not_every_model() -> None:
+    loaded = load_specs([{"workload": _plain(native("{model: binomial, density: 0.4}"))}])
+    with pytest.raises(SpecError, match="Weights: the density model Binomial; expected fixed_structured"):
+        convert(loaded, "timeloop")
+
+
+def test_layers_of_other_densities_are_other_layers_with_the_same_dense_cost() -> None:
+    sparse, dense = native("0.4")["conv"], native("1")["conv"]
+    assert sparse.canonical != dense.canonical == native("1")["conv"].canonical
+    arch = tb.load_architecture("eyeriss")
+    costs = {tb.search(arch, WorkloadGraph("net", [(einsum, 1)]), objective="energy").energy_pj
+             for einsum in (sparse, dense, replace(sparse, tensors=tuple(
+                 replace(tensor, density=None) for tensor in sparse.tensors)))}
+    assert len(costs) == 1
