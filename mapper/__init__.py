@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .mapping.constraints import Constraints
     from .mapping.nest import Block, Loop, Mapping
     from .model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
+    from .model.options import Options
     from .search.progress import ProgressEvent
     from .search.result import Certificate, LayerResult
     from .workload.einsum import Einsum, Tensor, Term
@@ -44,6 +45,7 @@ _HOMES = {
     ".mapping.constraints": ("Constraints",),
     ".mapping.nest": ("Block", "Loop", "Mapping"),
     ".model.cost": ("Cost", "LevelCost", "NetworkCost", "TensorCost", "TransferCost"),
+    ".model.options": ("Options",),
     ".search.progress": ("ProgressEvent",),
     ".search.result": ("Certificate", "LayerResult"),
     ".workload.einsum": ("Einsum", "Tensor", "Term"),
@@ -57,7 +59,7 @@ __all__ = [  # noqa: RUF022  (grouped as above)
     "InfeasibleError", "MappingError", "Problem", "SpecError", "TileboundError",
     "Architecture", "Compute", "Figure", "Network", "Storage",
     "Block", "Constraints", "Loop", "Mapping",
-    "Cost", "LevelCost", "NetworkCost", "TensorCost", "TransferCost",
+    "Cost", "LevelCost", "NetworkCost", "Options", "TensorCost", "TransferCost",
     "ProgressEvent",
     "Certificate", "LayerResult",
     "Einsum", "Tensor", "Term",

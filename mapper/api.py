@@ -14,6 +14,7 @@ from .loading import Source, load_architecture, load_workload
 from .mapping.constraints import NONE, Constraints
 from .mapping.nest import Mapping
 from .model.cost import Cost, Semantics
+from .model.options import DEFAULT, Options
 from .search.result import LayerResult, NetworkResult
 from .workload.einsum import Einsum
 from .workload.graph import WorkloadGraph
@@ -110,7 +111,7 @@ def load_result(path: str | Path) -> Result:
 
 
 def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mapping | object,
-             semantics: Semantics = "exact") -> Cost:
+             semantics: Semantics = "exact", options: Options = DEFAULT) -> Cost:
     """The cost of one mapping.
 
     Parameters
@@ -119,6 +120,8 @@ def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mappi
     einsum : Einsum
     mapping : Mapping, or its text (a list of Timeloop entries, or the lines of a loop nest)
     semantics : "exact", or "timeloop" to reproduce that program with its defects
+    options : Options
+        Switches that Timeloop takes from environment variables.
 
     Raises
     ------
@@ -127,11 +130,13 @@ def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mappi
     SpecError
         The text of a mapping or of an architecture is wrong.
     """
-    return evaluate_layer(_architecture(architecture), einsum, mapping, semantics=semantics).cost
+    return evaluate_layer(_architecture(architecture), einsum, mapping, semantics=semantics,
+                          options=options).cost
 
 
 def evaluate_layer(architecture: Architecture, einsum: Einsum, mapping: Mapping | object,
-                   count: int = 1, semantics: Semantics = "exact") -> LayerResult:
+                   count: int = 1, semantics: Semantics = "exact",
+                   options: Options = DEFAULT) -> LayerResult:
     """`evaluate`, with the mapping that was read and where the other semantics differ."""
     from .mapping.validate import validate
     from .model.evaluate import evaluate as evaluated
@@ -140,9 +145,9 @@ def evaluate_layer(architecture: Architecture, einsum: Einsum, mapping: Mapping 
     if not isinstance(mapping, Mapping):
         mapping = read_mapping(mapping, architecture, einsum)
     validate(architecture, einsum, mapping)
-    cost = evaluated(architecture, einsum, mapping, semantics)
+    cost = evaluated(architecture, einsum, mapping, semantics, options)
     return LayerResult(einsum, count, mapping, cost,
-                       difference=difference(architecture, einsum, mapping, cost, semantics))
+                       difference=difference(architecture, einsum, mapping, cost, semantics, options))
 
 
 def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Mapping:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .hardware.architecture import Architecture
     from .loading import Loaded
     from .model.cost import Semantics
+    from .model.options import Options
     from .report.schema import ResultDocument
     from .search.result import LayerResult, NetworkResult
     from .workload.graph import WorkloadGraph
@@ -54,11 +55,14 @@ _semantics = click.option("--semantics", type=click.Choice(["exact", "timeloop"]
 @cli.command(epilog=_EPILOG)
 @_specs
 @_semantics
+@click.option("--option", "switches", metavar="NAME=on|off", multiple=True,
+              help="first-read-elision (on), torus or updated-rmw (off): what Timeloop takes from "
+              "environment variables; wins over `globals` in a SPEC.")
 @_define
 @_json
 @_folder
-def evaluate(specs: tuple[str, ...], semantics: Semantics, define: tuple[str, ...], as_json: bool,
-             folder: Path | None) -> int:
+def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, ...],
+             define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Cost of given mappings.
 
     The SPECs hold an architecture, a workload and a mapping for each of its layers: Timeloop
@@ -68,9 +72,10 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, define: tuple[str, ..
     from .search.result import NetworkResult
 
     loaded, architecture, workload = _load(specs, folder, define)
+    options = _switched(loaded.options, switches)
     _note_unused(loaded, (*_CONSTRAINTS, "mapper"))
-    layers = _evaluated(loaded, architecture, workload, semantics)
-    result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics)
+    layers = _evaluated(loaded, architecture, workload, semantics, options)
+    result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics, options=options)
     return _answer(result, workload, as_json, folder)
 
 
@@ -99,6 +104,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
     """
     loaded, architecture, workload = _load(specs, folder, define)
+    _refuse_switches(loaded)
     from .api import read_constraints
     from .search.mapper_keys import read_mapper
 
@@ -243,12 +249,41 @@ def _defined(pairs: Sequence[str]) -> dict[str, object]:
 
     result: dict[str, object] = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
+        name, text = _pair(pair, "VALUE", "--define")
+        if not name.isidentifier():
             raise click.BadParameter(f"{pair!r}; expected NAME=VALUE", param_hint="--define")
         documents = read_text(text, Problems())
         result[name] = documents[0].plain() if documents and documents[0].is_scalar else text
     return result
+
+
+def _switched(options: Options, pairs: Sequence[str]) -> Options:
+    """`options` with the switches given as NAME=on or NAME=off."""
+    from .model.options import with_switches
+
+    try:
+        return with_switches(options, dict(_pair(pair, "on|off", "--option") for pair in pairs))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--option") from None
+
+
+def _refuse_switches(loaded: Loaded) -> None:
+    """Raise a SpecError for switches that a search cannot honour."""
+    if loaded.options.changed():
+        from .model.options import refuse_changed
+        from .spec.nodes import Problems
+
+        problems = Problems()
+        refuse_changed(loaded.sections["globals"], problems)
+        raise SpecError(problems.unsupported)
+
+
+def _pair(text: str, what: str, option: str) -> tuple[str, str]:
+    """What stands before and after the `=` of an option."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r}; expected NAME={what}", param_hint=option)
+    return name, value
 
 
 def _missing(specs: Sequence[str], what: str, kind: str) -> Problem:
@@ -267,7 +302,7 @@ def _note_unused(loaded: Loaded, keys: Sequence[str]) -> None:
 
 
 def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGraph,
-               semantics: Semantics) -> tuple[LayerResult, ...]:
+               semantics: Semantics, options: Options) -> tuple[LayerResult, ...]:
     """Every layer with the mapping given for it, evaluated."""
     from .api import evaluate_layer
 
@@ -286,7 +321,7 @@ def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGra
             continue
         try:
             layers.append(evaluate_layer(architecture, einsum, mappings[einsum.name],
-                                         workload.count(einsum.name), semantics))
+                                         workload.count(einsum.name), semantics, options))
         except MappingError as error:
             node = mappings[einsum.name]
             problems += [Problem(node.file, node.line, node.column, f"layer {einsum.name}: {reason}")

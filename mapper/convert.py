@@ -38,7 +38,7 @@ def convert(loaded: Loaded, dialect: Dialect, layer: str | None = None) -> list[
     mappings = _mappings(loaded, architecture, graph)
     write = _to_timeloop if dialect == "timeloop" else _to_native
     documents = write(architecture, graph, constraints, mappings)
-    for key in ("mapper",):
+    for key in ("mapper", "globals"):
         if key in loaded.sections:
             documents[0][key] = loaded.sections[key].plain()
     return [document for document in documents if document]

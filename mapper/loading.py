@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Mapping, Sequence, TypeVar
 
 from .errors import Problem, SpecError
+from .model.options import DEFAULT, Options, read_globals
 from .spec.fields import describe
 from .spec.nodes import Node, Problems, did_you_mean, locate, one_of
 
@@ -36,7 +37,8 @@ class Loaded:
     `mappings` has the `mapping` sections by the name of the layer that they are for ("" when the
     document does not say). `sections` has every other top-level key, as written. `unsupported`
     lists constructs that were read but that cannot be evaluated; whoever evaluates must refuse.
-    `notes` say what a reader of results should know, each with its place.
+    `notes` say what a reader of results should know, each with its place. `options` are switches
+    that the section `globals` sets.
     """
 
     architecture: Architecture | None = None
@@ -45,6 +47,7 @@ class Loaded:
     sections: Mapping[str, Node] = field(default_factory=dict)
     unsupported: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    options: Options = DEFAULT
 
 
 def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
@@ -72,16 +75,14 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
         problems.errors += [Problem(names, 0, 0, f"no {key} in it; expected the key {key!r}")
                             for key in need if key not in present]
     sections, mappings = _resolved(sections, mappings, files)
-    architecture = _architecture(sections, problems)
     workload = _workload(sections, problems)
-    sparse = sections.get("sparse_optimizations")
-    if sparse is not None and len(sparse):
-        problems.refuse(sparse, "sparse_optimizations cannot be evaluated; expected a dense workload")
+    architecture = _architecture(sections, problems, workload)
+    options = read_globals(sections.get("globals"), problems)
     problems.raise_if_any()
     rest = {key: node for key, node in sections.items()
-            if key not in ("architecture", "workload", "problem", "ERT", "ART")}
+            if key not in ("architecture", "workload", "problem", "ERT", "ART", "sparse_optimizations")}
     return Loaded(architecture, workload, mappings, rest, tuple(sorted(problems.unsupported)),
-                  tuple(problems.notes))
+                  tuple(problems.notes), options)
 
 
 def load_architecture(source: Source) -> Architecture:
@@ -276,10 +277,14 @@ def _referred(node: Node, kind: str, files: Sources) -> Node | None:
     return found
 
 
-def _architecture(sections: Mapping[str, Node], problems: Problems) -> Architecture | None:
-    """The architecture in `sections`, with energies from its tables and from the component table."""
+def _architecture(sections: Mapping[str, Node], problems: Problems,
+                  workload: WorkloadGraph | None = None) -> Architecture | None:
+    """The architecture in `sections`, with energies from its tables and from the component table. What
+    it says of tensors must be of some in the `workload`."""
     from .hardware.build import build_architecture
+    from .hardware.build_sparsity import check_names
     from .spec.timeloop_arch import lower_architecture
+    from .spec.timeloop_sparse import lower_attributes, lower_sparse
     from .spec.timeloop_tables import apply_tables
 
     if "architecture" not in sections:
@@ -288,7 +293,10 @@ def _architecture(sections: Mapping[str, Node], problems: Problems) -> Architect
     ert, art = sections.get("ERT"), sections.get("ART")
     timeloop = [key for key in ("subtree", "arithmetic", "storage") if key in node]
     if timeloop:
-        node = lower_architecture(node, problems)
+        node = lower_attributes(lower_architecture(node, problems))
+    node = lower_sparse(node, sections.get("sparse_optimizations"), problems)
+    if workload is not None:
+        check_names(node, workload, problems)
     node = apply_tables(node, ert, art, problems)
     architecture = build_architecture(node, problems)
     if architecture is None:

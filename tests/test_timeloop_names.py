@@ -65,7 +65,8 @@ def test_a_slip_of_the_pen_is_a_fault(text: str, right: str, slip: str, tmp_path
 @pytest.mark.parametrize(("text", "old", "slip", "meant"), [
     (TREE, "{depth", "mesh_x", "meshX"), (TREE, "{depth", "read_bandwith", "read_bandwidth"),
     (TREE, "{depth", "metadta_storage_depth", "metadata_storage_depth"),
-    (TREE, "{depth", "multiple-bufering", "multiple_buffering"), (TREE, "{router", "fil_latency", "fill_latency"),
+    (TREE, "{depth", "multiple-bufering", "multiple_buffering"),
+    (TREE, "{router", "fil_latency", "fill_latency"),
     (PROBLEM, "{M: 4", "Strides", "Stride")])
 def test_so_is_one_in_a_name_that_need_not_be_there(text: str, old: str, slip: str, meant: str,
                                                     tmp_path: Path) -> None:
@@ -116,7 +117,8 @@ def test_other_components_may_have_any_attributes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["n_rows", "real_depth", "read_energy", "write_energy", "n_entries",
-                                  "latency", "fifo_depth", "adder_width", "block_bits", "word_size", "tile_height"])
+                                  "latency", "fifo_depth", "adder_width", "block_bits", "word_size",
+                                  "tile_height"])
 def test_what_is_no_slip(name: str) -> None:
     assert nearly(name, ("n_words", "depth", "wire_energy", "entries", "fill_latency", "width", "block_size",
                          "word_bits", "tile_width")) is None

@@ -14,29 +14,12 @@ from ..workload.einsum import Einsum
 from ..workload.flatten import LIMIT
 from .cost import Semantics
 from .network import counts_hops
+from .options import DEFAULT, Options
 from .remainder import instances_at_work, steps, truncated_instances
 from .reuse import PlacedLoop, placed_loops
 from .traffic import Fabric, Traffic, number, tensor_traffic
 from .uneven import Case, exact_traffic, sampled_traffic
 from .updates import updated
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Switches that Timeloop takes from environment variables.
-
-    `first_read_elision`: the first update of an output word reads no partial sum
-    (TIMELOOP_ENABLE_FIRST_READ_ELISION). `torus`: where neighbours pass words on, so do the two ends
-    of a row or column (TIMELOOP_ENABLE_TOROIDAL_LINKS). `updated_rmw`: the innermost level starts its
-    partial sums at zero, see `updates` (TIMELOOP_ENABLE_UPDATED_RMW).
-    """
-
-    first_read_elision: bool = True
-    torus: bool = False
-    updated_rmw: bool = False
-
-
-DEFAULT = Options()
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .cost import Cost, LevelCost, Semantics, TensorCost
-from .counts import DEFAULT, Counts, Options, count
+from .counts import Counts, count
 from .distribute import share_copies
 from .energy import access_energy, action_energy, address_energy, clusters, gate, leakage_energy
 from .latency import Pace, level_pace
 from .network import network_costs, network_cycles
+from .options import DEFAULT, Options
 
 
 def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,

@@ -35,8 +35,9 @@ def check_document(document: ResultDocument) -> list[str]:
             return found
         broken = violations(result.constraints, result.architecture, layer.einsum, layer.mapping)
         found += [f"{layer.name}: {reason}" for reason in broken]
-        cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics)
-        other = difference(result.architecture, layer.einsum, layer.mapping, cost, result.semantics)
+        cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics, result.options)
+        other = difference(result.architecture, layer.einsum, layer.mapping, cost, result.semantics,
+                           result.options)
         layers.append(replace(layer, cost=cost, difference=other))
     again = to_document(replace(result, layers=tuple(layers)), graph)
     found += _differences(document, again, "")

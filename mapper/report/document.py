@@ -18,6 +18,7 @@ from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
 from ..mapping.write_constraints import constraints_to_dict
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
+from ..model.options import Options
 from ..model.traffic import Delivery
 from ..search.result import Certificate, Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
@@ -62,6 +63,8 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
     }
     if result.constraints:
         document["constraints"] = constraints_to_dict(result.constraints)
+    if changed := result.options.changed():
+        document["options"] = cast(Any, changed)
     return document
 
 
@@ -129,7 +132,8 @@ def from_document(document: ResultDocument,
         layers.append(LayerResult(einsum, entry["count"], mapping, _cost(entry),
                                   _certificate(entry.get("certificate")), _difference(entry)))
     return NetworkResult(architecture, graph.name, document["objective"], tuple(layers),
-                         document["interrupted"], document["semantics"], constraints), graph
+                         document["interrupted"], document["semantics"], constraints,
+                         Options(**document.get("options", {}))), graph
 
 
 def _refuse_constant(name: str) -> float:

@@ -244,6 +244,15 @@ class LayerEntry(TypedDict):
 
 
 @with_config(_STRICT)
+class OptionsEntry(TypedDict):
+    """Switches of the evaluation that do not stand as usual."""
+
+    first_read_elision: NotRequired[bool]
+    torus: NotRequired[bool]
+    updated_rmw: NotRequired[bool]
+
+
+@with_config(_STRICT)
 class ResultDocument(TypedDict):
     """The result of `tilebound map` or `tilebound evaluate`; an evaluation has no certificates.
     `constraints`, in the native dialect, say which mappings were searched; absent where all were."""
@@ -253,6 +262,7 @@ class ResultDocument(TypedDict):
     objective: Literal["energy", "latency", "edp", "ed2p"]
     interrupted: bool
     semantics: Literal["exact", "timeloop"]
+    options: NotRequired[OptionsEntry]
     constraints: NotRequired[dict[str, Any]]
     architecture: ArchitectureEntry
     workload: WorkloadEntry

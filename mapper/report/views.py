@@ -10,6 +10,9 @@ from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 COMPUTE = "compute"        # names of the parts of an energy that belong to no tensor
 LEAKAGE = "leakage"
 NETWORKS = "networks"      # and to no level
+#: What the switches of an evaluation are called when they do not stand as usual.
+_SWITCHES = (("first_read_elision", "without first read elision"), ("torus", "with toroidal links"),
+             ("updated_rmw", "with updated read-modify-write"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def counting(document: ResultDocument) -> str:
     other = "timeloop" if document["semantics"] == "exact" else "exact"
     rest = f"{', '.join(differing)} would differ under {other} semantics" if differing else \
         f"{other} semantics give the same figures"
-    return f"Counted with {document['semantics']} semantics; {rest}."
+    switches = "".join(f", {name}" for key, name in _SWITCHES if key in document.get("options", {}))
+    return f"Counted with {document['semantics']} semantics{switches}; {rest}."
 
 
 @dataclass(frozen=True)

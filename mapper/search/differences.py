@@ -9,18 +9,19 @@ from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..model.cost import Cost, Semantics
 from ..model.evaluate import evaluate
+from ..model.options import DEFAULT, Options
 from ..workload.einsum import Einsum
 from .result import Difference
 
 
 def difference(architecture: Architecture, einsum: Einsum, mapping: Mapping, cost: Cost,
-               semantics: Semantics) -> Difference | None:
+               semantics: Semantics, options: Options = DEFAULT) -> Difference | None:
     """What the other semantics make of a mapping with this `cost`; None where they agree, as they do
     on perfect factors and plain networks. Figures are None where the other semantics refuse: exact
     counts need areas for the length of wires, say, which the program takes for 0 when unknown."""
     other: Semantics = "timeloop" if semantics == "exact" else "exact"
     try:
-        found = evaluate(architecture, einsum, mapping, semantics=other)
+        found = evaluate(architecture, einsum, mapping, semantics=other, options=options)
     except (SpecError, MappingError):
         return Difference(other, None, None, None)
     same = (found.computes == cost.computes and found.cycles == cost.cycles

@@ -10,6 +10,7 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.nest import Mapping
 from ..model.cost import Cost, Semantics
+from ..model.options import DEFAULT, Options
 from ..workload.einsum import Einsum
 
 #: Objectives, with the exponents of energy and of cycles in what is minimised.
@@ -76,8 +77,8 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class NetworkResult:
-    """All layers of a workload on one architecture, counted with `semantics`; a search considered
-    the mappings that the `constraints` admit."""
+    """All layers of a workload on one architecture, counted with `semantics` and (given mappings)
+    `options`; a search considered the mappings that the `constraints` admit."""
 
     architecture: Architecture
     workload: str
@@ -86,6 +87,7 @@ class NetworkResult:
     interrupted: bool = False
     semantics: Semantics = "exact"
     constraints: Constraints = NONE
+    options: Options = DEFAULT
 
     @property
     def energy_pj(self) -> float:

@@ -105,11 +105,7 @@ def _native_tensors(workload: Node | None) -> dict[str, tuple[str, ...]]:
 
 
 def _note_globals(section: Node | None, problems: Problems) -> None:
-    """Say which settings of Timeloop's own programs count for nothing here."""
-    variables = section.get("environment_variables") if section is not None else None
-    for key, value in variables.items() if variables is not None else ():
-        if key.startswith("TIMELOOP_ENABLE"):
-            problems.note(value, f"environment variable {key} counts for nothing here; expected none")
+    """Say that functions of the user's own are not known."""
     functions = section.get("expression_custom_functions") if section is not None else None
     if functions is not None and len(functions):
         problems.note(functions, "functions of one's own are not called; expected values that need none")
