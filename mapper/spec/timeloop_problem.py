@@ -102,11 +102,11 @@ def _shape(node: Node, problems: Problems) -> Node:
         known = stock_shape(name)
         if known is not None:
             return locate(known, node.file)
-        problems.error(shape or node, f"shape {name!r}; expected a mapping, or {one_of(SHAPES)}"
+        problems.error(shape or node, f"shape {name!r}; expected a mapping, or {one_of(SHAPES, 30)}"
                        f"{did_you_mean(name, SHAPES)}")
         return node.at({})
     if not shape.is_map:
-        problems.error(shape, f"shape is {describe(shape)}; expected a mapping, or {one_of(SHAPES)}")
+        problems.error(shape, f"shape is {describe(shape)}; expected a mapping, or {one_of(SHAPES, 30)}")
         return shape.at({})
     for key in ("dimensions", "data_spaces"):
         if key not in shape:
