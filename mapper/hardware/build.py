@@ -9,6 +9,8 @@ from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from .architecture import Architecture, Compute, Figure, Storage
 from .build_network import build_network, figure
+from .build_sparsity import COMPUTE_KEYS, STORAGE_KEYS, check_parents, compute_sparsity, storage_sparsity
+from .sparsity import COMPUTE_ACTIONS, STORAGE_ACTIONS
 
 _ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "levels", "compute",
                       "wire_energy")
@@ -16,7 +18,7 @@ _ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "leve
 _COMPONENT_KEYS = ("type", "technology", "cell", "ports", "banks")
 _COMPUTE_KEYS = ("name", "class", "word_bits", "instances", "energy", "area", "attributes",
                  *_COMPONENT_KEYS)
-_LEVEL_KEYS = (*_COMPUTE_KEYS, "width", "block_words", "cluster_size", "size", "depth",
+_LEVEL_KEYS = (*_COMPUTE_KEYS, *STORAGE_KEYS, "width", "block_words", "cluster_size", "size", "depth",
                "multiple_buffering", "read_bandwidth", "write_bandwidth", "shared_bandwidth",
                "bandwidth_scale", "keep", "bypass", "fanout", "network", "update_network", "reduces",
                "power_gated_at")
@@ -62,12 +64,13 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
         levels.append(_storage(level, mesh, fanout, word_bits))
     compute = Compute("compute")
     if bottom is not None:
-        unit = Record(bottom, problems, "compute level", _COMPUTE_KEYS)
+        unit = Record(bottom, problems, "compute level", (*_COMPUTE_KEYS, *COMPUTE_KEYS))
         compute = _compute(unit, _instances(unit, mesh, fanout), word_bits)
     _check_names(entries + ([bottom] if bottom else []), problems)
     node_nm = record.parsed("technology", units.nanometres)
     cycle = record.parsed("cycle", units.seconds)
     _check_gating(entries + ([bottom] if bottom else []), problems)
+    check_parents(entries, problems)
     name, notes = record.text("name", "architecture"), record.text("notes", "")
     wire = figure(record, "wire_energy")
     if len(problems.errors) > before:
@@ -157,15 +160,16 @@ def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int) ->
         update_network=build_network(record, "update_network") if record.has("update_network") else None,
         reduces=record.flag("reduces", True), power_gated_at=record.text("power_gated_at", "") or None,
         component=record.text("class", "storage"), attributes=attributes,
-        energy=_energy(record, _STORAGE_ACTIONS), area=figure(record, "area"))
+        energy=_energy(record, _STORAGE_ACTIONS, STORAGE_ACTIONS), area=figure(record, "area"),
+        sparsity=storage_sparsity(record))
 
 
 def _compute(record: Record, mesh: _Mesh, default_bits: int) -> Compute:
     return Compute(
         name=record.text("name", "compute"), mesh_x=mesh[0], mesh_y=mesh[1],
         word_bits=record.integer("word_bits", default_bits), component=record.text("class", "intmac"),
-        attributes=_attributes(record), energy=_energy(record, ("compute",)),
-        area=figure(record, "area"))
+        attributes=_attributes(record), energy=_energy(record, ("compute",), COMPUTE_ACTIONS),
+        area=figure(record, "area"), sparsity=compute_sparsity(record))
 
 
 def _block_words(record: Record, word_bits: int) -> int:
@@ -219,15 +223,15 @@ def _attributes(record: Record) -> dict[str, object]:
     return found
 
 
-def _energy(record: Record, actions: tuple[str, ...]) -> dict[str, Figure]:
-    """pJ by action. A single figure stands for all of `actions`."""
+def _energy(record: Record, actions: tuple[str, ...], others: tuple[str, ...]) -> dict[str, Figure]:
+    """pJ by action. A single figure stands for all of `actions`, and for none of the `others`."""
     node = record.node("energy")
     if node is None:
         return {}
     if not node.is_map or "value" in node:
         single = figure(record, "energy")
         return dict.fromkeys(actions, single) if single else {}
-    known = (*actions, *_OTHER_ACTIONS)
+    known = (*actions, *_OTHER_ACTIONS, *others)
     part = Record(node, record.problems, "energy", known)
     figures = {action: figure(part, action) for action in known}
     return {action: found for action, found in figures.items() if found is not None}

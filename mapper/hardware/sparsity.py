@@ -15,6 +15,13 @@ COMPRESSING: frozenset[FormatKind] = frozenset(("B", "CP", "RLE"))
 #: "skipping_spatial": instances below are not asked at all.
 OptimizationKind = Literal["gating", "skipping", "skipping_spatial"]
 
+#: What energy figures of a level may be given for beside its plain accesses: accesses to metadata, and
+#: those of either kind that are gated or skipped; one word written down compressed, or spelt out again.
+STORAGE_ACTIONS = (
+    *(f"{state}{what}{access}" for what in ("", "metadata_") for state in ("", "gated_", "skipped_")
+      for access in ("read", "fill", "update") if state or what), "compress", "decompress")
+COMPUTE_ACTIONS = ("gated_compute", "skipped_compute")
+
 
 @dataclass(frozen=True, slots=True)
 class RankFormat:
@@ -64,7 +71,7 @@ class StorageSparsity:
     of `metadata_depth` rows of `metadata_width` bits (None: unlimited)."""
 
     formats: Mapping[str, Representation] = field(default_factory=dict)
-    optimizations: tuple[Optimization, ...] = ()
+    optimizations: tuple[Optimization, ...] = ()      # gating first, then skipping, then in space
     metadata_width: int | None = None
     metadata_depth: int | None = None
     metadata_word_bits: int | None = None
@@ -73,6 +80,15 @@ class StorageSparsity:
     decompresses: bool = False        # words from a compressed level above are spelt out here
     overbooking: bool = False         # tiles that are too full once in a while are accepted ...
     most_overbooked: float = 1.0      # ... up to this share of them
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is written down or saved that a dense machine does not."""
+        return bool(self.formats or self.optimizations)
+
+    def compressed(self, tensor: str) -> bool:
+        """Whether zeros of `tensor` are left out."""
+        return tensor in self.formats and self.formats[tensor].compressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +101,20 @@ class ComputeSparsity:
 
 DENSE_STORAGE = StorageSparsity()
 DENSE_COMPUTE = ComputeSparsity()
+
+
+def fallbacks(action: str) -> tuple[str, ...]:
+    """The names under which the figure of an action about zeros is looked for, in order.
+
+    What is skipped costs what is gated, if nothing else is said, and a compute what a whole one does.
+    Storage without any of these figures takes nothing for the action.
+
+    >>> fallbacks("skipped_read"), fallbacks("gated_compute")
+    (('skipped_read', 'gated_read'), ('gated_compute', 'compute'))
+    """
+    names = [action]
+    if action.startswith("skipped_"):
+        names.append("gated_" + action.removeprefix("skipped_"))
+    if action in COMPUTE_ACTIONS:
+        names.append("compute")
+    return tuple(names)

@@ -13,12 +13,13 @@ from .fields import finite, whole
 from .nodes import Node, Problems, Value, did_you_mean
 from .timeloop_names import Attributes, look_at_keys
 from .timeloop_networks import KINDS, KNOWN, OWN, bound_networks, implied_network, named_network
+from .timeloop_sparse import ATTRIBUTES as SPARSE
 
 STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 COMPUTE_CLASSES = ("mac", "compute")
 _NAME = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>\d+)\.\.(?P<last>\d+)\])?")
 #: Attributes that change results in a way that cannot be evaluated, unless they are zero or absent.
-_UNSUPPORTED = {"min_utilization": "a minimum utilization", "allow_overbooking": "overbooking"}
+_UNSUPPORTED = {"min_utilization": "a minimum utilization"}
 _ALIASES = {"word_bits": ("word_bits", "word_width", "datawidth"),
             "width": ("width", "memory_width", "data_storage_width"),
             "depth": ("depth", "memory_depth", "data_storage_depth"),
@@ -26,14 +27,13 @@ _ALIASES = {"word_bits": ("word_bits", "word_width", "datawidth"),
 _KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth", "bandwidth",
           "per_dataspace_bandwidth_consumption_scale", "multiple_buffering", "meshX", "meshY",
           "vector_access_energy", "reduction_supported", "technology", "addr_gen_energy",
-          "power_gated_at", *KNOWN, *_UNSUPPORTED, *(alias for names in _ALIASES.values() for alias in names))
+          "power_gated_at", *KNOWN, *SPARSE, *_UNSUPPORTED,
+          *(alias for names in _ALIASES.values() for alias in names))
 #: Attributes with a meaning for the model; others are handed on.
 KNOWN_ATTRIBUTES = (*_KNOWN, "entries", "sizeKB")
 #: Handed on, and common: for energies, for sparse tensors, or given by Timeloop's front-end itself.
 _COMMON = ("type", "cell", "ports", "banks", "note", "notes", "version", "global_cycle_seconds",
-           "n_banks", "has_power_gating", "compression_supported", "decompression_supported", *(
-               f"metadata_{name}" for name in ("datawidth", "word_bits", "width", "depth", "storage_width",
-                                               "storage_depth", "block_size", "n_banks", "counter_width")))
+           "n_banks", "has_power_gating", "metadata_n_banks", "metadata_counter_width")
 _KEYS = ("name", "class", "subclass", "attributes", "required_actions", "enabled", "version", "keep",
          "bypass", "tilebound")
 _BRANCH_KEYS = ("name", "attributes", "local", "subtree", "version")

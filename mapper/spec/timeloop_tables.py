@@ -14,6 +14,27 @@ _STORAGE_ACTIONS: _Names = {"read": ("random_read", "read"),
                             "fill": ("random_fill", "random_write", "fill", "write"),
                             "update": ("random_update", "random_write", "update", "write")}
 _COMPUTE_ACTIONS: _Names = {"compute": ("mac_random", "mult_random", "mac", "mult", "compute")}
+#: What is skipped costs what is gated, if nothing else is said.
+_STATES: _Names = {"gated": ("gated",), "skipped": ("skipped", "gated")}
+_ZERO_COMPUTES: _Names = {f"{state}_compute": tuple(
+    name for other in others for name in (f"mac_{other}", f"mult_{other}", f"{other}_compute"))
+    for state, others in _STATES.items()}
+
+
+def _zero_actions() -> _Names:
+    """Accesses that are gated or skipped, those of metadata, and changes of format: they have a figure
+    where a table says so."""
+    found: _Names = {"compress": ("compression_count",), "decompress": ("decompression_count",)}
+    for access in ("read", "fill", "update"):
+        words = (access,) if access == "read" else (access, "write")
+        found[f"metadata_{access}"] = tuple(f"metadata_{word}" for word in words)
+        for state, others in _STATES.items():
+            pairs = [(other, word) for other in others for word in words]
+            found[f"{state}_{access}"] = tuple(f"{other}_{word}" for other, word in pairs)
+            found[f"{state}_metadata_{access}"] = tuple(
+                name for other, word in pairs
+                for name in (f"{other}_metadata_{word}", f"metadata_{other}_{word}"))
+    return found
 
 
 def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problems: Problems) -> Node:
@@ -25,14 +46,14 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
     energies, areas = _tables(ert, "ERT", problems), _tables(art, "ART", problems)
     wire = _wire(energies.get("wire"))
 
-    def filled(level: Node, actions: _Names) -> Node:
+    def filled(level: Node, actions: _Names, others: _Names) -> Node:
         name = level.get("name")
         entries = dict(level.items())
         table = energies.get(str(name.value)) if name else None
         own = level.get("energy")
         only_address = own is not None and {key for key, _ in own.items()} == {"address"}
         if table is not None and (own is None or only_address):
-            entries["energy"] = table.at({**_actions(table, actions, level, problems),
+            entries["energy"] = table.at({**_actions(table, actions, others, level, problems),
                                           **dict(own.items() if own else ())})
         for key in ("network", "update_network"):
             if key in level:
@@ -51,10 +72,12 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
         storage = list(levels)
         bottom = [] if "compute" in entries else storage[-1:]
         storage = storage[:len(storage) - len(bottom)]
-        entries["levels"] = levels.at((*(filled(level, _STORAGE_ACTIONS) for level in storage),
-                                       *(filled(level, _COMPUTE_ACTIONS) for level in bottom)))
+        zeros = _zero_actions()
+        entries["levels"] = levels.at((
+            *(filled(level, _STORAGE_ACTIONS, zeros) for level in storage),
+            *(filled(level, _COMPUTE_ACTIONS, _ZERO_COMPUTES) for level in bottom)))
     if "compute" in entries:
-        entries["compute"] = filled(entries["compute"], _COMPUTE_ACTIONS)
+        entries["compute"] = filled(entries["compute"], _COMPUTE_ACTIONS, _ZERO_COMPUTES)
     if wire is not None:
         entries["wire_energy"] = wire
     return architecture.at(entries, architecture.keys)
@@ -122,9 +145,9 @@ def _tables(node: Node | None, what: str, problems: Problems) -> dict[str, Node]
     return result
 
 
-def _actions(table: Node, wanted: _Names, level: Node, problems: Problems) -> dict[str, Node]:
-    """Energy by action. Of several rows of one action the dearest counts; an action that is missing
-    costs the dearest of all, shared by the instances of a cluster."""
+def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems: Problems) -> dict[str, Node]:
+    """Energy by action. Of several rows of one action the dearest counts; a `wanted` action that is
+    missing costs the dearest of all, shared by the instances of a cluster, and `others` stay out."""
     dearest: dict[str, Node] = {}
     for row in table.get("actions") or ():
         name, energy = row.get("name"), row.get("energy")
@@ -147,8 +170,9 @@ def _actions(table: Node, wanted: _Names, level: Node, problems: Problems) -> di
         else:
             result[action] = _figure(top, (finite(top) or 0) / (cluster or 1),
                                      f"ERT {top.place}, the dearest action for want of {action!r}")
-    if "leak" in dearest:
-        result["leak"] = _figure(dearest["leak"], dearest["leak"].value, f"ERT {dearest['leak'].place}")
+    for action, names in {**others, "leak": ("leak",)}.items():
+        if (found := next((dearest[name] for name in names if name in dearest), None)) is not None:
+            result[action] = _figure(found, found.value, f"ERT {found.place}")
     return result
 
 
