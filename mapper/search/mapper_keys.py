@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import Problem
-from ..spec.fields import whole
-from ..spec.nodes import Node
+from ..spec.fields import describe, whole
+from ..spec.nodes import Node, did_you_mean, one_of
 
 _METRICS = {"edp": "edp", "delay": "latency", "cycles": "latency", "latency": "latency", "energy": "energy",
             "ed2p": "ed2p"}
+#: What Timeloop's mapper can make least besides; words moved are no objective here.
+_ACCESSES = re.compile(r"last[-_]level[-_]accesses|ordered[-_]accesses|accesses([-_]\d+)?")
+_METRIC_KEYS = ("optimization_metric", "optimization_metrics")
 #: What stops Timeloop's mapper, which does not know how good its best is.
 _EFFORT = ("timeout", "victory_condition", "search_size", "sync_interval", "max_permutations_per_if_visit",
            "max_temporal_loops_in_a_mapping", "filter_revisits", "algorithm")
 _SILENT = ("version", "live_status", "diagnostics", "out_prefix", "emit_whoop_nest", "mapper")
+_KEYS = (*_METRIC_KEYS, "num_threads", *_EFFORT, *_SILENT)
 _WHY = "the search goes on until its result is proven, or to --gap or --time-limit"
 
 
@@ -26,28 +31,52 @@ class MapperOptions:
     warnings: tuple[Problem, ...] = ()
 
 
+class _Warnings:
+    """Warnings with their places."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def warn(self, at: Node, message: str) -> None:
+        self.found.append(Problem(at.file, at.line, at.column, message, "warning"))
+
+
 def read_mapper(node: Node | None) -> MapperOptions:
     """Options from the value of the key `mapper`; everything without a meaning here is warned of."""
-    objective, jobs, warnings = None, None, []
-
-    def warn(at: Node, message: str) -> None:
-        warnings.append(Problem(at.file, at.line, at.column, message, "warning"))
-
+    objective, jobs, warnings = None, None, _Warnings()
+    if node is not None and not node.is_map:
+        warnings.warn(node, f"mapper is {describe(node)} and is not used; expected a mapping")
     for written, value in node.items() if node is not None else ():
-        key = written.replace("-", "_")
-        if key in ("optimization_metric", "optimization_metrics"):
-            metrics = list(value) if value.is_list else [value]
-            objective = next((_METRICS[str(m.value)] for m in metrics[:1] if str(m.value) in _METRICS), None)
-            for metric in metrics[1:] if objective else metrics:
-                warn(metric, f"metric {metric.value!r} is not used; only the first one counts, of "
-                     f"{', '.join(_METRICS)}")
+        key, place = written.replace("-", "_"), node.key(written) if node is not None else value
+        if key in _METRIC_KEYS:
+            objective = _objective(value, warnings)
         elif key == "num_threads":
             jobs = whole(value)
             if jobs is None or jobs < 1:
-                warn(value, f"num_threads {value.value!r} is not used; expected a whole number, 1 or more")
+                warnings.warn(value, f"num_threads is {describe(value)} and is not used; expected a whole "
+                              "number, 1 or more")
                 jobs = None
         elif key in _EFFORT:
-            warn(value, f"{written} is not used: {_WHY}")
+            warnings.warn(place, f"{written} is not used: {_WHY}")
         elif key not in _SILENT and not key.startswith("log_"):
-            warn(value, f"{written} is not used: it has no meaning for this search")
-    return MapperOptions(objective, jobs, tuple(warnings))
+            warnings.warn(place, f"{written} is not used: it has no meaning for this search"
+                          f"{did_you_mean(key, _KEYS, cutoff=0.8)}")
+    return MapperOptions(objective, jobs, tuple(warnings.found))
+
+
+def _objective(node: Node, warnings: _Warnings) -> str | None:
+    """The objective of the first metric that is one. Timeloop's further metrics choose among mappings
+    that are equal in the first."""
+    chosen: str | None = None
+    for metric in node if node.is_list else (node,):
+        name = str(metric.value)
+        if name.lower() not in _METRICS:
+            reason = "words moved are no objective here" if _ACCESSES.fullmatch(name) else "it is not known"
+            warnings.warn(metric, f"metric {name!r} is not used: {reason}; expected {one_of(_METRICS)}"
+                          f"{did_you_mean(name, _METRICS)}")
+        elif chosen is None:
+            chosen = name.lower()
+        else:
+            warnings.warn(metric, f"metric {name!r} is not used: the search makes {chosen!r} least and does "
+                          "not choose among mappings that are equal in it; expected a single metric")
+    return None if chosen is None else _METRICS[chosen]
