@@ -102,6 +102,7 @@ def _to_native(architecture: Architecture | None, graph: WorkloadGraph | None, c
 def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None, constraints: Constraints,
                  mappings: Mapping[str, LoopNest]) -> list[dict[str, Any]]:
     from .energy.ert import area_table, energy_table
+    from .hardware.write_sparsity import overbooking_to_timeloop, sparsity_to_timeloop
     from .hardware.write_timeloop import architecture_to_timeloop
     from .mapping.timeloop import to_timeloop
     from .mapping.write_constraints import constraints_to_timeloop
@@ -117,8 +118,11 @@ def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None,
             document["mapping"] = to_timeloop(mappings[einsum.name], einsum)
     if architecture is not None:
         asked = constraints_to_timeloop(constraints, architecture)
+        asked["targets"] += overbooking_to_timeloop(architecture)
         if asked["targets"] and graph is not None:
             document["architecture_constraints"] = asked
+        if sparse := sparsity_to_timeloop(architecture):
+            document["sparse_optimizations"] = sparse
         document["ERT"], document["ART"] = energy_table(architecture), area_table(architecture)
     return [document]
 

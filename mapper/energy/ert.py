@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..hardware.architecture import Architecture, Compute, Storage
+from ..hardware.sparsity import STORAGE_ACTIONS
 from ..hardware.write_timeloop import dotted_name, top_name
 
 #: The action of a table for each of ours; a fill is a write.
-_ACTIONS = {"read": "read", "fill": "write", "update": "update", "compute": "compute", "leak": "leak"}
+_ACTIONS = {"read": "read", "fill": "write", "update": "update", "compute": "compute", "leak": "leak",
+            **{action: action.replace("fill", "write") for action in STORAGE_ACTIONS},
+            "compress": "compression_count", "decompress": "decompression_count",
+            "gated_compute": "mac_gated", "skipped_compute": "mac_skipped"}
 
 
 def energy_table(architecture: Architecture) -> dict[str, Any]:

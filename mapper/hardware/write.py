@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .architecture import Architecture, Compute, Figure, Network, Storage
 from .build_network import FIGURES
+from .write_sparsity import compute_to_dict, storage_to_dict
 
 
 def architecture_to_dict(architecture: Architecture) -> dict[str, object]:
@@ -22,7 +23,7 @@ def architecture_to_dict(architecture: Architecture) -> dict[str, object]:
     if top.instances != 1:
         levels[0]["instances"] = {"x": top.mesh_x, "y": top.mesh_y}
     result["levels"] = levels
-    result["compute"] = _component(architecture.compute)
+    result["compute"] = _component(architecture.compute) | compute_to_dict(architecture.compute.sparsity)
     return result
 
 
@@ -64,7 +65,7 @@ def _storage(architecture: Architecture, index: int) -> dict[str, object]:
         result["network"] = _network(level.network)
     if level.update_network is not None:
         result["update_network"] = _network(level.update_network)
-    return result
+    return result | storage_to_dict(level.sparsity)
 
 
 def _network(network: Network) -> dict[str, object]:

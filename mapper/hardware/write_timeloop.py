@@ -11,6 +11,7 @@ from typing import Any
 from ..spec.timeloop_arch import COMPUTE_CLASSES, KNOWN_ATTRIBUTES, STORAGE_CLASSES
 from .architecture import Architecture, Compute, Network, Storage
 from .write import architecture_to_dict
+from .write_sparsity import timeloop_attributes
 
 #: What Timeloop's default network is: the one that a level has when nothing is said.
 _DEFAULT = Network(links=True)
@@ -76,6 +77,7 @@ def _storage(level: Storage, native: dict[str, Any]) -> dict[str, Any]:
         attributes["multiple_buffering"] = level.multiple_buffering
     if level.bandwidth_scale:
         attributes["per_dataspace_bandwidth_consumption_scale"] = dict(level.bandwidth_scale)
+    attributes |= timeloop_attributes(level.sparsity)
     if "address" in level.energy:
         attributes["addr_gen_energy"] = level.energy["address"].value
     for key, field in _NETWORK.items():

@@ -16,6 +16,7 @@ from .values import read_variables, resolve, resolve_factors
 #: Sections with a list of entries that each name a level as `target`.
 _TARGETED = ("constraints", "architecture_constraints", "mapspace_constraints", "extra_mapping_constraints")
 _MOST_DEEP = 20
+_BITS = ("metadata_word_bits", "payload_word_bits")
 
 
 def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
@@ -46,6 +47,9 @@ def resolve_sections(sections: Mapping[str, Node], mappings: Mapping[str, Node],
         mappings = {layer: renamed(entries, resolved) for layer, entries in mappings.items()}
     _extra(result)
     _inside(result)
+    _overbooked(result)
+    if "sparse_optimizations" in result:
+        result["sparse_optimizations"] = _bits(result["sparse_optimizations"], variables, problems)
     for key in _TARGETED:
         if key in result:
             result[key] = _each(result[key], lambda entry: plain_constraint(
@@ -81,6 +85,36 @@ def _inside(sections: dict[str, Node]) -> None:
     if architecture is None or "levels" in architecture or targets is None or not targets.is_list:
         return
     sections["architecture_constraints"] = _extended(sections.get("architecture_constraints"), targets)
+
+
+def _overbooked(sections: dict[str, Node]) -> None:
+    """Constraints on how many tiles may be too full are said where their level's zeros are spoken of."""
+    for key in _TARGETED:
+        section = sections.get(key)
+        entries = (section if section.is_list else section.get("targets")) if section is not None else None
+        if section is None or entries is None:
+            continue
+        found = [entry for entry in entries if {"target", "type", "proportion"} <= set(dict(entry.items()))
+                 and entry["type"].value == "max_overbooked_proportion"]
+        if not found:
+            continue
+        rest = entries.at(tuple(entry for entry in entries if entry not in found))
+        sections[key] = rest if section.is_list else _with(section, "targets", rest)
+        sections["sparse_optimizations"] = _extended(sections.get("sparse_optimizations"), entries.at(tuple(
+            entry.at({"name": entry["target"], "max_overbooked_proportion": entry["proportion"]})
+            for entry in found)))
+        if not len(rest):
+            del sections[key]
+
+
+def _bits(node: Node, variables: Mapping[str, Value], problems: Problems) -> Node:
+    """What a section says of formats, with the values of the bits in it."""
+    if node.is_list:
+        return node.at(tuple(_bits(part, variables, problems) for part in node))
+    if not node.is_map:
+        return node
+    return node.at({key: resolve(value, variables, problems, numeric=True) if key in _BITS
+                    else _bits(value, variables, problems) for key, value in node.items()}, node.keys)
 
 
 def _extended(section: Node | None, entries: Node) -> Node:
