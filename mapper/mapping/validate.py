@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping, factor_text
+from .sparsity_rules import instances_needed, sparse_reasons, stored_words
 
 
 def validate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
@@ -38,10 +37,10 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
     if len(skewed) > 1:
         reasons.append(f"levels {', '.join(skewed)} are skewed, only one may be")
     for index, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True)):
-        reasons += _fanout_reasons(level, block, architecture.fanout(index))
+        reasons += _fanout_reasons(level, block, einsum, architecture.fanout(index))
         reasons += _keep_reasons(level, block, einsum)
         reasons += _capacity_reasons(level, einsum, mapping, index)
-    return reasons
+    return reasons + sparse_reasons(architecture, einsum, mapping)
 
 
 def _unknown_names(einsum: Einsum, mapping: Mapping) -> list[str]:
@@ -82,13 +81,13 @@ def _factor_reasons(einsum: Einsum, mapping: Mapping) -> list[str]:
     return reasons
 
 
-def _fanout_reasons(level: Storage, block: Block, fanout: tuple[int, int]) -> list[str]:
+def _fanout_reasons(level: Storage, block: Block, einsum: Einsum, fanout: tuple[int, int]) -> list[str]:
     axes: tuple[tuple[str, tuple[Loop, ...], tuple[str, ...] | None, int], ...] = (
         ("X", block.spatial_x, level.spatial_x, fanout[0]),
         ("Y", block.spatial_y, level.spatial_y, fanout[1]))
     reasons = []
     for axis, loops, allowed, have in axes:
-        need = prod(loop.factor for loop in loops)
+        need = instances_needed(level, einsum, loops)
         if need > have:
             listed = ", ".join(f"{loop.rank} {loop.factor}" for loop in loops)
             reasons.append(f"{level.name}: spatial loops need {need} instances along {axis} "
@@ -115,7 +114,7 @@ def _capacity_reasons(level: Storage, einsum: Einsum, mapping: Mapping, index: i
     if have is None:
         return []
     tile = mapping.tile(index, einsum.extent)
-    words = {t.name: einsum.tile_words(t, tile) for t in einsum.tensors
+    words = {t.name: stored_words(level, einsum, t, tile) for t in einsum.tensors
              if t.name in mapping.blocks[index].keep}
     need = sum(words.values())
     if need <= have:
