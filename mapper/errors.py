@@ -8,7 +8,9 @@ from typing import Sequence
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One located fault in a user's input. Lines and columns count from 1; 0 means unknown."""
+    """One fault in a user's input, with its place. Lines and columns count from 1; 0 means that there is
+    none: the fault is one of the file as a whole, or of an object that came from no file, whose name
+    `file` then holds. What is printed is a true place or none."""
 
     file: str
     line: int
@@ -17,7 +19,9 @@ class Problem:
     severity: str = "error"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
+        place = f"{self.file}:{self.line}:{self.column}" if self.column else \
+            f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.severity}: {self.message}"
 
 
 class TileboundError(Exception):

@@ -86,10 +86,10 @@ def test_faults_in_templates_are_located(tmp_path: Path) -> None:
     _, faults = read(tmp_path, {"top.yaml": "{% if true %}\n\n{% endif %}\na: 1\nb: [\n"})
     assert len(faults) == 1 and faults[0].startswith("top.yaml:6:1: error: YAML syntax")
     _, faults = read(tmp_path, {"top.yaml": "a: 1\nb: {{ widht }}\n"}, {"width": 3})
-    assert faults == ["top.yaml:2:0: error: template: 'widht' is undefined; expected names that are defined, "
+    assert faults == ["top.yaml:2: error: template: 'widht' is undefined; expected names that are defined, "
                       "plain values, {% set %}, {% if %} and {% for %}"]
     _, faults = read(tmp_path, {"top.yaml": "a: 1\n\nb: {{ include('prat.yaml') }}\n", "part.yaml": "x: 1\n"})
-    assert faults[0].startswith("top.yaml:3:0: error: template: cannot include 'prat.yaml': it is no file")
+    assert faults[0].startswith("top.yaml:3: error: template: cannot include 'prat.yaml': it is no file")
     assert faults[0].endswith("did you mean 'part.yaml'?")
     _, faults = read(tmp_path, {"top.yaml": "a: !include [part.yaml, y]\n", "part.yaml": "x: 1\n"})
     assert faults == ["part.yaml:1:1: error: no 'y' to include here; expected x"]
@@ -156,7 +156,7 @@ def test_the_path_stays_inside_too(text: str, tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret.yaml").write_text("secret: 1\n")
     _, faults = read(tmp_path / "inside", {"top.yaml": f"a: {text}\n"})
-    assert len(faults) == 1 and faults[0].startswith("top.yaml:1:0: error: template: cannot include")
+    assert len(faults) == 1 and faults[0].startswith("top.yaml:1: error: template: cannot include")
 
 
 @pytest.mark.parametrize("text", ["include: top.yaml\na: 1\n", "a: !include top.yaml\n",

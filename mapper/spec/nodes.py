@@ -48,8 +48,8 @@ class Node:
 
     @property
     def place(self) -> str:
-        """`FILE:LINE`, for provenance."""
-        return f"{self.file}:{self.line}"
+        """`FILE:LINE`, or `FILE` where there is no line, for provenance."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     def items(self) -> Iterable[tuple[str, Node]]:
         """Key and value of each entry of a mapping; empty for anything else."""
