@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Mapping
 
+from .lockstep import Lockstep
 from .sparsity import DENSE_COMPUTE, DENSE_STORAGE, ComputeSparsity, StorageSparsity
 
 
@@ -110,6 +111,7 @@ class Compute:
     energy: Mapping[str, Figure] = field(default_factory=dict)    # "compute": pJ an operation
     area: Figure | None = None
     sparsity: ComputeSparsity = DENSE_COMPUTE
+    lockstep: Lockstep | None = None       # units that skip in quanta and wait for each other
 
     @property
     def instances(self) -> int:

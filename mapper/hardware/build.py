@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..spec import units
 from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from .architecture import Architecture, Compute, Figure, Storage
+from .build_lockstep import build_lockstep
 from .build_network import build_network, figure
 from .build_sparsity import COMPUTE_KEYS, STORAGE_KEYS, check_parents, compute_sparsity, storage_sparsity
 from .sparsity import COMPUTE_ACTIONS, STORAGE_ACTIONS
@@ -64,8 +65,10 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
         levels.append(_storage(level, mesh, fanout, word_bits))
     compute = Compute("compute")
     if bottom is not None:
-        unit = Record(bottom, problems, "compute level", (*_COMPUTE_KEYS, *COMPUTE_KEYS))
+        unit = Record(bottom, problems, "compute level", (*_COMPUTE_KEYS, *COMPUTE_KEYS, "lockstep"))
         compute = _compute(unit, _instances(unit, mesh, fanout), word_bits)
+        names = [level.name for level in levels]
+        compute = replace(compute, lockstep=build_lockstep(unit.node("lockstep"), names, problems))
     _check_names(entries + ([bottom] if bottom else []), problems)
     node_nm = record.parsed("technology", units.nanometres)
     cycle = record.parsed("cycle", units.seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .architecture import Architecture, Compute, Figure, Network, Storage
+from .build_lockstep import lockstep_to_dict
 from .build_network import FIGURES
 from .write_sparsity import compute_to_dict, storage_to_dict
 
@@ -23,7 +24,10 @@ def architecture_to_dict(architecture: Architecture) -> dict[str, object]:
     if top.instances != 1:
         levels[0]["instances"] = {"x": top.mesh_x, "y": top.mesh_y}
     result["levels"] = levels
-    result["compute"] = _component(architecture.compute) | compute_to_dict(architecture.compute.sparsity)
+    compute = _component(architecture.compute) | compute_to_dict(architecture.compute.sparsity)
+    if architecture.compute.lockstep is not None:
+        compute["lockstep"] = lockstep_to_dict(architecture.compute.lockstep)
+    result["compute"] = compute
     return result
 
 

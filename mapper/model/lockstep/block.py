@@ -1,0 +1,128 @@
+"""`Block`: what groups do between two barriers, and the cycles that it takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from .maximum import expected_largest
+from .sample import sampled_largest
+from .work import Part, at_least, largest, match_work, mean, product_work, products, total
+
+#: Most entries of a table of cycles by state.
+_TABLE = 1 << 23
+#: Most words in a step of matches that is worked out term by term.
+_WORDS = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The steps of every group between two barriers.
+
+    Attributes
+    ----------
+    parts : the operands of a step
+    matches : matches taken a cycle; None for the product of quanta
+    least : the fewest cycles of a step
+    steps : tiles that all parts move on to together; for each of them, every tile of a part meets every
+        tile of the others
+    spread : the groups that wait for each other, as loops: (parts that differ from one iteration to
+        the next, iterations)
+    greedy : the part whose tiles are dealt to the groups by how full they are
+    """
+
+    parts: tuple[Part, ...]
+    matches: int | None = None
+    least: int = 0
+    steps: int = 1
+    spread: tuple[tuple[frozenset[int], int], ...] = ()
+    greedy: int | None = None
+
+    @property
+    def tiles(self) -> int:
+        """Steps between two barriers."""
+        return self.steps * prod(part.tiles for part in self.parts)
+
+    @property
+    def dense(self) -> int:
+        """Cycles without zeros."""
+        if self.matches is not None:
+            return self.tiles * max(self.least, -(-self.parts[0].words // self.matches))
+        return self.tiles * max(self.least, prod(part.dense for part in self.parts))
+
+    @property
+    def moving(self) -> dict[int, int]:
+        """Groups by the part that alone is another one in each of them."""
+        counts = dict.fromkeys(range(len(self.parts)), 1)
+        for parts, count in self.spread:
+            if len(parts) == 1 < len(self.parts):
+                counts[next(iter(parts))] *= count
+        return {part: count for part, count in counts.items() if count > 1}
+
+    @property
+    def rows(self) -> int:
+        """Groups that have nothing in common."""
+        return prod(count for parts, count in self.spread if len(parts) == len(self.parts))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether groups differ in some of the parts, which are more than one and not all."""
+        return any(1 < len(parts) < len(self.parts) for parts, _ in self.spread)
+
+
+def expected_step(block: Block) -> float:
+    """Expected cycles of one step of one group, which waits for nobody."""
+    if block.matches is None and not block.least:
+        return prod(mean(part.ceilings) for part in block.parts)
+    if block.matches is None:
+        return mean(at_least(products([part.ceilings for part in block.parts]), block.least))
+    single = [Part(part.nonzeros, part.words, part.width) for part in block.parts]
+    return mean(match_work(single, None, block.matches, block.least).alone)
+
+
+def expected_cycles(block: Block) -> float:
+    """Expected cycles from one barrier to the next.
+
+    Exact where that takes no more than some millions of terms, else by cumulants (many steps) or from
+    draws with a fixed seed, so that equal blocks have equal results.
+    """
+    if not any(count > 1 for _, count in block.spread):
+        return block.tiles * expected_step(block)
+    found = None
+    if block.greedy is None and not block.mixed:
+        found = _product(block) if block.matches is None else _match(block)
+    return sampled_largest(block, expected_step(block)) if found is None else found
+
+
+def _product(block: Block) -> float | None:
+    """None where there is no closed form."""
+    if block.least and block.tiles > block.steps:
+        return None
+    moving = block.moving
+    if block.steps == 1:
+        # The largest product is that of the largest factors.
+        tops = [largest(total(part.ceilings, part.tiles), moving.get(i, 1))
+                for i, part in enumerate(block.parts)]
+        if prod(len(x) for x in tops) > _TABLE:
+            return None
+        return mean(largest(at_least(products(tops), block.least), block.rows))
+    if len(moving) > 1:
+        return None
+    shared = [bool(moving) and i not in moving for i in range(len(block.parts))]
+    if prod((part.dense * part.tiles + 1) ** (2 if together else 1)
+            for part, together in zip(block.parts, shared, strict=True)) > _TABLE:
+        return None
+    work = product_work(block.parts, shared, block.least)
+    return expected_largest(work, block.steps, block.rows, prod(moving.values()))
+
+
+def _match(block: Block) -> float | None:
+    """None where there is no closed form."""
+    moving, parts = block.moving, block.parts
+    several = [i for i, part in enumerate(parts) if part.tiles > 1]
+    shared = [i for i in range(len(parts)) if moving and i not in moving]
+    if (len(moving) > 1 or len(shared) > 1 or len(several) > 1 or set(several) & set(shared)
+            or (several and len(parts) > 2) or parts[0].words > _WORDS):
+        return None
+    work = match_work(parts, shared[0] if shared else None, block.matches or 1, block.least)
+    return expected_largest(work, block.steps, block.rows, prod(moving.values()))
