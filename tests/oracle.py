@@ -16,7 +16,8 @@ have stood at their second; for loops of two iterations that is the plain truth.
 that neighbours pass on, only those below the first instance of the level above are seen.
 
 A nest with remainders is walked as it is: iterations that do not exist are left out, tiles are cut
-off at the end of a rank, instances outside of it idle. The second convention is then not followed.
+off at the end of a rank, instances outside of it idle. The second convention is then not followed, nor
+is the last, and what an array received last it can pass on after idling.
 """
 
 from __future__ import annotations
@@ -256,10 +257,11 @@ class Machine:
             is_compute = inner == self.depth
             if inner <= self.home[name] or not (is_compute or name in self.blocks[inner].keep):
                 continue
-            requests = {}
+            requests, awake = {}, set()
             for place, offset in self.places[inner].items():
                 if not self.at_work(offset):
                     continue
+                awake.add(place[:-1])
                 low, shape = self.box(tensor, inner, offset)
                 asked = points(low, shape) if is_compute else self.fetch(
                     self.buffers[inner, name, place], low, shape)
@@ -268,7 +270,7 @@ class Machine:
                 if not is_compute:
                     self.arrive(tensor, inner, place, asked)
             if (level, name) in self.linked:
-                requests = self.pass_on(tensor, level, requests)
+                requests = self.pass_on(tensor, level, requests, awake)
             self.climb(tensor, level, requests)
 
     def box(self, tensor: Tensor, level: int, offset: dict[str, int]) -> tuple[Point, Point]:
@@ -315,11 +317,14 @@ class Machine:
         count.fills += len(asked & held) if tensor.is_output else len(asked)
         held |= asked
 
-    def pass_on(self, tensor: Tensor, level: int,
-                requests: dict[Instance, Request]) -> dict[Instance, Request]:
-        """The requests that neighbours below `level` cannot meet."""
+    def pass_on(self, tensor: Tensor, level: int, requests: dict[Instance, Request],
+                awake: set[Instance]) -> dict[Instance, Request]:
+        """The requests that neighbours below `level` cannot meet; arrays that are not `awake` keep what
+        they asked for last."""
         name, left = tensor.name, {}
-        before, self.before[level, name] = self.before.get((level, name), {}), requests
+        before = self.before.get((level, name), {})
+        asleep = {p: x for p, x in before.items() if p[:-1] not in awake}
+        self.before[level, name] = asleep | requests
         for parent in self.places[level]:
             family = {p: x for p, x in requests.items() if p[:-1] == parent}
             alone = {p: x for p, x in family.items() if x not in self.heard(level, p, before)}
@@ -328,7 +333,7 @@ class Machine:
             left |= alone
             words_passed = sum(len(x) for p, x in family.items() if p not in alone)
             self.passed += words_passed
-            if not any(map(any, parent)):
+            if not self.perfect or not any(map(any, parent)):
                 self.total[level + 1, name].reads += words_passed
             else:
                 self.unseen[level + 1, name] += words_passed

@@ -24,6 +24,7 @@ from tilebound.workload.einsum import Einsum, Tensor, Term
 from oracle import simulate
 from strategies import random_architecture, random_case, with_remainders
 from test_conformance import CASES, run
+from test_oracle import linked as with_links
 
 
 def linked(architecture: Architecture) -> Architecture:
@@ -102,6 +103,21 @@ def test_exact_semantics_counts_what_the_simulation_moves(batch: int) -> None:
         assert check_mapping(*case) == [], f"seed {seed}"
         if plain(*case[1:]):
             assert not (found := differences(*case)), "\n".join([f"seed {seed}", *found])
+            tried += 1
+    assert tried > 5
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_neighbours_pass_on_what_the_simulation_passes_on(batch: int) -> None:
+    """Also between units or buffers below levels that do not hold the tensor themselves."""
+    tried = 0
+    for seed in range(250 * batch, 250 * batch + 250):
+        architecture, einsum, mapping = uneven_case(Random(f"uneven links {seed}"))
+        if not plain(einsum, mapping):
+            continue
+        machine, mapping = with_links(architecture, mapping)
+        if any(any(x.passed) for x in count(machine, einsum, mapping).traffic.values()):
+            assert not (found := differences(machine, einsum, mapping)), "\n".join([f"seed {seed}", *found])
             tried += 1
     assert tried > 5
 

@@ -76,9 +76,9 @@ class Case:
                           for i in range(outer, inner))
         buffered = inner < self.levels
         reuse = buffered and self.tensor.name not in self.mapping.blocks[inner].no_temporal_reuse
-        spread = any(x.spatial and x.level == outer for x in self.loops)
-        linked = inner == outer + 1 and spread and self.fabrics[outer].linked_width is not None
-        return Boundary(crossings, buffered, reuse, linked, self.fabrics[outer].torus)
+        array = self.fabrics[inner - 1]
+        spread = any(x.spatial and x.level == inner - 1 for x in self.loops)
+        return Boundary(crossings, buffered, reuse, spread and array.linked_width is not None, array.torus)
 
 
 # As it is
@@ -97,8 +97,8 @@ def exact_traffic(case: Case) -> Traffic:
     for level, inner in zip(case.kept, [*case.kept[1:], levels], strict=True):
         tally, visited = all_instances(case, level, inner)
         for i in range(level, inner):
-            deliveries[i], sent[i] = _average(tally, i, at_work[i])
-        passed[level] = float(tally[PASSED] / at_work[level])
+            deliveries[i], sent[i] = _average(tally, i, at_work[i], case.fabrics[i].mesh is not None)
+        passed[inner - 1] = float(tally[PASSED] / at_work[inner - 1])
         content = sum(_entries(tally, level).values()) / at_work[level]
         accesses[level] = accesses_of(
             case.tensor, case.einsum.tile_words(case.tensor, case.mapping.tile(level, extent)),
@@ -134,14 +134,15 @@ def _all_points(case: Case, level: int, inner: int) -> tuple[Tally, int]:
     return total, visited
 
 
-def _average(tally: Tally, layer: int,
-             instances: Fraction) -> tuple[tuple[Delivery, ...], dict[int, float]]:
+def _average(tally: Tally, layer: int, instances: Fraction,
+             count_hops: bool) -> tuple[tuple[Delivery, ...], dict[int, float]]:
     """What an average instance of `layer` sends, by entry and by multicast factor."""
     words, hops = _entries(tally, layer), _entries(tally, layer, by_hops=True)
     sent: dict[int, int] = {}
     for (members, _), count in sorted(words.items()):
         sent[members] = sent.get(members, 0) + count
-    return (tuple(Delivery(*entry, number(count / instances), float(hops[entry] / instances))
+    return (tuple(Delivery(*entry, number(count / instances),
+                           float(hops[entry] / instances) if count_hops else None)
                   for entry, count in sorted(words.items())),
             {members: number(count / instances) for members, count in sent.items()})
 
@@ -198,8 +199,9 @@ def sampled_traffic(case: Case) -> tuple[Traffic, int]:
         if i in case.kept:
             level.peers = above.passed / truncated_instances(case.loops, case.einsum.extent, i)
     shares = partitions(case.einsum, case.tensor, case.mapping)
-    deliveries = tuple(tuple(Delivery(*entry, words, level.hops[entry])
-                             for entry, words in sorted(level.entries.items())) for level in levels)
+    deliveries = tuple(tuple(Delivery(*entry, words, level.hops[entry] if fabric.mesh else None)
+                             for entry, words in sorted(level.entries.items()))
+                       for level, fabric in zip(levels, case.fabrics, strict=True))
     accesses = tuple(_sampled_accesses(case, i, level, shares[i]) if i in case.kept else None
                      for i, level in enumerate(levels))
     points = tallies[-1][RECEIVED] // levels[-1].fanout // _places(tallies[-1])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from math import prod
+from operator import itemgetter
 from typing import Any, Hashable, Iterable, Sequence
 from typing import Mapping as MappingOf
 
@@ -263,8 +264,16 @@ class Walk:
         tally = self.meet(boxes, dict(memory.before))
         if here.place is not None:
             tally[Sampled(here.place)] = 1
-        before = tuple(sorted(boxes.items())) if self.boundary.linked else ()
-        return tally, Memory(tuple(held.items()), before)
+        return tally, Memory(tuple(held.items()), self.remembered(boxes, memory.before))
+
+    def remembered(self, boxes: MappingOf[int, Span | None],
+                   before: Iterable[tuple[int, Span | None]]) -> tuple[tuple[int, Span | None], ...]:
+        """What neighbours can pass on in the next step; an array that idles keeps what it had."""
+        if not self.boundary.linked:
+            return ()
+        awake = {self.array(i) for i in boxes}
+        asleep = [(i, box) for i, box in before if self.array(i) not in awake]
+        return tuple(sorted([*asleep, *boxes.items()], key=itemgetter(0)))
 
     def meet(self, boxes: MappingOf[int, Load], before: MappingOf[int, Load]) -> Tally:
         """Counts of one step in which instances load `boxes`, after they loaded those `before`."""
@@ -356,25 +365,41 @@ class Walk:
         return bundles, bundled
 
     def without_neighbours(self, boxes: MappingOf[int, Load],
-                           before: MappingOf[int, Load]) -> MappingOf[int, Load]:
+                           before: MappingOf[int, Load]) -> dict[int, Load]:
         """The requests that no neighbour can meet with what it received in the step before; all of
-        them, unless that saves the level above some words."""
-        asking = {i: box for i, box in boxes.items() if box is None or all(
-            before.get(j) != box for j in self.neighbours(i))}
-        return asking if self.load_of(asking) < self.load_of(boxes) else boxes
+        an array, unless that saves the level above it some words."""
+        arrays: dict[int, dict[int, Load]] = defaultdict(dict)
+        for i, box in boxes.items():
+            arrays[self.array(i)][i] = box
+        found: dict[int, Load] = {}
+        for first, array in arrays.items():
+            asking = {i: box for i, box in array.items() if box is None or all(
+                before.get(j) != box for j in self.neighbours(i, first))}
+            found |= asking if self.load_of(asking) < self.load_of(array) else array
+        return found
 
     def load_of(self, boxes: MappingOf[int, Load]) -> int:
         """Words that the level above sends to meet these requests."""
         found: Iterable[Load] = boxes.values()
         return sum(map(volume, set(found) if self.boundary.crossings[-1].multicast else found))
 
-    def neighbours(self, i: int) -> list[int]:
+    def array(self, i: int) -> int:
+        """The first instance of the array that instance `i` stands in; there are several where levels
+        between do not hold the tensor."""
+        if len(self.boundary.crossings) == 1:
+            return 0
+        size = prod(s.factor for s in self.spread if s.layer == self.boundary.crossings[-1].layer)
+        return i - i % size
+
+    def neighbours(self, i: int, first: int) -> list[int]:
+        """Seats around instance `i` of the array that begins with instance `first`."""
         width, height = self.boundary.crossings[-1].mesh
-        x, y = i % width, i // width
+        x, y = (i - first) % width, (i - first) // width
         seats = [(x - 1, y), (x + 1, y)] * (width > 1) + [(x, y - 1), (x, y + 1)] * (height > 1)
         if self.boundary.torus:
             seats = [(u % width, v % height) for u, v in seats]
-        return [v * width + u for u, v in seats if 0 <= u < width and 0 <= v < height]
+        near = [v * width + u for u, v in seats if 0 <= u < width and 0 <= v < height]
+        return [first + j for j in near if self.array(first + j) == first]
 
 
 def sampled_passes(count: int, short: bool, cut_off: bool) -> list[tuple[int, int, int]]:
