@@ -313,12 +313,11 @@ def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop
     """`architecture` with the energies that it leaves out: from the component table; in Timeloop's
     dialects its own estimates where the table does not know all components, or for `plain` lists,
     which it reads without Accelergy."""
-    if all({"read", "fill", "update"} <= set(level.energy) for level in architecture.levels) \
-            and "compute" in architecture.compute.energy:
-        return architecture
     from .energy import price
-    from .energy.estimate import SOURCE, estimate
+    from .energy.estimate import SOURCE, estimate, free_metadata
 
+    if timeloop:
+        architecture = free_metadata(architecture)
     if plain:
         return estimate(architecture)
     try:

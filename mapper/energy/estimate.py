@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
+from ..hardware.sparsity import METADATA_ACTIONS
 
 SOURCE = "Timeloop's built-in estimate"
 
@@ -20,7 +21,22 @@ def estimate(architecture: Architecture) -> Architecture:
                    levels=tuple(_storage(level) for level in architecture.levels))
 
 
+def free_metadata(architecture: Architecture) -> Architecture:
+    """The same architecture, where metadata costs nothing in levels whose own table leaves it out."""
+    return replace(architecture, levels=tuple(
+        _without(level, "no such action in the table of the level")
+        if {"read", "fill", "update"} <= set(level.energy) else level for level in architecture.levels))
+
+
+def _without(level: Storage, source: str) -> Storage:
+    """A level with formats, whose metadata costs nothing unless there is a figure for it."""
+    if not level.sparsity.formats:
+        return level
+    return replace(level, energy=_filled(level.energy, METADATA_ACTIONS.values(), 0.0, source))
+
+
 def _storage(level: Storage) -> Storage:
+    level = _without(level, SOURCE)
     width = level.word_bits * level.block_words * level.cluster_size
     if "DRAM" in level.component:
         energy = 200 * width / 16
@@ -35,5 +51,6 @@ def _compute(compute: Compute) -> Compute:
     return replace(compute, energy=_filled(compute.energy, ("compute",), (compute.word_bits / 16) ** 2))
 
 
-def _filled(given: Mapping[str, Figure], actions: tuple[str, ...], value: float) -> dict[str, Figure]:
-    return {**dict.fromkeys(actions, Figure(value, SOURCE)), **given}
+def _filled(given: Mapping[str, Figure], actions: Iterable[str], value: float,
+            source: str = SOURCE) -> dict[str, Figure]:
+    return {**dict.fromkeys(actions, Figure(value, source)), **given}

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Callable, Mapping, TypeVar
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
+from ..hardware.sparsity import METADATA_ACTIONS
 from .sram import Memory
 from .table import EnergyTable
 
@@ -27,7 +28,8 @@ def price(architecture: Architecture, table: EnergyTable | None = None) -> Archi
     is looked up in `table` (default: the one that comes with tilebound) by its class, size, width
     and technology, which fills in the missing actions, the area (um^2 an instance) and, where the
     cycle time is known, the leakage (pJ a cycle). What is given stays as it is; a component with
-    all its actions given is not looked up at all. A fill and an update each cost one write.
+    all its actions given is not looked up at all. A fill and an update each cost one write. Where a
+    level writes tensors down in a format, its metadata is a second store of the same class.
 
     Raises
     ------
@@ -53,15 +55,37 @@ def price(architecture: Architecture, table: EnergyTable | None = None) -> Archi
 
 
 def _price_storage(level: Storage, architecture: Architecture, table: EnergyTable) -> Storage:
-    if all(action in level.energy for action in STORAGE_ACTIONS):
-        return level
+    energy, area = dict(level.energy), level.area
+    if not all(action in energy for action in STORAGE_ACTIONS):
+        found, area = _storage(level, architecture, table)
+        energy, area = {**found, **energy}, level.area or area
+    if level.sparsity.formats and not set(METADATA_ACTIONS.values()) <= set(energy):
+        store = _metadata(level, architecture, table)
+        energy = {**{name: store[action] for action, name in METADATA_ACTIONS.items()}, **energy}
+    return replace(level, energy=energy, area=area)
+
+
+def _metadata(level: Storage, architecture: Architecture, table: EnergyTable) -> Mapping[str, Figure]:
+    """Energy by action of the store for the metadata of `level`."""
+    sparsity = level.sparsity
+    if sparsity.metadata_width is None:
+        raise ValueError("no width of its metadata to price it by")
+    store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
+                    block_words=1)
+    try:
+        return _storage(store, architecture, table)[0]
+    except ValueError as error:
+        raise ValueError(f"metadata: {error}") from None
+
+
+def _storage(level: Storage, architecture: Architecture,
+             table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
+    """Energy by action, and area of one instance."""
     model = _model(level.component, STORAGE_MODELS)
     if model == "dram":
-        energy, area = _dram(level, table)
-    else:
-        memory = _memory(level, model, _node(level, architecture), table)
-        energy, area = _actions(memory, level.cluster_size, architecture.cycle_seconds)
-    return replace(level, energy={**energy, **level.energy}, area=level.area or area)
+        return _dram(level, table)
+    memory = _memory(level, model, _node(level, architecture), table)
+    return _actions(memory, level.cluster_size, architecture.cycle_seconds)
 
 
 def _price_compute(compute: Compute, architecture: Architecture, table: EnergyTable) -> Compute:

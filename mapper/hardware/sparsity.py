@@ -21,6 +21,8 @@ STORAGE_ACTIONS = (
     *(f"{state}{what}{access}" for what in ("", "metadata_") for state in ("", "gated_", "skipped_")
       for access in ("read", "fill", "update") if state or what), "compress", "decompress")
 COMPUTE_ACTIONS = ("gated_compute", "skipped_compute")
+#: What accesses to metadata are called, by those that they are.
+METADATA_ACTIONS = {action: f"metadata_{action}" for action in ("read", "fill", "update")}
 
 
 @dataclass(frozen=True, slots=True)
