@@ -120,11 +120,13 @@ def _stirling(n: Floats | float) -> Floats:
     """log(n!) less Stirling's approximation of it, for n of 1 or more."""
     from scipy.special import gammaln
     n = np.asarray(n, np.float64)
-    small = np.minimum(n, 16.0)
-    exact = gammaln(small + 1) - (small + 0.5) * np.log(small) + small - 0.5 * np.log(2 * np.pi)
     inverse = 1 / np.maximum(n, 16.0)
     square = inverse * inverse
     series = inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680))))
+    if n.min() >= 16:
+        return series
+    small = np.minimum(n, 16.0)
+    exact = gammaln(small + 1) - (small + 0.5) * np.log(small) + small - 0.5 * np.log(2 * np.pi)
     return np.where(n < 16, exact, series)
 
 
@@ -168,6 +170,30 @@ def repeated(number: Occupancies, times: int) -> Occupancies:
         if times:
             number = added(number, number)
     return result
+
+
+def compound(number: Occupancies, times: Occupancies) -> Occupancies:
+    """The sum of a random number of independent numbers, `times` of the same distribution."""
+    if len(number.values) == 1:
+        return Occupancies(number.values * times.values, times.probabilities) if number.values[0] \
+            else Occupancies.exactly(0)
+    least = int(times.values[0])
+    shares, steps = dense(times), dense(Occupancies(np.append(0, number.values[number.values > 0]), np.append(
+        number.empty, number.probabilities[number.values > 0])))
+    length = (len(shares) - 1) * (len(steps) - 1) + 1
+    if length * len(shares) <= 1 << 22:
+        total = shares[-1:]
+        for share in shares[-2::-1]:             # Horner's rule, with convolution for a product
+            total = np.convolve(total, steps)
+            total[0] += share
+    else:
+        turns = np.fft.rfft(steps, length)
+        sums = np.zeros_like(turns)
+        for share in shares[::-1]:
+            sums = sums * turns + share
+        total = np.fft.irfft(sums, length)
+        total[total < 1e-16] = 0.0
+    return added(_from_dense(0, total), repeated(number, least))
 
 
 def mixed(parts: list[tuple[Occupancies, float]]) -> Occupancies:

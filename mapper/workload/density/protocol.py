@@ -59,15 +59,16 @@ class Occupancies:
 class BoundDensity(Protocol):
     """A density model over one tensor.
 
-    A tile is a box of words, given by its extent along each axis of the tensor. It starts at a
-    multiple of its extents. Questions without a position are about the average over all such places
-    that the model tells apart; places that it does not tell apart count as a whole tile. What hangs
-    over the edge of the tensor is cut off.
+    A tile is a box of words, given by its extent along each axis of the tensor. Where no place is
+    given, a model that tells places apart speaks of all tiles that the tensor is cut into, each as
+    likely as the others; those that hang over its edge are cut off there. A model that does not tell
+    them apart (`by_volume`) speaks of a whole tile.
 
     Attributes
     ----------
     shape : extents of the tensor's axes, in words
-    by_volume : only the product of a tile's extents counts, so any tuple with that product will do
+    by_volume : only the product of a tile's extents counts, so any tuple with that product will do;
+        it counts for no more than the whole tensor
     """
 
     shape: Tile
