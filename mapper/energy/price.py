@@ -19,6 +19,7 @@ COMPUTE_MODELS = {"fpmac": "fp", "fp_mac": "fp", "mac": "int"}
 
 Part = TypeVar("Part", Storage, Compute)
 STORAGE_ACTIONS = ("read", "fill", "update")
+_NARROWEST = 8      # bits of a row; those of metadata may be fewer, and are priced as rows of so many
 
 
 def price(architecture: Architecture, table: EnergyTable | None = None) -> Architecture:
@@ -61,7 +62,7 @@ def _price_storage(level: Storage, architecture: Architecture, table: EnergyTabl
         energy, area = {**found, **energy}, level.area or area
     if level.sparsity.formats and not set(METADATA_ACTIONS.values()) <= set(energy):
         store = _metadata(level, architecture, table)
-        energy = {**{name: store[action] for action, name in METADATA_ACTIONS.items()}, **energy}
+        energy |= {name: store[action] for action, name in METADATA_ACTIONS.items() if name not in energy}
     return replace(level, energy=energy, area=area)
 
 
@@ -70,8 +71,8 @@ def _metadata(level: Storage, architecture: Architecture, table: EnergyTable) ->
     sparsity = level.sparsity
     if sparsity.metadata_width is None:
         raise ValueError("no width of its metadata to price it by")
-    store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
-                    block_words=1)
+    width = max(sparsity.metadata_width, _NARROWEST)
+    store = replace(level, word_bits=width, size_words=sparsity.metadata_depth, block_words=1)
     try:
         return _storage(store, architecture, table)[0]
     except ValueError as error:

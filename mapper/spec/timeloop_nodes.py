@@ -30,9 +30,9 @@ NUMERIC = ("depth", "memory_depth", "data_storage_depth", "width", "memory_width
            "multiple_buffering", "global_cycle_seconds")
 #: What Timeloop's front-end says of a component that does not say it.
 _DEFAULTS: dict[str, Value] = {"cluster_size": 1, "reduction_supported": True, "multiple_buffering": 1}
-_COUNTS = ("split", "min", "max", "default_max_factor", "default_min_factor")
+_COUNTS = ("split", "min", "max", "proportion", "default_max_factor", "default_min_factor")
 _SECTIONS = {"temporal": "temporal", "spatial": "spatial", "dataspace": "dataspace", "datatype": "dataspace",
-             "bypass": "dataspace"}
+             "bypass": "dataspace", "max_overbooked_proportion": "max_overbooked_proportion"}
 
 
 @dataclass
@@ -153,8 +153,11 @@ class _Walker:
         self.local.append(node.at({**entries, "attributes": node.at(attributes, places)}, node.keys))
         if name is not None and (enabled is None or enabled.value):
             self.constrain(node, str(name.value), scope)
-            if (sparse := node.get("sparse_optimizations")) is not None and sparse.is_map:
+            sparse = node.get("sparse_optimizations")
+            if sparse is not None and sparse.is_map:
                 self.result.sparse.append(sparse.at({"name": name, **dict(sparse.items())}, sparse.keys))
+            elif sparse is not None and sparse.value is not None:
+                self.problems.error(sparse, f"sparse_optimizations is {describe(sparse)}; expected a mapping")
         return inner
 
     def parallel(self, node: Node, inner: _Scope, outer: _Scope) -> _Scope:
