@@ -66,6 +66,10 @@ def glb(**parts):
     ({"type": "spatial", "no_reuse": ["A"]}, glb(no_multicast=frozenset("A"))),
     ({"type": "temporal", "factors": "M=2", "remainders": "M=2"}, glb(temporal=LoopRules((
         ("M", FactorRange(2, 2)),)))),
+    ({"type": "temporal", "factors": "M=4,3 N=2"}, glb(temporal=LoopRules((
+        ("M", FactorRange(4, 4)), ("N", FactorRange(2, 2))), remainders=(("M", 3),)))),
+    ({"type": "spatial", "factors": "M<=4", "remainders": "M=3 N=2"}, glb(spatial=LoopRules((
+        ("M", FactorRange(1, 4)),), remainders=(("M", 3), ("N", 2))))),
     ({"type": "utilization", "min": 0.5}, Constraints(min_utilization=0.5))])
 def test_timeloop_entries(entry, expected):
     assert read([{"target": "GLB", **entry}]) == expected
@@ -87,8 +91,13 @@ def test_sections_are_merged_and_templates_ask_nothing():
     ([{"target": "GLB", "type": "temporal", "factors": "X=2"}], "no rank 'X'"),
     ([{"target": "GLB", "type": "temporal", "factors": "M~2"}], "factors"),
     ([{"target": "GLB", "type": "temporal", "factors": "M=-3"}], "expected 1 or more"),
-    ([{"target": "GLB", "type": "temporal", "factors": "M=4,3"}], "no remainder"),
-    ([{"target": "GLB", "type": "temporal", "factors": "M=4", "remainders": "M=3"}], "whole factors"),
+    ([{"target": "GLB", "type": "temporal", "factors": "M=4,5"}], "less than the factor 4"),
+    ([{"target": "GLB", "type": "temporal", "factors": "M<=4,3"}], "a single number"),
+    ([{"target": "GLB", "type": "temporal", "factors": "M=4", "remainders": "M=0"}], "remainder 0"),
+    ([{"target": "GLB", "type": "temporal", "remainders": "M<=3"}], "remainder 0"),
+    ([{"target": "GLB", "type": "temporal", "remainders": "X=3"}], "no rank 'X'"),
+    ({"levels": [{"level": "GLB", "spatial": {"remainders": {"M": 1.5}}}]}, "remainder 0"),
+    ({"levels": [{"level": "GLB", "spatial": {"factors": {"M": 2}, "remainders": {"M": 2}}}]}, "less than"),
     ([{"target": "GLB", "type": "temporal", "permutation": "KX"}], "no rank 'X'"),
     ([{"target": "GLB", "type": "temporal", "no_temporal_reuse": ["A"]}], "does not take"),
     ([{"target": "GLB", "type": "spatial", "split": -1}], "split -1"),

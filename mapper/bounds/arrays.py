@@ -11,7 +11,9 @@ import numpy as np
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Kind
 from ..mapping.rules import SPATIAL, Rules
+from ..mapping.template import slot
 from ..workload.einsum import Einsum
+from .region import open_slots
 
 
 @cache
@@ -64,14 +66,20 @@ class ArrayLimit:
 
 
 def array_limits(architecture: Architecture, einsum: Einsum, rules: Rules) -> tuple[ArrayLimit, ...]:
-    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say.
+    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say. Ranks with
+    remainders can use any number.
 
     A rank runs along one axis of a fanout only, as in Timeloop's mappings.
     """
+    slots = open_slots(architecture, einsum, rules)
+    uneven = rules.uneven(slots, einsum.extent)
     limits = []
     for i, level in enumerate(architecture.levels):
         x, y = architecture.fanout(i)
         if x * y == 1:
+            continue
+        if any(slot(i, kind) in slots[rank] for rank in uneven for kind in ("x", "y")):
+            limits += [ArrayLimit(i, ("x",), x), ArrayLimit(i, ("y",), y), ArrayLimit(i, ("x", "y"), x * y)]
             continue
         pairs = {(1, 1)}
         for column, (rank, extent) in enumerate(zip(einsum.ranks, einsum.extents, strict=True)):

@@ -7,7 +7,7 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 
 from __future__ import annotations
 
-from math import exp, log, prod
+from math import log, prod
 
 import numpy as np
 
@@ -18,22 +18,25 @@ from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
 from .program import Posynomial, Program
 from .region import TRIVIAL, Region, open_slots
-
-_AUXILIARY = 64     # room for helper variables; unused ones are dropped
+from .terms import Terms
 
 
 class Relaxation:
-    """Builds the programs of the regions of one Einsum on one architecture."""
+    """Builds the programs of the regions of one Einsum on one architecture; `least_steps`: cycles that
+    every mapping takes."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None,
+                 least_steps: float = 1.0) -> None:
         self.architecture = architecture
         self.einsum = einsum
         self.rules = rules or Rules(architecture, einsum)
         self.slots = open_slots(architecture, einsum, self.rules)
+        self.uneven = self.rules.uneven(self.slots, einsum.extent)
         self.limits = array_limits(architecture, einsum, self.rules)
         self.depth = len(architecture.levels)
         self.size = 3 * self.depth * len(einsum.ranks)
-        self.most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
+        most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
+        self.least_cycles = max(einsum.macs / most_parallel, least_steps)
 
     def program(self, region: Region, energy_power: int, cycles_power: int) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
@@ -53,153 +56,7 @@ class Relaxation:
         return full.reshape(3 * self.depth, len(self.einsum.ranks))
 
 
-class _Builder:
-    def __init__(self, relaxation: Relaxation, region: Region) -> None:
-        self.r = relaxation
-        self.arch = relaxation.architecture
-        self.einsum = relaxation.einsum
-        self.region = region
-        self.fixed = dict(region.fixed)
-        self.column = {rank: i for i, rank in enumerate(self.einsum.ranks)}
-        self.cycles = relaxation.size
-        self.width = relaxation.size + 1 + _AUXILIARY
-        self.used = relaxation.size + 1
-        self.lower = np.zeros(self.width)
-        self.upper = np.zeros(self.width)
-        self.constraints: list[Posynomial] = []
-        self.energy: list[Posynomial] = []
-        self.offset = 0.0
-        self.streams: dict[tuple[str, int], Posynomial] = {}
-        self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
-        self._ranges()
-        self.loose = self.upper > self.lower
-
-    # ---- variables -------------------------------------------------------------------------
-
-    def _ranges(self) -> None:
-        for rank in self.einsum.ranks:
-            for s in self.r.slots[rank]:
-                least, most = self.r.rules.limits(s, rank)
-                self.lower[self.index(s, rank)] = log(least)
-                self.upper[self.index(s, rank)] = log(most)
-            if rank in self.fixed:
-                for s, factor in enumerate(self.fixed[rank]):
-                    i = self.index(s, rank)
-                    self.lower[i] = self.upper[i] = log(factor)
-        for level, inner in enumerate(self.region.innermost):
-            for rank in self.einsum.ranks if inner == TRIVIAL else ():
-                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0
-            for rank in self.r.rules.inside(level, inner) if inner else ():
-                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0     # none runs inside `inner`
-            if inner:
-                i = self.index(slot(level, "temporal"), inner)
-                self.lower[i] = max(self.lower[i], log(smallest_prime(self.einsum.extent[inner])))
-
-    def index(self, row: int, rank: str) -> int:
-        return row * len(self.einsum.ranks) + self.column[rank]
-
-    def monomial(self, value: float = 1.0, exponents: np.ndarray | None = None) -> Posynomial:
-        row = np.zeros((1, self.width)) if exponents is None else exponents.reshape(1, -1)
-        return Posynomial(row, np.array([log(value)]))
-
-    def variable(self, index: int, power: float = 1.0) -> Posynomial:
-        row = np.zeros((1, self.width))
-        row[0, index] = power
-        return Posynomial(row, np.zeros(1))
-
-    def at_most(self, posynomial: Posynomial, index: int) -> None:
-        """Constrain `posynomial <= exp(v[index])`."""
-        self.constraints.append(posynomial * self.variable(index, -1.0))
-
-    def at_least_all(self, candidates: list[Posynomial], ceiling: float) -> Posynomial:
-        """A helper variable that is at least each of the candidates."""
-        if len(candidates) == 1:
-            return candidates[0]
-        i, self.used = self.used, self.used + 1
-        self.upper[i] = log(ceiling)
-        for candidate in candidates:
-            self.at_most(candidate, i)
-        return self.variable(i)
-
-    # ---- products of factors ---------------------------------------------------------------
-
-    def factors(self, rows: list[int], ranks: frozenset[str] | None = None) -> np.ndarray:
-        """Exponents of the product of the factors of `ranks` (default all) in the slots `rows`."""
-        exponents = np.zeros(self.width)
-        table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
-        if ranks is None:
-            table[rows] = 1.0
-        else:
-            for rank in ranks:
-                table[rows, self.column[rank]] = 1.0
-        return exponents
-
-    def inside(self, level: int) -> list[int]:
-        """Slots of `level` and of all levels inside it."""
-        return list(range(3 * level, 3 * self.r.depth))
-
-    @staticmethod
-    def spatial(first: int, last: int) -> list[int]:
-        """Spatial slots of the levels first to last - 1."""
-        return [slot(i, kind) for i in range(first, last) for kind in ("y", "x")]
-
-    def constant_value(self, exponents: np.ndarray) -> float | None:
-        """The value of a product whose variables are all fixed, else None."""
-        if np.any(exponents[self.loose]):
-            return None
-        return round(exp(exponents @ self.lower))
-
-    def may_iterate(self, rank: str, rows: list[int]) -> bool:
-        """Whether `rank` may have a factor above 1 in one of the slots."""
-        return any(self.upper[self.index(row, rank)] > 0 for row in rows)
-
-    # ---- extents of tensor axes --------------------------------------------------------------
-
-    def axis(self, axis: Axis, rows: list[int], times: dict[str, np.ndarray] | None = None) -> Posynomial:
-        """At most the length of the interval that `axis` sweeps over the loops in `rows`.
-
-        `times` multiplies the extents of a rank by more factors (a window that slides over them).
-        """
-        parts = [self.factors(rows, frozenset((t.rank,))) for t in axis]
-        if times:
-            parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis, strict=True)]
-        key = axis, b"".join(p.tobytes() for p in parts)
-        if key not in self.axes:
-            self.axes[key] = self._sum(axis, parts)
-        return self.axes[key]
-
-    def _sum(self, axis: Axis, parts: list[np.ndarray]) -> Posynomial:
-        constant, free = 1.0, []
-        for term, exponents in zip(axis, parts, strict=True):
-            value = self.constant_value(exponents)
-            if value is None:
-                free.append((exponents, abs(term.coefficient), self.einsum.extent[term.rank]))
-            else:
-                constant += abs(term.coefficient) * (value - 1)
-        if not free:
-            return self.monomial(constant)
-        ceiling = constant + sum(c * (extent - 1) for _, c, extent in free)
-        return self.at_least_all([self.affine(constant, *x) for x in free], ceiling)
-
-    def affine(self, constant: float, exponents: np.ndarray, coefficient: int, extent: int) -> Posynomial:
-        """At most `constant + coefficient * (p - 1)`, p the product of `exponents`, 1 <= p <= extent."""
-        rest = constant - coefficient
-        product = self.monomial(coefficient, exponents)
-        if rest > 0:
-            return product + self.monomial(rest)
-        if rest == 0:
-            return product
-        # log(coefficient * e^x + rest) is concave in x for rest < 0: its chord lies below it.
-        slope = log((coefficient * extent + rest) / constant) / log(extent)
-        return self.monomial(constant, slope * exponents)
-
-    def tile(self, tensor: Tensor, level: int) -> Posynomial:
-        """At most the words of `tensor` in a tile of `level`."""
-        words = self.monomial()
-        for axis in tensor.projection:
-            words = words * self.axis(axis, self.inside(level))
-        return words
-
+class _Builder(Terms):
     # ---- traffic -------------------------------------------------------------------------------
 
     def stream(self, tensor: Tensor, child: int) -> Posynomial:
@@ -217,15 +74,21 @@ class _Builder:
         if child == self.r.depth:
             return self.monomial(1.0, self.factors([slot(i, "temporal") for i in range(child)]))
         if tensor.has_shared_ranks:
-            return self.tile(tensor, child)     # its steps may undo each other in many ways
-        counted, slider, sure = self.refetched(tensor, child)
+            return self.once(tensor, child)     # its steps may undo each other in many ways
+        swept = self.swept(tensor, child)
+        counted, slider, sure = self.refetched(tensor, child, bool(swept))
         outer = [slot(i, "temporal") for i in range(child)]
         words, divided = self.monomial(), np.zeros(self.width)
         for axis in tensor.projection:
             moving = [t for t in axis if self.may_iterate(t.rank, outer)]
+            if axis in swept:
+                # |A + B| >= |A| + |B| - 1 words, for the sets of coordinates that the loops run over.
+                words = words * self.axis(tuple(Term(t.rank) for t in axis), [*outer, *self.inside(child)])
+                divided = divided + self.factors(outer, frozenset(t.rank for t in axis))
+                continue
             if len(axis) == 1 or not moving or (sure and slider not in {t.rank for t in axis}):
                 words = words * self.axis(axis, self.inside(child))
-            elif sure:
+            elif sure and not self.r.uneven & {t.rank for t in axis}:
                 piece, used = self.sliding(axis, slider, child)
                 words, divided = words * piece, divided + used
             else:
@@ -237,15 +100,43 @@ class _Builder:
                 words = words.scaled(1 - 1 / min(smallest_prime(self.einsum.extent[r]) for r in ranks))
         return words * self.monomial(1.0, counted - divided)
 
-    def refetched(self, tensor: Tensor, child: int) -> tuple[np.ndarray, str, bool]:
+    def once(self, tensor: Tensor, child: int) -> Posynomial:
+        """At most the words of one tile of a tensor with ranks that move several axes. Where such tiles
+        may be cut off, each rank counts in one axis only (see `affine`)."""
+        if not self.r.uneven & tensor.ranks:
+            return self.tile(tensor, child)
+        words, seen = self.monomial(), set[str]()
+        for axis in tensor.projection:
+            ranks = {t.rank for t in axis}
+            if not ranks & seen:
+                words = words * self.axis(axis, self.inside(child))
+            seen |= ranks
+        return words
+
+    def swept(self, tensor: Tensor, child: int) -> list[Axis]:
+        """The axes of `tensor` along which several ranks move, some with remainders: which steps
+        undo each other is not known, but in the end everything has been loaded once."""
+        outer = [slot(i, "temporal") for i in range(child)]
+        return [axis for axis in tensor.projection if self.r.uneven & {t.rank for t in axis}
+                and sum(self.may_iterate(t.rank, outer) for t in axis) > 1]
+
+    def steady(self, level: int, rank: str, child: int) -> bool:
+        """Whether the temporal loop of `rank` at `level` has the same iterations in every pass of every
+        instance of `child`: none of the loops from there to `child` has a remainder."""
+        rows = range(slot(level, "temporal"), 3 * child)
+        return rank not in self.r.uneven or not any(
+            self.r.rules.remainder(row, rank) and self.may_iterate(rank, [row]) for row in rows)
+
+    def refetched(self, tensor: Tensor, child: int, once: bool) -> tuple[np.ndarray, str, bool]:
         """(exponents of the loops that surely multiply the traffic, rank of the innermost of them,
-        whether that rank is known)."""
+        whether that rank is known). `once`: only the loops of the tensor's own ranks are sure to."""
         counted, slider, known, everything = np.zeros(self.width), "", False, False
         undecided = False
         for level in range(child - 1, -1, -1):
             rows = [slot(level, "temporal")]
             inner = self.region.innermost[level]
-            if inner and inner in tensor.ranks and not everything:
+            if (inner and inner in tensor.ranks and not everything and not once
+                    and self.steady(level, inner, child)):
                 everything = True
                 if not undecided:
                     slider, known = inner, True
@@ -267,7 +158,7 @@ class _Builder:
         unit = next(abs(t.coefficient) for t in axis if t.rank == slider)
         width = 1.0
         for term in others:
-            value = self.constant_value(self.factors(rows, frozenset((term.rank,))))
+            value = self.constant_value(self.factors(rows, frozenset((term.rank,))), term.rank)
             if value is None:
                 return self.exposed(axis, child), np.zeros(self.width)
             width += abs(term.coefficient) * (value - 1)
@@ -288,7 +179,7 @@ class _Builder:
         moving = [t for t in axis if self.may_iterate(t.rank, outer)]
         if len(moving) == 1:
             others = [t for t in axis if t is not moving[0]]
-            values = [self.constant_value(self.factors(rows, frozenset((t.rank,)))) for t in others]
+            values = [self.constant_value(self.factors(rows, frozenset((t.rank,))), t.rank) for t in others]
             unit = abs(moving[0].coefficient)
             width = 1.0 + sum(abs(t.coefficient) * ((v or 1) - 1)
                               for t, v in zip(others, values, strict=True))
@@ -318,7 +209,7 @@ class _Builder:
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
-        self.lower[self.cycles] = log(macs / self.r.most_parallel)
+        self.lower[self.cycles] = log(self.r.least_cycles)
         self.upper[self.cycles] = log(macs) + self._slowest()
         self.at_most(self.monomial(macs, -self.factors(self.spatial(0, self.r.depth))), self.cycles)
         compute = self.arch.compute.energy.get("compute", Figure(0.0, ""))
@@ -329,8 +220,12 @@ class _Builder:
         for i, level in enumerate(self.arch.levels):
             leak = level.energy.get("leak")
             if leak is not None:
-                at_work = self.factors(self.spatial(0, i) if self.region.keep[i] else [])
-                self._charge(leak.value, self.variable(self.cycles) * self.monomial(1.0, at_work))
+                rows = self.spatial(0, i) if self.region.keep[i] else []
+                at_work = self.monomial(1.0, self.factors(rows))
+                # On average more than half of the instances over which a loop is spread are at work.
+                cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
+                          for rank in self.r.uneven for row in rows)
+                self._charge(leak.value * 0.5 ** cut, self.variable(self.cycles) * at_work)
         objective = None
         if energy_power:
             # Where nothing costs energy the bound is as good as zero.
@@ -356,7 +251,16 @@ class _Builder:
             self.constraints.append(self.monomial(1.0 / limit.most, self.factors(rows)))
         if self.r.rules.workers:
             every = self.factors(self.spatial(0, self.r.depth))
-            self.constraints.append(self.monomial(self.r.rules.workers, -every))
+            least = self.r.rules.workers / self._rounded(0, self.r.depth)
+            self.constraints.append(self.monomial(least, -every))
+
+    def _rounded(self, first: int, last: int, ranks: frozenset[str] | None = None) -> float:
+        """At most the ratio of the spatial factors of `ranks` (default all) at the levels first to last - 1
+        to what stands for them in the program: the outermost loop over a rank is rounded up, which is
+        less than twice."""
+        rows = self.spatial(first, last)
+        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.uneven
+                          if ranks is None or rank in ranks)
 
     def _capacities(self) -> None:
         for i, level in enumerate(self.arch.levels):
@@ -412,20 +316,23 @@ class _Builder:
         reused = frozenset(self.einsum.ranks) - tensor.ranks
         # Instances that hold the same word: requests - size * copies >= requests / copies - size.
         copies = self.factors(self.spatial(0, parent), reused)
-        self._refetch(self._price(parent, "read"), size, copies, requests,
+        self._refetch(self._price(parent, "read"), size, copies, requests, self._rounded(0, parent, reused),
                       at_mac=child == self.r.depth and not any(
                           self.may_iterate(r, self.spatial(parent, child)) for r in reused))
         if child < self.r.depth:
             copies = self.factors(self.spatial(0, child), reused)
-            self._refetch(self._price(child, "fill"), size, copies, self._filled(tensor, child))
+            self._refetch(self._price(child, "fill"), size, copies, self._filled(tensor, child),
+                          self._rounded(0, child, reused))
 
     def _refetch(self, price: float, size: int, copies: np.ndarray, words: Posynomial,
-                 at_mac: bool = False) -> None:
-        """Charge `price * (words - size * copies)`."""
+                 rounded: float, at_mac: bool = False) -> None:
+        """Charge `price * (words - size * copies)`; there may be `rounded` times as many copies."""
         if price <= 0.0:
             return
         most = float(np.exp(copies @ self.upper)) if np.any(copies * self.upper) else 1.0
         most = min(most, float(self.arch.compute.instances), self.einsum.macs / size)
+        if rounded > 1.0:
+            words, at_mac = words.scaled(1.0 / rounded), False
         if at_mac and most > 1.0:
             # words is macs: log(macs - size * e^x) is concave in x, so its chord lies below.
             start, end = self.einsum.macs - size, self.einsum.macs - size * most
@@ -437,17 +344,17 @@ class _Builder:
 
     def _bandwidths(self) -> None:
         for i, level in enumerate(self.arch.levels):
-            scale = dict(level.bandwidth_scale)
+            scale, rounded = dict(level.bandwidth_scale), self._rounded(0, i)
             reads, writes = list[Posynomial](), list[Posynomial]()
             for tensor in self.einsum.tensors:
                 for parent, child in self._boundaries(tensor):
                     weight = scale.get(tensor.name, 1.0)
                     if parent == i and weight > 0.0:
-                        spread = self.monomial(weight, -self.factors(self.spatial(0, i)))
+                        spread = self.monomial(weight / rounded, -self.factors(self.spatial(0, i)))
                         (writes if tensor.is_output else reads).append(
                             self._requests(tensor, parent, child) * spread)
                     if child == i and weight > 0.0 and not tensor.is_output:
-                        writes.append(self.stream(tensor, child).scaled(weight))
+                        writes.append(self.stream(tensor, child).scaled(weight / rounded))
             for words, bandwidth in ((reads, level.read_bandwidth), (writes, level.write_bandwidth),
                                      (reads + writes, level.shared_bandwidth)):
                 if words and bandwidth:

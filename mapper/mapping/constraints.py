@@ -6,7 +6,7 @@ does not have counts for nothing there, and no factor is asked to exceed a rank'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Sequence
 
@@ -18,7 +18,7 @@ from .nest import Block, Loop, Mapping
 @dataclass(frozen=True, slots=True)
 class FactorRange:
     """Least and most iterations of a rank in one place. With `rest` they are exactly what the
-    places that fix a factor leave of the extent, and all other places get 1."""
+    places that fix a factor leave of the extent (rounded up), and all other places get 1."""
 
     least: int = 1
     most: int | None = None
@@ -41,7 +41,8 @@ class LoopRules:
     `factors` has a range for some ranks, `default` is for all others. `inner` lists the ranks of
     the innermost loops and `outer` those of the outermost, both innermost first; loops of one
     iteration count for nothing. For spatial loops, the first `split` ranks of the order run along
-    x and the others along y; None leaves that open.
+    x and the others along y; None leaves that open. `remainders` has, for some ranks, the most
+    iterations of a last pass that is shorter than the others; loops over other ranks have none.
     """
 
     factors: tuple[tuple[str, FactorRange], ...] = ()
@@ -49,9 +50,14 @@ class LoopRules:
     inner: tuple[str, ...] = ()
     outer: tuple[str, ...] = ()
     split: int | None = None
+    remainders: tuple[tuple[str, int], ...] = ()
 
     def range(self, rank: str) -> FactorRange:
         return dict(self.factors).get(rank, self.default)
+
+    def remainder(self, rank: str) -> int:
+        """Most iterations of a shorter last pass; 0 where there may be none."""
+        return dict(self.remainders).get(rank, 0)
 
     def zone(self, rank: str) -> int:
         """Sorts ranks innermost first; equal for ranks whose order is open."""
@@ -118,6 +124,13 @@ class Constraints:
     def __bool__(self) -> bool:
         return self != NONE
 
+    @property
+    def whole(self) -> Constraints:
+        """The same without permission for remainders."""
+        levels = [replace(x, temporal=replace(x.temporal, remainders=()),
+                          spatial=replace(x.spatial, remainders=())) for x in self.levels]
+        return replace(self, levels=tuple(x for x in levels if x != LevelConstraints(x.level)))
+
     def level(self, name: str) -> LevelConstraints:
         """What is asked of the level called `name`."""
         return next((x for x in self.levels if x.level == name), LevelConstraints(name))
@@ -135,6 +148,7 @@ def violations(constraints: Constraints, architecture: Architecture, einsum: Ein
         found += _kept(asked, block, einsum)
         for kind, rules in (("temporal", asked.temporal), ("spatial", asked.spatial)):
             found += _factors(constraints, kind, rules, block, einsum, mapping)
+            found += _remainders(kind, rules, block)
         order = [x.rank for x in block.temporal]
         if not asked.temporal.admits(order):
             found.append(f"{block.level}: temporal loops run over {', '.join(order)} (outermost first), "
@@ -177,13 +191,24 @@ def _factors(constraints: Constraints, kind: str, rules: LoopRules, block: Block
     return found
 
 
+def _remainders(kind: str, rules: LoopRules, block: Block) -> list[str]:
+    found = []
+    for loop in block.temporal if kind == "temporal" else block.spatial:
+        most = rules.remainder(loop.rank)
+        if loop.residual is not None and most < loop.residual < loop.factor:
+            wanted = f"{loop.factor}, or {most} or less" if most else f"{loop.factor}"
+            found.append(f"{block.level}: {kind} loop over rank {loop.rank} has {loop.residual} iterations "
+                         f"in its last pass, must be {wanted}")
+    return found
+
+
 def _rest(constraints: Constraints, rank: str, extent: int, mapping: Mapping) -> FactorRange:
     """What the places that fix a factor of `rank` leave of its extent."""
     for block in mapping:
         level = constraints.level(block.level)
         for rules in (level.temporal, level.spatial):
             asked = rules.range(rank)
-            extent //= min(asked.least, extent) if asked.fixed else 1
+            extent = -(-extent // min(asked.least, extent)) if asked.fixed else extent
     return FactorRange(extent, extent)
 
 

@@ -10,7 +10,8 @@
           spatial: {factors: {P: 1}, default: "<= 4", inner: [Q, K], split: 1}
           no_multicast: [Inputs]
 
-`inner` and `outer` are listed innermost first.
+`inner` and `outer` are listed innermost first. `remainders: {P: 3}` beside `factors` allows last passes of
+1 to 3 iterations.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ _RANGE = re.compile(r"(?P<sign><=|>=|=)?\s*(?P<bound>\d{1,15})$")
 
 
 class Reader:
-    """Adds what each section asks to `levels` and `share`."""
+    """Adds what each section asks to `levels` and `share`; `remainders`: whether there may be any."""
 
-    def __init__(self, architecture: Architecture, workload: WorkloadGraph, problems: Problems) -> None:
+    def __init__(self, architecture: Architecture, workload: WorkloadGraph, problems: Problems,
+                 remainders: bool = True) -> None:
         self.problems = problems
+        self.remainders = remainders
         self.names = [level.name for level in architecture.levels]
         self.levels = {name: LevelConstraints(name) for name in self.names}
         self.share = 0.0
@@ -84,11 +87,14 @@ class Reader:
         before: LoopRules = getattr(level, kind)
         ranks = list(dict.fromkeys(r for r, _ in (*before.factors, *rules.factors)))
         factors = {rank: before.range(rank).both(rules.range(rank)) for rank in ranks}
+        remainders = {**dict(before.remainders), **{
+            rank: min(most, before.remainder(rank) or most) for rank, most in rules.remainders}}
         for rank, asked in factors.items():
             if asked.most is not None and asked.least > asked.most:
                 self.problems.error(node, f"{kind} factor of rank {rank} at {name} must be {asked.least} or "
                                     f"more and {asked.most} or less; expected ranges that meet")
-        merged = {"factors": tuple(factors.items()), "default": before.default.both(rules.default)}
+        merged = {"factors": tuple(factors.items()), "default": before.default.both(rules.default),
+                  "remainders": tuple(remainders.items())}
         for key in ("inner", "outer", "split"):
             old, new = getattr(before, key), getattr(rules, key)
             if old not in ((), None) and new not in ((), None) and old != new:
@@ -126,17 +132,34 @@ class Reader:
                     self.add(rules, name, kind, self.native_rules(rules, kind))
 
     def native_rules(self, node: Node, kind: str) -> LoopRules:
-        keys = ("factors", "default", "inner", "outer", *(("split",) if kind == "spatial" else ()))
+        keys = ("factors", "remainders", "default", "inner", "outer",
+                *(("split",) if kind == "spatial" else ()))
         record = Record(node, self.problems, f"{kind} constraints", keys)
         factors = {}
         for rank, value in (record.node("factors") or node.at({})).items():
             if self.known(value, [rank], self.ranks, "rank"):
                 factors[rank] = self.native_range(value)
+        remainders = {}
+        for rank, value in (record.node("remainders") or node.at({})).items():
+            if self.known(value, [rank], self.ranks, "rank"):
+                remainders[rank] = whole(value) or 0
+                self.check_remainder(value, rank, remainders[rank], factors.get(rank, FactorRange()))
         default = record.node("default")
         sides = {key: self.known(record.node(key) or node, record.names(key, ()), self.ranks, "rank")
                  for key in ("inner", "outer")}
         return LoopRules(tuple(factors.items()), self.native_range(default) if default else FactorRange(),
-                         sides["inner"], sides["outer"], record.integer("split", None, least=0))
+                         sides["inner"], sides["outer"], record.integer("split", None, least=0),
+                         tuple(remainders.items()))
+
+    def check_remainder(self, node: Node, rank: str, remainder: int, asked: FactorRange) -> None:
+        """Report a remainder that no loop of the factors `asked` can have, or that is not wanted."""
+        if remainder < 1 or (asked.fixed and remainder >= asked.least):
+            most = f", less than the factor {asked.least}" if asked.fixed else ""
+            self.problems.error(node, f"remainder {remainder} of rank {rank}; expected a whole number, "
+                                f"1 or more{most}")
+        elif not self.remainders:
+            self.problems.refuse(node, f"remainder {remainder} of rank {rank}: what Timeloop counts for "
+                                 "remainders is not bounded; expected none, or exact semantics")
 
     def native_range(self, node: Node) -> FactorRange:
         """`4`, `<= 4`, `>= 2, <= 8` or `rest`."""

@@ -32,13 +32,14 @@ _FACTOR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)\s*(?P<sign><=|>=|==?)|(?P<short
 
 
 def read_constraints(sections: Iterable[Node], architecture: Architecture, workload: WorkloadGraph,
-                     problems: Problems) -> Constraints:
+                     problems: Problems, remainders: bool = True) -> Constraints:
     """What all `sections`, values of the keys in `SECTIONS`, ask together.
 
     Faults go to `problems`: unknown levels, ranks and tensors that no layer of the workload has,
-    values that are wrong; and what a search cannot honour.
+    values that are wrong; and what a search cannot honour, such as remainders where these are
+    ruled out.
     """
-    reader = _TimeloopReader(architecture, workload, problems)
+    reader = _TimeloopReader(architecture, workload, problems, remainders)
     for node in sections:
         if node.is_map and ("levels" in node or "min_utilization" in node):
             reader.native(node)
@@ -112,21 +113,26 @@ class _TimeloopReader(Reader):
                     self.problems.error(node, f"{key} is {node.value!r}; expected a whole number, 1 or more")
                 else:
                     default = default.both(limit(sign, value))
-        factors = self.factors(entry.get("factors"), default)
-        for rank, remainder in self.factors(entry.get("remainders"), FactorRange()).items():
-            if remainder.least != factors.get(rank, default).least:
-                self.problems.refuse(entry.key("remainders"), f"remainder {remainder.least} of rank {rank}: "
-                                     "the search splits ranks into whole factors; expected none")
+        remainders: dict[str, int] = {}
+        factors = self.factors(entry.get("factors"), default, remainders)
+        for rank, asked in self.factors(entry.get("remainders"), FactorRange()).items():
+            most = asked.least if asked.fixed else 0
+            if factors.get(rank, default) != asked:     # a remainder equal to the factor is none
+                self.check_remainder(entry.key("remainders"), rank, most, factors.get(rank, default))
+                remainders[rank] = min(most, remainders.get(rank, most))
         inner, outer = self.permutation(entry.get("permutation"))
         split = entry.get("split")
         if split is not None and (whole(split) is None or (whole(split) or 0) < 0):
             self.problems.error(split, f"split {split.value!r}; expected a number of ranks, 0 or more")
             split = None
         return LoopRules(tuple(factors.items()), default, inner, outer,
-                         whole(split) if split is not None and kind == "spatial" else None)
+                         whole(split) if split is not None and kind == "spatial" else None,
+                         tuple(remainders.items()))
 
-    def factors(self, node: Node | None, default: FactorRange) -> dict[str, FactorRange]:
-        """Ranges by rank, from text such as `N=1, C<=8 K>=2`, a list of texts or a mapping."""
+    def factors(self, node: Node | None, default: FactorRange,
+                remainders: dict[str, int] | None = None) -> dict[str, FactorRange]:
+        """Ranges by rank, from text such as `N=1, C<=8 K>=2`, a list of texts or a mapping. Of `P=4,3`
+        the 3 goes into `remainders`."""
         found: dict[str, FactorRange] = {}
         for at, text in _texts(node):
             position = 0
@@ -141,8 +147,11 @@ class _TimeloopReader(Reader):
                 if not self.known(at, [rank], self.ranks, "rank"):
                     continue
                 if match["rest"] not in (None, match["bound"]):
-                    self.problems.refuse(at, f"factor {match[0].strip()}: the search splits ranks into whole "
-                                         "factors; expected no remainder")
+                    if remainders is None or sign not in ("=", "=="):
+                        self.problems.error(at, f"{match[0].strip()}; expected a single number")
+                    else:
+                        remainders[rank] = int(match["rest"])
+                        self.check_remainder(at, rank, remainders[rank], FactorRange(bound, bound))
                 asked = FactorRange(rest=True) if bound in (0, -1) else limit(sign, bound)
                 if bound < -1:
                     self.problems.error(at, f"factor {rank}={bound}; expected 1 or more, or 0 for what is "

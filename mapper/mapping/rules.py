@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Sequence
+
 import numpy as np
 
 from ..hardware.architecture import Architecture
@@ -16,8 +18,9 @@ TEMPORAL, SPATIAL = 0, 1
 
 class Rules:
     """`least` and `most` iterations, shape (levels, 2, ranks), of the temporal loop of a rank and of
-    its spatial loop, which runs along x or along y; `workers` is the least number of compute units
-    at work."""
+    its spatial loop, which runs along x or along y; `remainders`, of the same shape, has the most
+    iterations of a last pass that is shorter (0: none may be); `workers` is the least number of compute
+    units at work."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
         self.constraints = constraints
@@ -25,6 +28,7 @@ class Rules:
         self.by_level = [constraints.level(level.name) for level in architecture.levels]
         shape = (len(self.by_level), 2, len(einsum.ranks))
         self.least, self.most = np.ones(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
+        self.remainders = np.zeros(shape, dtype=np.int64)
         for column, extent in enumerate(einsum.extents):
             self._resolve(column, extent)
         self.workers = constraints.min_utilization * architecture.compute.instances * (1 - 1e-9)
@@ -35,8 +39,11 @@ class Rules:
                   for kind, rules in ((TEMPORAL, level.temporal), (SPATIAL, level.spatial))]
         rest = extent
         for _, _, asked in places:
-            rest //= min(asked.least, extent) if asked.fixed else 1
+            rest = -(-rest // min(asked.least, extent)) if asked.fixed else rest
         takes_rest = any(asked.rest for _, _, asked in places)
+        for i, level in enumerate(self.by_level):
+            self.remainders[i, :, column] = [x.remainder(self.ranks[column]) for x in
+                                             (level.temporal, level.spatial)]
         for i, kind, asked in places:
             least, most = asked.least, extent if asked.most is None else asked.most
             if asked.rest:
@@ -64,6 +71,16 @@ class Rules:
         if row % 3 == slot(0, "temporal"):
             return int(self.least[row // 3, TEMPORAL, column]), int(self.most[row // 3, TEMPORAL, column])
         return 1, int(self.most[row // 3, SPATIAL, column])
+
+    def remainder(self, row: int, rank: str) -> int:
+        """Most iterations of a shorter last pass of `rank` in one slot; 0: none may be."""
+        kind = TEMPORAL if row % 3 == slot(0, "temporal") else SPATIAL
+        return int(self.remainders[row // 3, kind, self.ranks.index(rank)])
+
+    def uneven(self, slots: Mapping[str, Sequence[int]], extent: Mapping[str, int]) -> frozenset[str]:
+        """The ranks with loops that may have remainders, in the `slots` where each may iterate."""
+        return frozenset(rank for rank, rows in slots.items() if extent[rank] > 2 and any(
+            self.remainder(row, rank) and any(outer < row for outer in rows) for row in rows))
 
     def fits(self, ways: np.ndarray, rank: str) -> np.ndarray:
         """Which splits of `rank`, shape (ways, slots), are in range and unroll it along one axis."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..workload.einsum import Einsum
 from .nest import Block, Kind, Loop, Mapping
+from .splits import last_passes
 
 KINDS: tuple[Kind, ...] = ("temporal", "y", "x")
 
@@ -34,11 +35,13 @@ class Template:
     no_links: tuple[frozenset[str], ...] = ()       # the same; only where a mapping unrolls loops
 
     def mapping(self, einsum: Einsum, factors: np.ndarray) -> Mapping:
-        """The mapping that one factor array of shape (slots, ranks) stands for."""
+        """The mapping that one factor array of shape (slots, ranks) stands for. Where the factors of a
+        rank multiply to more than its extent, they say where its loops have remainders (see `splits`)."""
         column = {rank: i for i, rank in enumerate(einsum.ranks)}
+        last = last_passes(np.asarray(factors), np.array(einsum.extents))
 
         def loops(row: int, order: tuple[str, ...]) -> tuple[Loop, ...]:
-            return tuple(Loop(r, int(factors[row, column[r]])) for r in order
+            return tuple(_loop(r, int(factors[row, column[r]]), int(last[row, column[r]])) for r in order
                          if factors[row, column[r]] > 1)
 
         none = (frozenset[str](),) * len(self.levels)
@@ -75,3 +78,7 @@ class Template:
         return cls(tuple(b.level for b in mapping), tuple(b.keep for b in mapping), tuple(orders),
                    tuple(b.no_multicast for b in mapping),
                    tuple(b.no_links for b in mapping)), factors
+
+
+def _loop(rank: str, factor: int, last: int) -> Loop:
+    return Loop(rank, factor, None if last == factor else last)

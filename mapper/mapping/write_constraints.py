@@ -28,6 +28,8 @@ def _level_to_dict(level: LevelConstraints) -> dict[str, Any]:
         part: dict[str, Any] = {}
         if rules.factors:
             part["factors"] = {rank: _range_text(asked) for rank, asked in rules.factors}
+        if rules.remainders:
+            part["remainders"] = dict(rules.remainders)
         if rules.default != FactorRange():
             part["default"] = _range_text(rules.default)
         sides = (("inner", rules.inner), ("outer", rules.outer))
@@ -72,6 +74,8 @@ def _rules(rules: LoopRules) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     if rules.factors:
         entry["factors"] = [text for rank, asked in rules.factors for text in _factor(rank, asked)]
+    if rules.remainders:
+        entry["remainders"] = [f"{rank}={most}" for rank, most in rules.remainders]
     if rules.default.most is not None:
         entry["default_max_factor"] = rules.default.most
     if rules.default.least > 1:

@@ -19,6 +19,7 @@ from .layer import ENUMERATE
 from .local import Explorer
 from .result import OBJECTIVES
 from .space import Mapspace
+from .uneven import UnevenExplorer, may_enumerate
 
 
 class ProofError(ValueError):
@@ -54,9 +55,9 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
 class _Checker:
     def __init__(self, space: Mapspace, objective: str, value: float) -> None:
         self.space = space
-        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules)
+        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps)
         self.powers = OBJECTIVES[objective]
-        self.explorer = Explorer(self.space, *self.powers)
+        self.explorer = (UnevenExplorer if space.uneven else Explorer)(self.space, *self.powers)
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.value = value
 
@@ -94,17 +95,18 @@ class _Checker:
         """The least objective of all mappings of the region."""
         if not self.space.orders_complete:
             raise ProofError("a region counts as enumerated although not every loop order was tried")
-        if self.space.combinations(region) > ENUMERATE:
+        mappings = self.space.combinations(region)
+        if not may_enumerate(self.space, mappings) if self.space.uneven else mappings > ENUMERATE:
             raise ProofError("a region counts as enumerated although it is too large for that")
         factors = self.space.enumerate(region)
-        return min((float(self.explorer.values(region.keep, orders, factors).min())
+        return min((float(self.explorer.values(region.keep, orders, factors).min(initial=inf))
                     for orders in product(*self.space.order_options(region))), default=inf)
 
     def lattice(self, region: Region) -> float:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
         if region != self.space.root(region.keep):
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
-        if not self.divisors.applies:
+        if self.space.uneven or not self.divisors.applies:
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         found = LatticeBound(self.divisors, region.keep, *self.powers).solve(self.value)
         return 0.0 if found is None else found[0]

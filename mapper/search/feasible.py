@@ -26,8 +26,8 @@ class Fit:
         self.space, self.keep = space, keep
         levels = range(space.depth)
         ways = space.ways
-        self.tiles = {r: np.stack([w[:, 3 * i:].prod(axis=1) for i in levels], axis=1)
-                      for r, w in ways.items()}
+        self.tiles = {r: np.stack([np.minimum(w[:, 3 * i:].prod(axis=1), space.einsum.extent[r])
+                                   for i in levels], axis=1) for r, w in ways.items()}
         self.axes = {r: np.stack([w[:, [slot(i, "x"), slot(i, "y")]] for i in levels], axis=1)
                      for r, w in ways.items()}
         self.spread = {r: a.prod(axis=(1, 2)) for r, a in self.axes.items()}

@@ -57,17 +57,17 @@ class Limits:
 
 
 @dataclass(eq=False)
-class _Node:
+class Node:
     """A region with what has been proven of it, and its parts once it is split."""
 
     region: Region
     bound: Bound
     value: float                     # proven: no mapping of the region lies below
     floor: float
-    parts: list[_Node] = field(default_factory=list)
+    parts: list[Node] = field(default_factory=list)
     method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
 
-    def all(self) -> Iterator[_Node]:
+    def all(self) -> Iterator[Node]:
         """The region, and the parts it was split into, theirs included."""
         yield self
         for part in self.parts:
@@ -82,13 +82,14 @@ class LayerSearch:
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE) -> None:
         self.space = Mapspace(architecture, einsum, constraints)
-        self.relaxation = Relaxation(architecture, einsum, self.space.rules)
+        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps)
         self.lattice = Lattice(architecture, einsum, self.space.rules)
         self.objective = objective
         self.powers = OBJECTIVES[objective]
         self.limits = limits
         self.report = report or (lambda value, bound: None)
-        self.explorer = Explorer(self.space, *self.powers)
+        self.explorer = self._explorer()
+        self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.started = monotonic()
         self.best: Found | None = None
@@ -96,13 +97,14 @@ class LayerSearch:
         self.climbs = 0
         self.floors: dict[Keep, Multipliers | None] = {}
 
+    def _explorer(self) -> Explorer:
+        return Explorer(self.space, *self.powers)
+
     # ---- the search --------------------------------------------------------------------------
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        for keep in self.space.keeps:
-            if self.best is None or not self._interrupted():
-                self._offer(self.explorer.start(keep))
+        self._begin()
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
         self._wander(self.space.keeps[0])      # something good, however soon the search is stopped
@@ -136,6 +138,12 @@ class LayerSearch:
         self._done(proven)
         return self._mapping(self.best), self._certificate(roots, relaxed, proven)
 
+    def _begin(self) -> None:
+        """Find some first mapping."""
+        for keep in self.space.keeps:
+            if self.best is None or not self._interrupted():
+                self._offer(self.explorer.start(keep))
+
     def _interrupted(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
 
@@ -150,33 +158,33 @@ class LayerSearch:
         if found is not None and (self.best is None or found.value < self.best.value):
             self.best = found
 
-    def _below(self, node: _Node) -> bool:
+    def _below(self, node: Node) -> bool:
         """Whether the region may hold a mapping better than the best by more than rounding."""
         assert self.best is not None
         return node.value < self.best.value * (1.0 - ROUNDING)
 
-    def _ruled_out(self, node: _Node) -> bool:
+    def _ruled_out(self, node: Node) -> bool:
         """Whether its bound alone shows that the region holds nothing better than the best."""
         return not (node.parts or node.method or self._below(node))
 
     # ---- one region ----------------------------------------------------------------------------
 
-    def _root(self, keep: Keep) -> _Node:
+    def _root(self, keep: Keep) -> Node:
         region = self.space.root(keep)
         if self._interrupted():
-            return _Node(region, Bound(0.0, None), 0.0, 0.0)
+            return Node(region, Bound(0.0, None), 0.0, 0.0)
         floor = 0.0
         if min(self.powers) > 0:
             self.solves += 1
             floor, self.floors[keep] = energy_floor(self.relaxation, region)
         return self._node(region, floor, 0.0)
 
-    def _node(self, region: Region, floor: float, least: float) -> _Node:
+    def _node(self, region: Region, floor: float, least: float) -> Node:
         self.solves += 1
         bound = bound_region(self.relaxation, region, *self.powers, floor)
-        return _Node(region, bound, max(bound.value, least), floor)
+        return Node(region, bound, max(bound.value, least), floor)
 
-    def _close(self, node: _Node) -> bool:
+    def _close(self, node: Node) -> bool:
         """Whether the region was treated as a whole; its value is then what that has proven."""
         if self.space.combinations(node.region) <= ENUMERATE:
             self._enumerate(node)
@@ -186,7 +194,7 @@ class LayerSearch:
         # The lattice does not know of constraints on orders: where they bind, the parts are looked into.
         return closed and not (self.space.rules.orders_loops and self._below(node))
 
-    def _enumerate(self, node: _Node) -> None:
+    def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
         factors = self.space.enumerate(node.region)
         for orders in product(*self.space.order_options(node.region)):
@@ -194,7 +202,7 @@ class LayerSearch:
         if self.space.orders_complete:
             node.method, node.value = "enumerated", inf
 
-    def _by_lattice(self, node: _Node) -> bool:
+    def _by_lattice(self, node: Node) -> bool:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
         found = LatticeBound(self.lattice, node.region.keep, *self.powers).solve(self.best.value)
@@ -215,7 +223,7 @@ class LayerSearch:
         node.value = max(node.value, bound)
         return True
 
-    def _climb(self, node: _Node) -> None:
+    def _climb(self, node: Node) -> None:
         """Round the region's relaxed optimum and improve it."""
         if self.climbs >= self.limits.climbs or node.bound.point is None or self._interrupted():
             return
@@ -241,7 +249,7 @@ class LayerSearch:
         template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
         return template.mapping(self.space.einsum, found.factors)
 
-    def _certificate(self, roots: list[_Node], relaxed: float, proven: float) -> Certificate:
+    def _certificate(self, roots: list[Node], relaxed: float, proven: float) -> Certificate:
         assert self.best is not None
         value = self.best.value
         if proven >= value:
@@ -261,7 +269,7 @@ class LayerSearch:
                   "regions": [_proof(node, proven) for node in roots]})
 
 
-def _proof(node: _Node, proven: float) -> dict[str, Any]:
+def _proof(node: Node, proven: float) -> dict[str, Any]:
     """What re-derives that no mapping of the region is below `proven`: its multipliers and, where
     they do not suffice, how it was closed or the proofs of its parts (see `search.check`)."""
     multipliers = node.bound.multipliers

@@ -17,16 +17,18 @@ from ..errors import Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
+from ..mapping.splits import MOST_SPLITS, TooManySplits
 from ..model.cost import Semantics
 from ..model.evaluate import evaluate
 from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .differences import difference
-from .layer import LayerSearch, Limits, never
+from .layer import Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
 from .space import Mapspace
+from .uneven import layer_search
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate]
@@ -71,7 +73,8 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     constraints : Constraints
         Which mappings are considered.
     semantics : "exact" or "timeloop"
-        How the mappings found are counted; on the whole factors of a search the two agree.
+        How the mappings found are counted; on whole factors the two agree, and remainders are
+        searched in exact semantics only.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
@@ -93,6 +96,10 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     _require_options(gap, time_limit, jobs, seed)
     require_word_prices(architecture)
     require_boxes(graph)
+    if semantics != "exact" and constraints != constraints.whole:
+        raise SpecError([Problem(architecture.name, 0, 0, "remainders in the constraints; a search in "
+                                 "timeloop semantics expects none: what Timeloop counts for them is not "
+                                 "bounded")])
     _require_size(architecture, graph, constraints)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
@@ -139,7 +146,13 @@ def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints:
             problems.append(Problem(graph.name, 0, 0, f"layer {einsum.name}: {einsum.macs} operations; a "
                                     f"search expects at most {MOST_OPERATIONS}"))
             continue
-        choices = Mapspace(architecture, einsum, constraints).open_choices
+        space = Mapspace(architecture, einsum, constraints)
+        try:
+            space.require_ways()
+        except TooManySplits:
+            problems.append(Problem(graph.name, 0, 0, f"layer {einsum.name}: remainders allow too many ways "
+                                    f"to split a rank; a search expects at most {MOST_SPLITS}"))
+        choices = space.open_choices
         if choices > MOST_CHOICES:
             problems.append(Problem(
                 architecture.name, 0, 0, f"{choices} decisions whether a level keeps a tensor of "
@@ -215,8 +228,8 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
             progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
                                    monotonic() - started, done))
 
-    mapping, certificate = LayerSearch(task.architecture, task.einsum, task.objective, task.limits,
-                                       task.seed, report, task.constraints).run()
+    mapping, certificate = layer_search(task.architecture, task.einsum, task.objective, task.limits,
+                                        task.seed, report, task.constraints).run()
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 

@@ -14,11 +14,14 @@ from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
+from ..mapping.splits import steps, uneven_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
 
 #: Up to so many ranks that iterate and whose place is open, every loop order is tried.
 _ALL_ORDERS = 4
+#: Pairs of unrollings looked at for the least steps, a rank at a time.
+_PAIRS = 1_000_000
 
 
 class Mapspace:
@@ -36,6 +39,8 @@ class Mapspace:
         self.depth = len(architecture.levels)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.slots = open_slots(architecture, einsum, self.rules)
+        #: Ranks whose factors may multiply to more than the extent.
+        self.uneven = self.rules.uneven(self.slots, einsum.extent)
 
     # ---- choices ---------------------------------------------------------------------------
 
@@ -74,17 +79,52 @@ class Mapspace:
         table = {}
         for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             allowed = list(self.slots[rank])
-            narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
+            if rank in self.uneven:
+                narrow = uneven_splits(extent, [self._limit(row, rank) for row in allowed])
+            else:
+                narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
             wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
             wide[:, allowed] = narrow
             table[rank] = wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
         return table
 
+    def require_ways(self) -> None:
+        """Raise TooManySplits where remainders allow more splits of a rank than can be listed."""
+        len(self.ways)
+
+    def _limit(self, row: int, rank: str) -> tuple[int, int]:
+        """Most iterations of `rank` in one slot, and of a shorter last pass there."""
+        most = self.rules.limits(row, rank)[1]
+        if row % 3 != slot(0, "temporal"):
+            x, y = self.architecture.fanout(row // 3)
+            most = min(most, x if row == slot(row // 3, "x") else y)
+        return most, self.rules.remainder(row, rank)
+
     @property
     def most_workers(self) -> int:
-        """At most the compute units that whole factors can put to work."""
+        """At most the compute units that the splits can put to work."""
         limits = array_limits(self.architecture, self.einsum, self.rules)
         return prod(limit.most for limit in limits if len(limit.kinds) == 2)
+
+    @cached_property
+    def least_steps(self) -> float:
+        """Steps in time that every mapping with remainders takes, since the units work in lock-step and
+        each rank takes a whole number of steps; 1 where that would take long to find."""
+        if not self.uneven:
+            return 1.0
+        rows = np.array([row for i in range(self.depth) for row in (slot(i, "y"), slot(i, "x"))])
+        most = np.array([n for i in range(self.depth) for n in reversed(self.architecture.fanout(i))])
+        temporal = np.arange(3 * self.depth) % 3 == slot(0, "temporal")
+        unrolled, taken = np.ones((1, len(rows)), dtype=np.int64), np.ones(1)
+        for rank in self.ranks:
+            ways = self.ways[rank]
+            own, own_steps = _least(ways[:, rows], steps(ways, self.einsum.extent[rank], temporal))
+            if len(own) * len(unrolled) > _PAIRS:
+                return 1.0
+            pairs = np.repeat(unrolled, len(own), axis=0) * np.tile(own, (len(unrolled), 1))
+            fits = (pairs <= most).all(axis=1)
+            unrolled, taken = _least(pairs[fits], np.outer(taken, own_steps).ravel()[fits])
+        return float(taken.min(initial=np.inf))
 
     def _fits_fanouts(self, ways: np.ndarray) -> np.ndarray:
         fits = np.ones(len(ways), dtype=bool)
@@ -156,10 +196,10 @@ class Mapspace:
     @cached_property
     def orders_complete(self) -> bool:
         """Whether no order outside `orders` can be better than all of them: all are tried, or no
-        window slides and no rank is reused by two tensors (then the order is the choice of the
-        stationary tensor)."""
+        window slides, no rank is reused by two tensors (then the order is the choice of the
+        stationary tensor) and no pass of a loop is shorter."""
         return all(len(self._open_order(i)) <= _ALL_ORDERS for i in range(self.depth - 1)) or (
-            not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
+            not self.uneven and not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
 
     def order_options(self, region: Region) -> list[list[tuple[str, ...]]]:
         """By level the loop orders that agree with `region`; the innermost level's does not matter."""
@@ -244,3 +284,11 @@ class Mapspace:
                    self._agreeing(region, r) for r in self.einsum.ranks]
         grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
         return np.stack([c[i] for c, i in zip(columns, grid, strict=True)], axis=2)
+
+
+def _least(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows, and the least of the values of each."""
+    distinct, where = np.unique(rows, axis=0, return_inverse=True)
+    least = np.full(len(distinct), np.inf)
+    np.minimum.at(least, where.ravel(), values)
+    return distinct, least

@@ -1,0 +1,181 @@
+"""What the posynomials of a relaxation are made of: variables, products of factors, extents of axes."""
+
+from __future__ import annotations
+
+from math import exp, log
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..mapping.splits import real_factors
+from ..mapping.template import slot
+from ..workload.einsum import Axis, Tensor
+from .arrays import smallest_prime
+from .program import Posynomial
+from .region import TRIVIAL, Region
+
+if TYPE_CHECKING:
+    from .relax import Relaxation
+
+_AUXILIARY = 64     # room for helper variables; unused ones are dropped
+
+
+class Terms:
+    """The variables of the program of one region, and what is constrained so far."""
+
+    def __init__(self, relaxation: Relaxation, region: Region) -> None:
+        self.r = relaxation
+        self.arch = relaxation.architecture
+        self.einsum = relaxation.einsum
+        self.region = region
+        self.fixed = dict(region.fixed)
+        self.column = {rank: i for i, rank in enumerate(self.einsum.ranks)}
+        self.cycles = relaxation.size
+        self.width = relaxation.size + 1 + _AUXILIARY
+        self.used = relaxation.size + 1
+        self.lower = np.zeros(self.width)
+        self.upper = np.zeros(self.width)
+        self.constraints: list[Posynomial] = []
+        self.energy: list[Posynomial] = []
+        self.offset = 0.0
+        self.streams: dict[tuple[str, int], Posynomial] = {}
+        self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
+        self._ranges()
+        self.loose = self.upper > self.lower
+
+    # ---- variables -------------------------------------------------------------------------
+
+    def _ranges(self) -> None:
+        for rank in self.einsum.ranks:
+            for s in self.r.slots[rank]:
+                least, most = self.r.rules.limits(s, rank)
+                if rank in self.r.uneven:      # the outermost factor stands for extent / tile, not rounded up
+                    least = max(least - 1, 1)
+                self.lower[self.index(s, rank)] = log(least)
+                self.upper[self.index(s, rank)] = log(most)
+            if rank in self.fixed:
+                for s, factor in enumerate(real_factors(self.fixed[rank], self.einsum.extent[rank])):
+                    i = self.index(s, rank)
+                    self.lower[i] = self.upper[i] = log(factor)
+        for level, inner in enumerate(self.region.innermost):
+            for rank in self.einsum.ranks if inner == TRIVIAL else ():
+                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0
+            for rank in self.r.rules.inside(level, inner) if inner else ():
+                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0     # none runs inside `inner`
+            if inner and inner not in self.r.uneven:
+                i = self.index(slot(level, "temporal"), inner)
+                self.lower[i] = max(self.lower[i], log(smallest_prime(self.einsum.extent[inner])))
+
+    def index(self, row: int, rank: str) -> int:
+        return row * len(self.einsum.ranks) + self.column[rank]
+
+    def monomial(self, value: float = 1.0, exponents: np.ndarray | None = None) -> Posynomial:
+        row = np.zeros((1, self.width)) if exponents is None else exponents.reshape(1, -1)
+        return Posynomial(row, np.array([log(value)]))
+
+    def variable(self, index: int, power: float = 1.0) -> Posynomial:
+        row = np.zeros((1, self.width))
+        row[0, index] = power
+        return Posynomial(row, np.zeros(1))
+
+    def at_most(self, posynomial: Posynomial, index: int) -> None:
+        """Constrain `posynomial <= exp(v[index])`."""
+        self.constraints.append(posynomial * self.variable(index, -1.0))
+
+    def at_least_all(self, candidates: list[Posynomial], ceiling: float) -> Posynomial:
+        """A helper variable that is at least each of the candidates."""
+        if len(candidates) == 1:
+            return candidates[0]
+        i, self.used = self.used, self.used + 1
+        self.upper[i] = log(ceiling)
+        for candidate in candidates:
+            self.at_most(candidate, i)
+        return self.variable(i)
+
+    # ---- products of factors ---------------------------------------------------------------
+
+    def factors(self, rows: list[int], ranks: frozenset[str] | None = None) -> np.ndarray:
+        """Exponents of the product of the factors of `ranks` (default all) in the slots `rows`."""
+        exponents = np.zeros(self.width)
+        table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
+        if ranks is None:
+            table[rows] = 1.0
+        else:
+            for rank in ranks:
+                table[rows, self.column[rank]] = 1.0
+        return exponents
+
+    def inside(self, level: int) -> list[int]:
+        """Slots of `level` and of all levels inside it."""
+        return list(range(3 * level, 3 * self.r.depth))
+
+    @staticmethod
+    def spatial(first: int, last: int) -> list[int]:
+        """Spatial slots of the levels first to last - 1."""
+        return [slot(i, kind) for i in range(first, last) for kind in ("y", "x")]
+
+    def constant_value(self, exponents: np.ndarray, rank: str) -> float | None:
+        """The value of a product of factors of `rank` whose variables are all fixed, else None; None as
+        well where tiles of that extent may be cut off."""
+        if np.any(exponents[self.loose]):
+            return None
+        value = round(exp(exponents @ self.lower))
+        return None if rank in self.r.uneven and 1 < value < self.einsum.extent[rank] else value
+
+    def may_iterate(self, rank: str, rows: list[int]) -> bool:
+        """Whether `rank` may have a factor above 1 in one of the slots."""
+        return any(self.upper[self.index(row, rank)] > 0 for row in rows)
+
+    # ---- extents of tensor axes --------------------------------------------------------------
+
+    def axis(self, axis: Axis, rows: list[int], times: dict[str, np.ndarray] | None = None) -> Posynomial:
+        """At most the length of the interval that `axis` sweeps over the loops in `rows`.
+
+        `times` multiplies the extents of a rank by more factors (a window that slides over them).
+        """
+        parts = [self.factors(rows, frozenset((t.rank,))) for t in axis]
+        if times:
+            parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis, strict=True)]
+        key = axis, b"".join(p.tobytes() for p in parts)
+        if key not in self.axes:
+            self.axes[key] = self._sum(axis, parts)
+        return self.axes[key]
+
+    def _sum(self, axis: Axis, parts: list[np.ndarray]) -> Posynomial:
+        constant, free = 1.0, []
+        for term, exponents in zip(axis, parts, strict=True):
+            value = self.constant_value(exponents, term.rank)
+            if value is None:
+                free.append((exponents, abs(term.coefficient), term.rank))
+            else:
+                constant += abs(term.coefficient) * (value - 1)
+        if not free:
+            return self.monomial(constant)
+        ceiling = constant + sum(c * (self.einsum.extent[rank] - 1) for _, c, rank in free)
+        return self.at_least_all([self.affine(constant, *x) for x in free], ceiling)
+
+    def affine(self, constant: float, exponents: np.ndarray, coefficient: int, rank: str) -> Posynomial:
+        """At most `constant + coefficient * (p - 1)`, p the product of `exponents`, an extent of `rank`.
+
+        Where tiles may be cut off, the result over p does not increase, so that n tiles, the last one
+        cut off to a share s, are no less than n - 1 + s times the result.
+        """
+        extent = self.einsum.extent[rank]
+        rest = constant - coefficient
+        product = self.monomial(coefficient, exponents)
+        if rest > 0:
+            return product + self.monomial(rest)
+        if rest == 0:
+            return product
+        # log(coefficient * e^x + rest) is concave in x for rest < 0: its chord lies below it.
+        slope = log((coefficient * extent + rest) / constant) / log(extent)
+        if rank in self.r.uneven:
+            slope = min(slope, 1.0)
+        return self.monomial(constant, slope * exponents)
+
+    def tile(self, tensor: Tensor, level: int) -> Posynomial:
+        """At most the words of `tensor` in a tile of `level`."""
+        words = self.monomial()
+        for axis in tensor.projection:
+            words = words * self.axis(axis, self.inside(level))
+        return words
