@@ -14,6 +14,7 @@ from tilebound.hardware.write import architecture_to_dict
 from tilebound.mapping.text import parse_nest
 from tilebound.model.lockstep.block import Block, expected_cycles
 from tilebound.model.lockstep.cycles import LockstepCost, lockstep_cycles
+from tilebound.model.lockstep.place import factors_of
 from tilebound.model.lockstep.work import Part
 from tilebound.workload.density import Occupancies
 
@@ -174,7 +175,7 @@ def machine(lockstep: dict, *levels: tuple[str, int]) -> tb.Architecture:
 
 
 def cost(architecture: tb.Architecture, einsum: tb.Einsum, text: str) -> LockstepCost:
-    return lockstep_cycles(architecture, einsum, [parse_nest(text, architecture, einsum)])[0]
+    return lockstep_cycles(architecture, einsum, factors_of(einsum, parse_nest(text, architecture, einsum)))
 
 
 # Two operands, taken 8 and 16 at a time from columns and rows of 32.
@@ -195,7 +196,7 @@ OUTER_NEST = """
 def test_outer_products_in_quanta():
     core = machine(OUTER, *OUTER_LEVELS)
     dense = cost(core, gemm(64, 64, 32), OUTER_NEST)
-    assert (dense.cycles, dense.dense, dense.lanes, dense.utilization) == (1024, 1024, 128, 1)
+    assert (dense.cycles, dense.dense, dense.groups, dense.utilization) == (1024, 1024, 1, 1)
     found = cost(core, gemm(64, 64, 32, at_random(0.4), at_random(0.6)), OUTER_NEST)
 
     def expected(density: float, width: int) -> float:
@@ -247,7 +248,7 @@ def test_cartesian_products_behind_a_barrier():
                                 for Q in 2 (Spatial-X)"""
     shape = {"K": 16, "C": 32, "P": 48, "Q": 48, "R": 3, "S": 3}
     dense = cost(units, conv(1.0, 1.0, **shape), nest)
-    assert (dense.cycles, dense.dense, dense.groups, dense.lanes) == (2 * 32 * 18 * 9, 10368, 64, 16)
+    assert (dense.cycles, dense.dense, dense.groups, dense.utilization) == (2 * 32 * 18 * 9, 10368, 64, 1)
     found = cost(units, conv(at_random(0.4), at_random(0.35), **shape), nest)
     rng = np.random.default_rng(3)
     weights = np.ceil(rng.binomial(72, 0.35, (2000, 32, 1)) / 4)
@@ -279,7 +280,7 @@ def test_matches_of_masks_in_a_cluster():
     shape = {"K": 64, "C": 256, "P": 8, "Q": 1, "R": 1, "S": 1}
     cluster = machine(MASKS, *MASKS_LEVELS)
     dense = cost(cluster, conv(1.0, 1.0, **shape), MASKS_NEST)
-    assert (dense.cycles, dense.groups, dense.lanes, dense.steps) == (1024, 128, 1, 8)
+    assert (dense.cycles, dense.groups, dense.steps, dense.utilization) == (1024, 128, 8, 1)
     found = cost(cluster, conv(at_random(0.45), at_random(0.35), **shape), MASKS_NEST)
     rng = np.random.default_rng(5)
     runs = [(masks(rng, 0.45, 500, 1) & masks(rng, 0.35, 500, 32)).sum(axis=2) for _ in range(8)]
@@ -329,7 +330,8 @@ def test_two_of_four(density, share):
                   for M in 16 (Spatial-X)
                     for N in 8 (Spatial-X)
                       for K in 2 (Spatial-X)""")
-    assert (found.dense, found.lanes, found.cycles) == (1024, 256, share * 1024)
+    assert (found.dense, found.cycles) == (1024, share * 1024)
+    assert found.utilization == pytest.approx(1)
 
 
 def test_adders_fed_by_masks():
@@ -346,7 +348,7 @@ def test_adders_fed_by_masks():
     rng = np.random.default_rng(11)
     taken = [np.ceil((rng.random((20_000, 64)) < 0.7 * 0.05).sum(axis=1) / 8) for _ in range(20)]
     assert found.cycles == pytest.approx(16 * 8 * np.mean(taken), rel=ACCURACY)
-    assert found.lanes == 8 and found.dense == 1024
+    assert found.dense == 1024
 
 
 def gemm_over_c(inputs: float, weights: float) -> tb.Einsum:
@@ -358,7 +360,7 @@ def test_initiation_interval(multipliers, least):
     """A window of nine products, of which `multipliers` that are not zero are done a cycle."""
     lockstep = {"step": {"R": 3, "S": 3}, "operands": ["Inputs", "Weights"], "matches": multipliers,
                 "least": least}
-    engine = machine(lockstep, ("DRAM", 1), ("Window", 1))
+    engine = machine(lockstep, ("DRAM", 1), ("Window", multipliers))
     layer = conv(at_random(0.5), at_random(0.4), K=4, C=4, P=8, Q=8, R=3, S=3)
     found = cost(engine, layer, """
         DRAM
@@ -377,7 +379,7 @@ def test_remainders_of_steps_and_tiles():
     """192 channels are a step of 128 and one of 64; where a tile holds 96, no step is longer."""
     shape = {"K": 1, "C": 192, "P": 1, "Q": 1, "R": 1, "S": 1}
     lockstep = {"step": {"C": 128}, "operands": ["Weights"], "matches": 16}
-    unit, layer = machine(lockstep, ("DRAM", 1), ("Unit", 1)), conv(1.0, at_random(0.3), **shape)
+    unit, layer = machine(lockstep, ("DRAM", 1), ("Unit", 16)), conv(1.0, at_random(0.3), **shape)
 
     def expected(words: int) -> float:
         return sum(comb(words, k) * 0.3**k * 0.7**(words - k) * -(-k // 16) for k in range(words + 1))
@@ -432,6 +434,8 @@ def test_layers_without_the_declared_names_are_refused():
     other = machine(MASKS, *MASKS_LEVELS)
     with pytest.raises(tb.MappingError, match="a step over rank C, g has M, N, K"):
         cost(other, gemm(4, 4, 4), "Unit\n  for M in 4\n    for N in 4\n      for K in 4")
+    with pytest.raises(tb.MappingError, match="a group does 128 operations a cycle, an instance of Lines"):
+        cost(machine(OUTER, ("DRAM", 1), ("Lines", 64)), gemm(64, 64, 32), OUTER_NEST)
     wide = machine(MASKS | {"step": {"C": 4, "K": 2}}, *MASKS_LEVELS)
     with pytest.raises(tb.MappingError, match="tiles of 4, 8 words cannot match word by word"):
         cost(wide, conv(1.0, 1.0, K=2, C=4, P=1, Q=1, R=1, S=1), "Unit\n  for C in 4\n    for K in 2")

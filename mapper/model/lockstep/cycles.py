@@ -3,95 +3,90 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
-from math import ceil, prod
-from typing import Iterator, Sequence
+from math import prod
+from typing import Iterator
 from typing import Mapping as MappingOf
+
+import numpy as np
 
 from ...errors import MappingError
 from ...hardware.architecture import Architecture
 from ...hardware.lockstep import Lockstep, Operand
-from ...mapping.nest import Mapping
 from ...workload.density import BoundDensity, Occupancies
 from ...workload.einsum import Einsum, axis_extent
 from .block import Block, expected_cycles, expected_step
-from .work import Part
+from .place import Integers, group_level, place
+from .work import Floats, Part
 
 Extents = MappingOf[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class LockstepCost:
-    """What one mapping takes on a machine with lockstep skipping.
+    """What mappings take on a machine with lockstep skipping; arrays of shape (batch,).
 
-    `cycles`: expected, of the whole layer; `unhindered`: if no group waited for others; `dense`: if no
-    operand had zeros. `groups` at work, each with `lanes` multiply-accumulates a cycle and `steps` to
-    take. `utilization`: operations whose operands are not zero, to those that the lanes could do.
+    Attributes
+    ----------
+    cycles : expected, of the whole layer
+    unhindered : the same, if no group waited for others
+    dense : the same, if no operand had zeros
+    steps : that one group takes
+    groups : at work
+    utilization : operations without a zero among their operands, to those that the groups could do
     """
 
-    cycles: float
-    unhindered: float
-    dense: int
-    groups: int
-    lanes: int
-    steps: int
-    utilization: float
+    cycles: Floats
+    unhindered: Floats
+    dense: Integers
+    steps: Integers
+    groups: Integers
+    utilization: Floats
 
 
-@dataclass(frozen=True)
-class Placement:
-    """What a mapping says about groups: the extents of the tile that feeds one (`tile`), of all that one
-    runs through (`share`), of what it runs through while the level of the barrier holds one tile (`run`);
-    the spatial loops between that level and the groups (`spread`); and all `groups`."""
-
-    tile: Extents
-    share: Extents
-    run: Extents
-    spread: tuple[tuple[str, int], ...]
-    groups: int
-
-
-def place(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Placement:
-    """Where `mapping` puts the groups of `architecture`, which has lockstep skipping."""
-    lockstep = _declared(architecture)
-    group = (len(architecture.levels) - 1 if lockstep.group is None
-             else architecture.level_index(lockstep.group))
-    top = group if lockstep.barrier is None else architecture.level_index(lockstep.barrier.level)
-    above = [loop for block in mapping.blocks[:group] for loop in block.spatial]
-    spread = tuple((loop.rank, loop.factor) for block in mapping.blocks[top:group] for loop in block.spatial)
-    split = {rank: prod(loop.factor for loop in above if loop.rank == rank) for rank in einsum.ranks}
-    inside = {rank: prod(n for r, n in spread if r == rank) for rank in einsum.ranks}
-    return Placement(
-        tile=mapping.tile(group, einsum.extent),
-        share={rank: ceil(n / split[rank]) for rank, n in einsum.extent.items()},
-        run={rank: ceil(n / inside[rank]) for rank, n in mapping.tile(top, einsum.extent).items()},
-        spread=spread, groups=prod(loop.factor for loop in above))
-
-
-def lockstep_cycles(architecture: Architecture, einsum: Einsum,
-                    mappings: Sequence[Mapping]) -> list[LockstepCost]:
-    """Expected cycles of each of the `mappings`, by the declaration `architecture.compute.lockstep`.
+def lockstep_cycles(architecture: Architecture, einsum: Einsum, factors: Integers) -> LockstepCost:
+    """Expected cycles of mappings by the declaration `architecture.compute.lockstep`.
 
     Operands whose density is not known are dense. Draws of different tiles are independent of each
     other, also where windows overlap. Groups that no barrier holds together do not wait for each other.
+
+    Parameters
+    ----------
+    factors : array of shape (batch, slots, ranks), see `mapping.template`, or `place.factors_of`
 
     Raises
     ------
     ValueError
         There is no such declaration.
     MappingError
-        The layer has not the tensors or ranks declared, or has flattened ranks.
+        The declaration does not fit the layer or the machine.
     """
-    lockstep = _declared(architecture)
-    check_lockstep(lockstep, einsum)
-    layer = Layer(lockstep, einsum)
-    return [layer.cost(place(architecture, einsum, mapping)) for mapping in mappings]
-
-
-def _declared(architecture: Architecture) -> Lockstep:
-    if architecture.compute.lockstep is None:
+    lockstep = architecture.compute.lockstep
+    if lockstep is None:
         raise ValueError(f"{architecture.name}: {architecture.compute.name} has no lockstep skipping")
-    return architecture.compute.lockstep
+    layer = checked(architecture, einsum)
+    at = place(architecture, lockstep, einsum, factors)
+    rows, where = np.unique(np.concatenate([at.tile, at.share, at.run, at.spread], axis=1), axis=0,
+                            return_inverse=True)
+    found = [layer.total(*row) for row in rows.reshape(len(rows), 4, -1).tolist()]
+    cycles, unhindered, dense, steps = (np.array(x)[where.reshape(-1)] for x in zip(*found, strict=True))
+    could = np.maximum(cycles, np.finfo(float).tiny) * at.groups * layer.lanes
+    return LockstepCost(cycles, unhindered, dense, steps, at.groups, layer.useful / could)
+
+
+def checked(architecture: Architecture, einsum: Einsum) -> Layer:
+    """The steps of `einsum` on a machine with lockstep skipping; MappingError where it does not fit."""
+    lockstep = architecture.compute.lockstep
+    assert lockstep is not None
+    check_lockstep(lockstep, einsum)
+    layer = _layer(lockstep, einsum)
+    feeding = architecture.levels[group_level(architecture, lockstep)]
+    units = architecture.compute.instances // feeding.instances
+    if layer.lanes > units:
+        raise MappingError([f"lockstep: a group does {layer.lanes} operations a cycle, an instance of "
+                            f"{feeding.name} feeds {units} {architecture.compute.name}"])
+    return layer
 
 
 def check_lockstep(lockstep: Lockstep, einsum: Einsum) -> None:
@@ -128,47 +123,47 @@ class Layer:
 
     def __init__(self, lockstep: Lockstep, einsum: Einsum) -> None:
         self.lockstep, self.einsum = lockstep, einsum
-        self.spans = {x.tensor: frozenset(self._ranks(x)) for x in lockstep.operands}
+        self.spans = {x.tensor: self._ranks(x) for x in lockstep.operands}
         self._bound: dict[str, BoundDensity | None] = {
             x.tensor: self._bind(x.tensor) for x in lockstep.operands}
-        self._expected: dict[tuple[object, ...], tuple[float, float, int]] = {}
+        self._expected: dict[tuple[object, ...], tuple[float, float, int, int]] = {}
+        self.lanes = self._lanes()
+        known = [model.mean for model in self._bound.values() if model is not None]
+        self.useful = einsum.macs * prod(known)
 
-    def cost(self, at: Placement) -> LockstepCost:
-        """What a mapping with the given placement takes."""
+    def total(self, tile: list[int], share: list[int], run: list[int],
+              spread: list[int]) -> tuple[float, float, int, int]:
+        """Cycles of the layer (expected, without waiting, dense) and the steps of one group; extents are
+        in the order of the ranks, see `Placements`."""
         cycles = unhindered = 0.0
         dense = steps = 0
-        for runs in product(*(list(self._runs(rank, at)) for rank in self.einsum.ranks)):
-            along = dict(zip(self.einsum.ranks, runs, strict=True))
-            blocks = prod(run.blocks for run in runs)
-            block, repeats = self._block(along, at.spread)
-            held, free, full = self._look_up(along, at.spread, block)
-            times = blocks * repeats
-            cycles, unhindered, dense = cycles + times * held, unhindered + times * free, dense + times * full
-            steps += times * block.tiles
-        lanes = self.lanes()
-        useful = self.einsum.macs * prod(
-            1.0 if (model := self._bound[x.tensor]) is None else model.mean for x in self.lockstep.operands)
-        return LockstepCost(cycles, unhindered, dense, at.groups, lanes, steps,
-                            useful / (cycles * at.groups * lanes) if cycles else 0.0)
+        ranks = self.einsum.ranks
+        loops = tuple((rank, n) for rank, n in zip(ranks, spread, strict=True) if n > 1)
+        for runs in product(*(list(self._runs(*x)) for x in zip(ranks, tile, share, run, strict=True))):
+            times = prod(x.blocks for x in runs)
+            held, free, full, taken = self._look_up(dict(zip(ranks, runs, strict=True)), loops)
+            cycles, unhindered = cycles + times * held, unhindered + times * free
+            dense, steps = dense + times * full, steps + times * taken
+        return cycles, unhindered, dense, steps
 
-    def lanes(self) -> int:
-        """Multiply-accumulates that a group can do in a cycle: widths, times what no operand spans."""
+    def _lanes(self) -> int:
+        """Operations that a group can do in a cycle: widths, times what no operand spans."""
         spanned = frozenset[str]().union(*self.spans.values())
         beside = prod(n for rank, n in self.lockstep.step if rank not in spanned)
         if self.lockstep.matches is not None:
             return self.lockstep.matches * beside
         return prod(x.width for x in self.lockstep.operands) * beside
 
-    def _ranks(self, operand: Operand) -> Sequence[str] | frozenset[str]:
-        return self.einsum.tensor(operand.tensor).ranks if operand.ranks is None else operand.ranks
+    def _ranks(self, operand: Operand) -> frozenset[str]:
+        return self.einsum.tensor(operand.tensor).ranks if operand.ranks is None else frozenset(operand.ranks)
 
     def _bind(self, name: str) -> BoundDensity | None:
         density = self.einsum.tensor(name).density
         return None if density is None else density.bind(self.einsum.tensor_shape(name))
 
-    def _runs(self, rank: str, at: Placement) -> Iterator[_Run]:
+    def _runs(self, rank: str, tile: int, share: int, run: int) -> Iterator[_Run]:
         """The steps of a group along `rank`: whole ones and what remains at the end of each tile."""
-        share, tile = at.share[rank], min(at.tile[rank], at.share[rank])
+        tile = min(tile, share)
         step = min(dict(self.lockstep.step).get(rank, 1), tile)
         found: dict[int, int] = {}
         for length, tiles in ((tile, share // tile), (share % tile, 1)):
@@ -176,25 +171,27 @@ class Layer:
                 if cut and count:
                     found[cut] = found.get(cut, 0) + count * tiles
         every = dict(self.lockstep.barrier.every).get(rank, 1) if self.lockstep.barrier else 1
-        reach = at.run[rank] if every is None else min(every, at.run[rank])
+        reach = run if every is None else min(every, run)
         for length, count in found.items():
             together = min(max(reach // length, 1), count)
             yield _Run(length, together, count // together)
             if count % together:
                 yield _Run(length, count % together, 1)
 
-    def _look_up(self, along: MappingOf[str, _Run], spread: tuple[tuple[str, int], ...],
-                 block: Block) -> tuple[float, float, int]:
-        """Cycles of `block`: expected, expected without waiting, and dense."""
+    def _look_up(self, along: MappingOf[str, _Run],
+                 spread: tuple[tuple[str, int], ...]) -> tuple[float, float, int, int]:
+        """Cycles from one barrier to the next (expected, without waiting, dense), and steps."""
         key = (*((run.length, run.steps) for run in along.values()), spread)
         if key not in self._expected:
-            self._expected[key] = (expected_cycles(block), block.tiles * expected_step(block), block.dense)
+            block, times = self._block(along, spread)
+            self._expected[key] = (times * expected_cycles(block), times * block.tiles * expected_step(block),
+                                   times * block.dense, times * block.tiles)
         return self._expected[key]
 
     def _block(self, along: MappingOf[str, _Run],
                spread: tuple[tuple[str, int], ...]) -> tuple[Block, int]:
-        """The steps between two barriers, and how often each of them is done over: for ranks that
-        move no operand."""
+        """The steps between two barriers, and how often they are done over, for ranks that move no
+        operand."""
         operands = self.lockstep.operands
         tiles, steps, repeats = [1] * len(operands), 1, 1
         for rank, run in along.items():
@@ -230,3 +227,8 @@ class Layer:
         model = self._bound[operand.tensor]
         found = Occupancies.exactly(prod(tile)) if model is None else model.pmf(tile)
         return Part(found, prod(tile), operand.width, tiles)
+
+
+@lru_cache(maxsize=64)
+def _layer(lockstep: Lockstep, einsum: Einsum) -> Layer:
+    return Layer(lockstep, einsum)

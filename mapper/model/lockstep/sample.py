@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import prod, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,26 +14,33 @@ if TYPE_CHECKING:
     from .block import Block
 
 Integers = NDArray[np.int64]
-#: Numbers drawn for one result, and held at a time.
-_DRAWS, _HELD = 1 << 23, 1 << 20
-_FEWEST, _MOST = 64, 1 << 15
+#: Steps drawn at a time, and for one result.
+_HELD, _MOST = 1 << 18, 1 << 25
+#: Standard error of the result at which drawing ends; it is first looked at after so many runs (the
+#: second number where a run is long, so that its parts are many draws already).
+ERROR, _FEWEST = 0.001, (200, 16)
 
 
-def sampled_largest(block: Block, step: float, draws: int = _DRAWS) -> float:
-    """Expected cycles of `block`, from about `draws` random steps with a fixed seed.
+def sampled_largest(block: Block, step: float) -> float:
+    """Expected cycles of `block`, from draws with a fixed seed, to a standard error of `ERROR` (unless
+    that takes more than some tens of millions of steps).
 
     `step` is the expected time of one step, which is known: only what the last group takes longer
     than the average one is drawn.
     """
     rng = np.random.default_rng(2024)
     size = block.tiles * prod(count for _, count in block.spread)
-    runs = min(max(draws // size, _FEWEST), _MOST)
-    held = max(min(_HELD // size, runs), 1)
-    late = 0.0
-    for start in range(0, runs, held):
-        cycles = _run(block, rng, min(held, runs - start))
-        late += float((cycles.max(axis=1) - cycles.mean(axis=1)).sum())
-    return block.tiles * step + late / runs
+    fewest = min(max(_HELD * 16 // size, _FEWEST[1]), _FEWEST[0])
+    alone, runs, late, squares = block.tiles * step, 0, 0.0, 0.0
+    while runs * size < _MOST or runs < fewest:
+        cycles = _run(block, rng, max(_HELD // size, 1))
+        later = cycles.max(axis=1) - cycles.mean(axis=1)
+        runs, late, squares = runs + len(later), late + later.sum(), squares + later @ later
+        mean = late / runs
+        error = sqrt(max(squares / runs - mean**2, 0.0) / runs)
+        if runs >= fewest and error <= ERROR * (alone + mean):
+            break
+    return float(alone + late / runs)
 
 
 def _run(block: Block, rng: np.random.Generator, runs: int) -> Integers:
