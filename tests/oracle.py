@@ -116,9 +116,11 @@ def coordinates(request: Request, depth: int) -> set[Point]:
     return {x for inner, _ in request for x in coordinates(inner, depth - 1)}
 
 
-def simulate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Result:
-    """Run the nest of `mapping` and count what moves."""
-    machine = Machine(architecture, einsum, mapping)
+def simulate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+             all_arrays: bool = False) -> Result:
+    """Run the nest of `mapping` and count what moves; with `all_arrays`, the last convention is not
+    followed."""
+    machine = Machine(architecture, einsum, mapping, all_arrays)
     machine.walk(0, 0)
     return machine.result()
 
@@ -126,8 +128,10 @@ def simulate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Re
 class Machine:
     """All buffers of an architecture, and the position of the nest."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, mapping: Mapping,
+                 all_arrays: bool) -> None:
         self.einsum = einsum
+        self.all_arrays = all_arrays or not mapping.perfect
         self.blocks = mapping.blocks
         self.perfect = all(x.residual is None for block in mapping for x in block.loops)
         self.depth = len(self.blocks)
@@ -333,7 +337,7 @@ class Machine:
             left |= alone
             words_passed = sum(len(x) for p, x in family.items() if p not in alone)
             self.passed += words_passed
-            if not self.perfect or not any(map(any, parent)):
+            if self.all_arrays or not any(map(any, parent)):
                 self.total[level + 1, name].reads += words_passed
             else:
                 self.unseen[level + 1, name] += words_passed

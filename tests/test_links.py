@@ -1,4 +1,5 @@
-"""Words passed on between neighbours, worked out by hand. `test_oracle` simulates many more."""
+"""Words passed on between neighbours, worked out by hand. `test_oracle` and `test_walk` simulate many
+more."""
 
 from __future__ import annotations
 
@@ -53,7 +54,10 @@ def test_words_come_from_the_neighbour_that_had_them_a_step_before() -> None:
     assert sent(cost) == {1: 3, 2: 1}
     assert counted(cost, "L0") == (4, 0, 0)
     # Each instance fills 2 words and uses each 3 times; 3/4 of a word it gives to a neighbour.
-    assert counted(cost, "L1") == (7, 2, 0)
+    assert counted(cost, "L1") == (6.75, 2, 0)
+    # The reference rounds what is read.
+    reference = evaluate(MESH, EINSUM, square(), "timeloop")
+    assert counted(reference, "L1") == (7, 2, 0) and sent(reference) == sent(cost)
 
 
 def test_a_mapping_turns_links_off() -> None:
@@ -68,11 +72,16 @@ def test_links_help_where_each_instance_is_sent_its_own_copy() -> None:
 
 
 def test_nothing_is_passed_on_past_a_level_that_bypasses() -> None:
-    """The units below take 24 words; the reference splits them over multicast factors as the links
-    would have split the 5 words sent to the bypassing level: 3 to one, 1 to two instances."""
-    cost = evaluate(MESH, EINSUM, square(keep=ALL - {"I"}))
-    assert sent(cost) == {1: 14, 2: 5}             # 24 * 3/5 and 24 * 1/5
-    assert counted(cost, "L0") == (19, 0, 0)       # 24 * 4/5
+    """The units below take 24 words, in each of 6 steps 2 of them by one and 1 by two; the reference
+    splits them over multicast factors as the links would have split the 5 words sent to the bypassing
+    level: 3 to one, 1 to two instances."""
+    mapping = square(keep=ALL - {"I"})
+    cost = evaluate(MESH, EINSUM, mapping)
+    assert sent(cost) == {1: 12, 2: 6}
+    assert counted(cost, "L0") == (18, 0, 0)
+    reference = evaluate(MESH, EINSUM, mapping, "timeloop")
+    assert sent(reference) == {1: 14, 2: 5}             # 24 * 3/5 and 24 * 1/5
+    assert counted(reference, "L0") == (19, 0, 0)       # 24 * 4/5
 
 
 def test_links_are_unused_where_they_save_nothing() -> None:
@@ -105,9 +114,11 @@ def test_words_passed_on_are_shared_out_over_the_whole_machine() -> None:
     mapping = Mapping((Block("L0", ALL, (), (Loop("N", 2),)),
                        *(Block(f"L{i + 1}", b.keep, b.temporal, b.spatial_x, b.spatial_y)
                          for i, b in enumerate(square()))))
-    cost = evaluate(machine((2, 1), (2, 2), (1, 1)), wide, mapping)
-    assert counted(cost, "L1") == (4, 4, 0)
-    assert counted(cost, "L2") == (6, 1, 0)       # 6 + 3/8, and 5/4 + 3/8 cut off
+    wider = machine((2, 1), (2, 2), (1, 1))
+    reference, cost = (evaluate(wider, wide, mapping, x) for x in ("timeloop", "exact"))
+    assert counted(reference, "L1") == counted(cost, "L1") == (4, 4, 0)
+    assert counted(reference, "L2") == (6, 1, 0)       # 6 + 3/8, and 5/4 + 3/8 cut off
+    assert counted(cost, "L2") == (6.75, 2, 0)         # 6 + 3/4, and 5/4 + 3/4
 
 
 def test_a_class_without_links_is_written_so_that_timeloop_uses_none() -> None:

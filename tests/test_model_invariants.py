@@ -184,15 +184,10 @@ def test_trivial_loops_change_nothing_where_they_stand(seed: int, draw: Draw, se
 
 @every
 def test_a_remainder_of_nothing_is_none(seed: int, draw: Draw, semantics: Semantics) -> None:
-    """A last pass as long as all others. The nest is then walked pass by pass; of what neighbours pass
-    on in arrays inside of arrays, only that account sees all."""
+    """A last pass as long as all others. The nest is then walked pass by pass."""
     rng = Random(seed)
     architecture, einsum, mapping = draw(rng)
     architecture = charged(rng, architecture)
-    arrays = [i for i, block in enumerate(mapping) if block.spatial]
-    architecture = replace(architecture, levels=tuple(
-        replace(x, network=replace(x.network, links=x.network.links and i in arrays[:1]))
-        for i, x in enumerate(architecture.levels)))
 
     def spelt_out(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
         return tuple(replace(x, residual=x.last) for x in loops)

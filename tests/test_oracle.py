@@ -35,7 +35,8 @@ SMALL_CASES = (
 
 def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
     """Where `evaluate` and the simulation disagree, one line a count, with the nest at the end."""
-    cost, truth = evaluate(architecture, einsum, mapping), simulate(architecture, einsum, mapping)
+    cost = evaluate(architecture, einsum, mapping, "timeloop")
+    truth = simulate(architecture, einsum, mapping)
     found = [] if cost.computes == truth.macs else [f"macs: {cost.computes}, not {truth.macs}"]
     model = {(level.name, name): x for level in cost.levels for name, x in level.tensors.items()}
     if set(model) != set(truth.counts):
@@ -146,5 +147,6 @@ def test_neighbours_pass_on_what_the_simulation_passes_on(batch: int) -> None:
             [f"seed {seed}", *found])
         silent = Mapping(tuple(replace(x, no_links=frozenset(
             t.name for t in einsum.tensors)) for x in mapping))
-        used += evaluate(architecture, einsum, mapping) != evaluate(architecture, einsum, silent)
+        used += evaluate(architecture, einsum, mapping, "timeloop") != evaluate(
+            architecture, einsum, silent, "timeloop")
     assert used > 40

@@ -49,8 +49,8 @@ def count_plain(architecture: Architecture, einsum: Einsum, mapping: Mapping,
                 semantics: Semantics = "exact", options: Options = DEFAULT) -> Counts:
     """Count what a valid `mapping` does.
 
-    Nests with perfect factors have a closed form, in which both semantics agree. The others are
-    walked: "exact" follows every kind of instance, "timeloop" the first one only.
+    Nests with perfect factors have a closed form, in which both semantics agree unless neighbours pass
+    words on. The others are walked: "exact" follows every kind of instance, "timeloop" the first one only.
 
     Raises
     ------
@@ -66,8 +66,7 @@ def count_plain(architecture: Architecture, einsum: Einsum, mapping: Mapping,
         return Counts({x.tensor.name: exact_traffic(x) for x in cases},
                       tuple(at_work(loops, i) for i in levels), einsum.macs, steps(loops, einsum.extent))
     if not needs_walk(mapping, options):
-        traffic = {x.tensor.name: tensor_traffic(einsum, x.tensor, mapping, loops, x.fabrics, x.elision)
-                   for x in cases}
+        traffic = {x.tensor.name: _whole_factors(x, semantics) for x in cases}
         cycles = prod(loop.factor for loop in loops if not loop.spatial)
         return Counts(traffic, tuple(at_work(loops, i) for i in levels), einsum.macs, cycles)
     if semantics == "exact":
@@ -76,6 +75,21 @@ def count_plain(architecture: Architecture, einsum: Einsum, mapping: Mapping,
                       tuple(number(instances_at_work(loops, einsum.extent, i)) for i in levels),
                       einsum.macs, steps(loops, einsum.extent))
     return _sampled(cases, loops, einsum)
+
+
+def _whole_factors(case: Case, semantics: Semantics) -> Traffic:
+    """Traffic of one tensor, in closed form. Of what neighbours pass on that has averages in whole
+    words, of one array where there are many; exact semantics then walk the nest."""
+    def closed(fabrics: Sequence[Fabric]) -> Traffic:
+        return tensor_traffic(case.einsum, case.tensor, case.mapping, case.loops, fabrics, case.elision)
+
+    found = closed(case.fabrics)
+    if semantics == "timeloop" or any(case.tensor.name in block.no_coalesce for block in case.mapping):
+        return found
+    linked = any(x.linked_width is not None for x in case.fabrics)
+    if not linked or found == closed([replace(x, linked_width=None) for x in case.fabrics]):
+        return found
+    return exact_traffic(case)
 
 
 def _refuse(mapping: Mapping) -> None:
