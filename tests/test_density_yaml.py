@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tilebound as tb
 import yaml
 from tilebound.convert import convert, dump
 from tilebound.errors import SpecError
 from tilebound.loading import load_specs, load_workload
-from tilebound.workload.density import Binomial, Density, FixedStructured, Hypergeometric
+from tilebound.workload.density import (
+    Banded,
+    Binomial,
+    Density,
+    FixedStructured,
+    Histogram,
+    Hypergeometric,
+    KernelPattern,
+    Measured,
+    PermutedDiagonal,
+    StructuredNM,
+)
 from tilebound.workload.graph import WorkloadGraph
 
 GEMM = """\
@@ -47,6 +59,7 @@ def native(density: str) -> WorkloadGraph:
     ("densities: {B: {distribution: fixed-structured, density: 0.5, band_width: 0, workload_tensor_size: 0}}",
      {"B": FixedStructured(0.5)}),
     ("densities: {Z: {distribution: fixed, density: 0.5}}", {"Z": FixedStructured(0.5)}),
+    ("densities: {A: {distribution: banded, band_width: 3}}", {"A": Banded(3)}),
     ("commonDensity: 0.5", dict.fromkeys("ABZ", FixedStructured(0.5))),
     ("commonDensity: {distribution: hypergeometric, density: 0.5}, densities: {A: 0.1}",
      dict.fromkeys("ABZ", Hypergeometric(0.5))),
@@ -82,6 +95,14 @@ def test_faults_in_timeloops_words(text: str, message: str, tmp_path: Path) -> N
     ("{model: hypergeometric, density: 0.4}", Hypergeometric(0.4)),
     ("{distribution: hypergeometric, density: 0.4}", Hypergeometric(0.4)),
     ("{model: binomial, density: 0}", Binomial(0.0)),
+    ("{model: n_m, n: 2, m: 4, axis: C}", StructuredNM(2, 4, 1)),
+    ("{model: n_m, n: 2, m: 4, axis: 3}", StructuredNM(2, 4, 3)),
+    ("{model: banded, half_width: 2, axes: [C, K]}", Banded(2, (1, 0))),
+    ("{model: permuted_diagonal, block: 2, axes: [K, 1]}", PermutedDiagonal(2)),
+    ("{model: pattern, kernel: [R, S], nonzeros: 4, connectivity: 0.3}", KernelPattern((2, 3), 4, 0.3)),
+    ("{model: pattern, kernel: [R, S], nonzeros: 9}", KernelPattern((2, 3), 9)),
+    ("{model: histogram, axis: C, densities: [0, 1, 0.5, 0.25, 0.3, 0.1]}",
+     Histogram((0.0, 1.0, 0.5, 0.25, 0.3, 0.1), 1)),
 ])
 def test_native_words(text: str, want: Density) -> None:
     graph = native(text)
@@ -102,6 +123,26 @@ def _plain(graph: WorkloadGraph) -> object:
     ("{model: binomial, density: .nan}", "density is nan; expected a number from 0 to 1"),
     ("{model: binomial, density: 0.4, axis: K}", "unknown key 'axis' in binomial density"),
     ("{density: 0.4}", "density is a mapping without a model"),
+    ("{model: n_m, n: 2, m: 4}", "n_m density has no 'axis'"),
+    ("{model: n_m, n: 2, m: 4, axis: N}", "no axis 'N'; expected one of K, C, R, S"),
+    ("{model: n_m, n: 2, m: 4, axis: 4}", "no axis 4; expected one of K, C, R, S"),
+    ("{model: n_m, n: 5, m: 4, axis: C}", "5 of 4 words; expected 0 <= n <= m"),
+    ("{model: n_m, n: -5, m: 0, axis: C}", "n is -5; expected a whole number, 0 or more"),
+    ("{model: n_m, n: -5, m: 0, axis: C}", "m is 0; expected a whole number, 1 or more"),
+    ("{model: banded, half_width: 2}", "banded density has no 'axes'"),
+    ("{model: banded, half_width: 2, axes: [K, C, R]}", "axes has 3 axes; expected 2, each once"),
+    ("{model: banded, half_width: 2, axes: [K, K]}", "axes has 2 axes; expected 2, each once"),
+    ("{model: banded, half_width: 2, axes: K}", "axes is 'K'; expected a list"),
+    ("{model: pattern, kernel: [], nonzeros: 4}", "kernel has 0 axes; expected one or more"),
+    ("{model: pattern, kernel: [R, S], nonzeros: 10}", "10 non-zeros in a kernel of 9 words"),
+    ("{model: pattern, kernel: [R, S], nonzeros: 1, connectivity: 2}", "connectivity is 2; expected"),
+    ("{model: histogram, axis: K, densities: [0.5, 0.5]}", "2 densities for 8 channels"),
+    ("{model: histogram, axis: K, densities: [0.5, x]}", "density of a channel is 'x'"),
+    ("{model: measured}", "measured density has no 'file'"),
+    ("{model: measured, bits: eJw=, shape: [8, 6, 3, 3]}", "bits of another size; expected one bit for each"),
+    ("{model: measured, bits: '???', shape: [8, 6, 3, 3]}", "bits that cannot be unpacked"),
+    ("{model: measured, bits: eJw=, shape: [8, 6, 3]}", "shape is [8, 6, 3]; expected [8, 6, 3, 3]"),
+    ("{model: measured, bits: eJw=, file: x.npy, shape: [8, 6, 3, 3]}", "file beside the bits"),
 ])
 def test_faults_in_native_words(text: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
@@ -117,7 +158,61 @@ def test_a_tensor_may_say_its_own_density() -> None:
         load_workload({"layers": [{**layer, "densities": {"A": 0.5}}]})
 
 
-@pytest.mark.parametrize("density", ["0.4", "{distribution: hypergeometric, density: 0.4}"])
+WEIGHTS = np.random.default_rng(2).normal(size=(8, 6, 3, 3)) * (np.indices((8, 6, 3, 3)).sum(axis=0) % 3 > 0)
+
+
+def saved(folder: Path, density: str, **arrays: np.ndarray) -> Density | None:
+    """The density of the weights of a file in `folder`, beside which the arrays are."""
+    np.save(folder / "w.npy", arrays.get("w", WEIGHTS))
+    np.savez(folder / "one.npz", w=WEIGHTS)
+    np.savez_compressed(folder / "two.npz", conv=WEIGHTS, other=WEIGHTS[:1])
+    (folder / "text.npy").write_text("these are no numbers")
+    path = folder / "net.yaml"
+    path.write_text("workload:\n  layers:\n  - {name: conv, type: conv, K: 8, C: 6, P: 4, Q: 4, R: 3, S: 3,\n"
+                    f"     densities: {{Weights: {density}}}}}\n")
+    graph = load_workload(path)
+    assert of(load_workload({"workload": _plain(graph)})) == of(graph)
+    return of(graph)["Weights"]
+
+
+@pytest.mark.parametrize("text", ["file: w.npy", "file: one.npz", "file: two.npz, name: conv"])
+def test_a_measured_density_is_found_beside_its_specification(text: str, tmp_path: Path) -> None:
+    found = saved(tmp_path, f"{{model: measured, {text}}}")
+    assert found == Measured.of(WEIGHTS) and found.bind((8, 6, 3, 3)).mean == (WEIGHTS != 0).mean()
+
+
+def test_axes_of_a_measured_density_may_have_another_order(tmp_path: Path) -> None:
+    turned = WEIGHTS.transpose(2, 3, 1, 0)
+    found = saved(tmp_path, "{model: measured, file: w.npy, axes: [R, S, C, K]}", w=turned)
+    assert found == Measured.of(WEIGHTS)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("file: none.npy", "none.npy cannot be read: No such file or directory; expected a .npy or .npz file"),
+    ("file: text.npy", "text.npy holds no array of numbers"),
+    ("file: .", "cannot be read"),
+    ("file: two.npz", "two.npz: no member chosen; expected one of conv, other"),
+    ("file: two.npz, name: cov", "two.npz: no member 'cov'; expected one of conv, other"),
+    ("file: two.npz, name: other", "shape (1, 6, 3, 3) for a tensor of shape (8, 6, 3, 3)"),
+    ("file: w.npy, name: conv", "holds a single array; expected no member name"),
+    ("file: w.npy, axes: [K, C]", "axes has 2 axes; expected 4, each once"),
+])
+def test_faults_in_measured_densities(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        saved(tmp_path, f"{{model: measured, {text}}}")
+    assert message in str(caught.value) and "net.yaml:4:" in str(caught.value)
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "words.npy", np.array(["a"]))
+    for name in ("objects.npy", "words.npy"):
+        with pytest.raises(ValueError, match="numbers"):
+            Measured.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("density", ["0.4", "{distribution: hypergeometric, density: 0.4}",
+                                     "{distribution: banded, band_width: 2}"])
 def test_timeloop_is_written_and_read_back(density: str, tmp_path: Path) -> None:
     timeloop(f"densities: {{A: {density}}}", tmp_path)
     loaded = load_specs([tmp_path / "problem.yaml"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any, Sequence
@@ -14,6 +14,7 @@ from typing import Any, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...files import MOST_BYTES, read_bytes
 from .placed import Regions, whole
 from .protocol import Integers, Tile
 
@@ -30,8 +31,6 @@ class Measured:
     ----------
     shape : that of the array
     bits : one bit a word, 1 for a non-zero, the last axis fastest
-    source : the file (and its member) that the array is from, and the order of its axes there; takes
-        no part in comparisons
 
     >>> import numpy as np
     >>> Measured.of(np.eye(4)).bind((4, 4)).pmf((2, 2)).values.tolist()
@@ -40,7 +39,6 @@ class Measured:
 
     shape: Tile
     bits: bytes = field(repr=False)
-    source: Source | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, array: ArrayLike) -> Measured:
@@ -66,8 +64,7 @@ class Measured:
         order = tuple(range(array.ndim)) if axes is None else tuple(axes)
         if sorted(order) != list(range(array.ndim)):
             raise ValueError(f"axes {order} of an array with {array.ndim}; expected each of them once")
-        found = cls.of(array.transpose(order))
-        return cls(found.shape, found.bits, Source(str(path), name, order))
+        return cls.of(array.transpose(order))
 
     @classmethod
     def decode(cls, shape: Tile, text: str) -> Measured:
@@ -77,20 +74,15 @@ class Measured:
             unpack = zlib.decompressobj()
             bits = unpack.decompress(base64.b64decode(text, validate=True), size + 1)
         except (ValueError, zlib.error) as error:
-            raise ValueError(f"bits that cannot be unpacked ({error})") from None
+            raise ValueError(f"bits that cannot be unpacked ({error}); expected zlib's in base64") from None
         if len(bits) != size:
-            raise ValueError(f"bits of another size than {prod(shape)} words")
+            raise ValueError(f"bits of another size; expected one bit for each of {prod(shape)} words")
         return cls(shape, bits)
 
     @property
     def encoded(self) -> str:
         """The bits, compressed, as text."""
         return base64.b64encode(zlib.compress(self.bits, 9)).decode()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of shape and bits: tells whether a file still has the same non-zeros."""
-        return hashlib.sha256(repr(self.shape).encode() + self.bits).hexdigest()
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -119,15 +111,6 @@ class Measured:
         return {key: value for key, value in self.__dict__.items() if key != "_prefix"}   # it is large
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where an array is from."""
-
-    file: str
-    name: str | None
-    axes: tuple[int, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class _Table:
     sums: NDArray[np.signedinteger[Any]]
@@ -139,7 +122,7 @@ class _Table:
 def _read(path: Path, name: str | None) -> NDArray[Any]:
     """The array in a file; raises ValueError."""
     try:
-        found = np.load(path, allow_pickle=False)
+        found = np.load(BytesIO(read_bytes(path)), allow_pickle=False)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}; {_EXPECTED}") from None
     except Exception as error:                   # whatever a broken file makes of numpy and zipfile
@@ -160,10 +143,13 @@ def _member(archive: Any, path: Path, name: str | None) -> NDArray[Any]:
     members = list(archive.files)
     if name is None and len(members) == 1:
         name = members[0]
-    if name not in members:
+    if name is None or name not in members:
         what = "no member chosen" if name is None else f"no member {name!r}"
         raise ValueError(f"{path}: {what}; expected one of {', '.join(members) or 'none'}")
     try:
+        size = max(part.file_size for part in archive.zip.infolist())
+        if size > MOST_BYTES:
+            raise ValueError(f"{size} bytes are too many")
         return np.asarray(archive[name])
     except Exception as error:
         raise ValueError(f"{path}: member {name!r} is no array of numbers ({error})") from None
