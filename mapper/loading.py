@@ -304,15 +304,15 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
     architecture = build_architecture(node, problems)
     if architecture is None:
         return None
-    plain = bool(timeloop) and "subtree" not in timeloop and ert is None
+    plain = bool(timeloop) and ("subtree" not in timeloop or ert is not None)
     return _priced(architecture, node, problems, bool(timeloop), plain)
 
 
 def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop: bool,
             plain: bool) -> Architecture:
     """`architecture` with the energies that it leaves out: from the component table; in Timeloop's
-    dialects its own estimates where the table does not know all components, or for `plain` lists,
-    which it reads without Accelergy."""
+    dialects its own estimates where the table does not know all components, or for `plain` files,
+    which it reads without Accelergy: those with an ERT, and old lists."""
     from .energy import price
     from .energy.estimate import SOURCE, estimate, free_metadata
 

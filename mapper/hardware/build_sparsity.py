@@ -34,7 +34,8 @@ def storage_sparsity(record: Record) -> StorageSparsity:
     """What the level of `record` does about zeros; faults go to the problems of the record."""
     store = record.node("metadata") or record.source.at({})
     part = Record(store, record.problems, "metadata", tuple(METADATA))
-    bits = {field: part.integer(key, None, least=key != "payload_bits") for key, field in METADATA.items()}
+    bits = {field: part.integer(key, None, least=int(key != "payload_bits"))
+            for key, field in METADATA.items()}
     overbooking, most = _overbooking(record)
     found = StorageSparsity(
         formats=dict(_formats(record)),

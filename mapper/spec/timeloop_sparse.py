@@ -18,7 +18,8 @@ _ACTIONS = {"gating": "gate", "skipping": "skip", "skipping_spatial": "skip_spat
 #: What compute units do, and the names that it had in older files.
 _COMPUTES = {"gating": "gating", "skipping": "skipping", "gate_on_zero_operand": "gating",
              "skip_on_not_aligned_operands": "skipping"}
-#: Attributes about metadata, by native key; the first that is there and not zero counts.
+#: Attributes about metadata, by native key; the first that is there counts. A zero says that there is
+#: no such store or word, but for payloads: there, it is a word of no bits.
 _METADATA = {"width": ("metadata_storage_width", "metadata_width"),
              "depth": ("metadata_storage_depth", "metadata_depth"),
              "word_bits": ("metadata_word_bits", "metadata_datawidth"),
@@ -36,8 +37,8 @@ def lower_attributes(architecture: Node) -> Node:
     def lowered(level: Node) -> Node:
         attributes = dict((level.get("attributes") or level.at({})).items())
         given = {name: attributes.pop(name) for name in ATTRIBUTES if name in attributes}
-        metadata = {key: node for key, names in _METADATA.items()
-                    if (node := _first(given, names)) is not None}
+        metadata = {key: node for key, names in _METADATA.items() for node in [_first(given, names)]
+                    if node is not None and (node.value != 0 or key == "payload_bits")}
         block, bits = given.get(_BLOCK), metadata.get("word_bits")
         if "width" not in metadata and block is not None and bits is not None \
                 and isinstance(block.value, int) and isinstance(bits.value, int) and block.value:
@@ -58,8 +59,8 @@ def lower_attributes(architecture: Node) -> Node:
 
 
 def _first(given: Mapping[str, Node], names: tuple[str, ...]) -> Node | None:
-    """The attribute under the first of its names; a width, a depth or a word of no bits is none."""
-    return next((given[name] for name in names if name in given and given[name].value != 0), None)
+    """The attribute under the first of its names."""
+    return next((given[name] for name in names if name in given), None)
 
 
 def lower_sparse(architecture: Node, section: Node | None, problems: Problems) -> Node:

@@ -147,7 +147,8 @@ def _tables(node: Node | None, what: str, problems: Problems) -> dict[str, Node]
 
 def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems: Problems) -> dict[str, Node]:
     """Energy by action. Of several rows of one action the dearest counts; a `wanted` action that is
-    missing costs the dearest of all, shared by the instances of a cluster, and `others` stay out."""
+    missing costs the dearest of all, shared by the instances of a cluster, and `others` stay out.
+    Where no wanted action is there, the table says nothing of them."""
     dearest: dict[str, Node] = {}
     for row in table.get("actions") or ():
         name, energy = row.get("name"), row.get("energy")
@@ -163,7 +164,8 @@ def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems:
     top = max(dearest.values(), key=lambda node: finite(node) or 0)
     cluster = whole(level["cluster_size"]) if "cluster_size" in level else 1
     result = {}
-    for action, names in wanted.items():
+    known = any(name in dearest for names in wanted.values() for name in names)
+    for action, names in wanted.items() if known else ():
         found = next((dearest[name] for name in names if name in dearest), None)
         if found is not None:
             result[action] = _figure(found, found.value, f"ERT {found.place}")
