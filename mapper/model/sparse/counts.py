@@ -70,3 +70,4 @@ class SparseCounts:
     computes: Split
     instances: tuple[np.ndarray, ...]
     active: tuple[np.ndarray, ...]
+    valid: np.ndarray              # where the ranks of every representation hold the loops they must

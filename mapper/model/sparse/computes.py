@@ -1,0 +1,82 @@
+"""What compute units do with operands that are zero.
+
+Each operand of a compute is a non-zero, a zero that is there, or not there at all since the level that
+hands it out leaves zeros out (Timeloop: CalculateFineGrainedComputeAccesses2Operand). Operands are
+taken to be independent of each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Sequence
+
+import numpy as np
+
+from ...hardware.sparsity import ComputeSparsity
+from ..cost import Semantics
+from .counts import Split
+from .nest import Array, Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """A tensor that computes read. `density` is the share of its non-zeros, `compressed` whether the
+    innermost level that keeps it knows where they are; a share `p` of the computes goes as its words
+    are not asked for, `there` where it is so, `skipping` or else gating."""
+
+    density: float
+    compressed: bool
+    p: Array
+    there: Mask
+    skipping: Mask
+
+
+def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeSparsity,
+                   semantics: Semantics) -> Split:
+    """What becomes of `computes`.
+
+    In "exact" semantics computes whose operands are gated are gated too: the unit idles and the cycle
+    passes. Timeloop forgets them, and their cycles.
+    """
+    left, gated = computes, np.zeros_like(computes)
+    if semantics == "timeloop":
+        for x in operands:
+            left = left - np.floor(left * x.p)
+    else:
+        for x in operands:
+            left = left - np.floor(left * np.where(x.skipping, x.p, 0.0))
+        for x in operands:
+            idle = np.floor(left * np.where(x.skipping, 0.0, x.p))
+            left, gated = left - idle, gated + idle
+    states = [_states(i, operands, semantics) for i in range(len(operands))]
+    skipped, absent, at_unit = np.zeros_like(computes), np.zeros_like(computes), np.zeros_like(computes)
+    left = np.floor(left)
+    for combination in product(range(3), repeat=len(states)):
+        share: Array = left * np.prod([states[i][state] for i, state in enumerate(combination)], axis=0)
+        if all(state == _ABSENT for state in combination):
+            absent = absent + share
+        elif _ABSENT in combination and units.skipping:
+            skipped = skipped + share
+        elif any(combination) and units.gating:
+            at_unit = at_unit + share
+    skipped, at_unit = np.floor(skipped), np.floor(at_unit)
+    return Split(computes, left - skipped - at_unit - np.floor(absent), gated + at_unit, skipped)
+
+
+_ABSENT = 2
+
+
+def _states(index: int, operands: Sequence[Operand], semantics: Semantics) -> tuple[Array, Array, Array]:
+    """Share of the computes left in which an operand is a non-zero, a zero, or not there."""
+    x = operands[index]
+    share = np.full_like(x.p, x.density)
+    if semantics == "timeloop":
+        share = np.round(share * 1e6) / 1e6
+    for other in (*operands[:index], *operands[index + 1:]):
+        p = np.round(other.p * 1e6) / 1e6 if semantics == "timeloop" else other.p
+        share = np.where(other.there & (p < 1), share / np.where(p < 1, 1.0 - p, 1.0), share)
+    if semantics == "exact":
+        share = np.minimum(share, 1.0)
+    zero, none = 1.0 - share, np.zeros_like(share)
+    return (share, none, zero) if x.compressed else (share, zero, none)

@@ -1,0 +1,132 @@
+"""What gating and skipping leave of the accesses to one tensor, level after level.
+
+A level that gates or skips accesses to a tensor never asks for what it would pass on: everything
+below it shrinks, down to the next level inside that saves accesses to the tensor by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Iterable
+
+import numpy as np
+
+from ..cost import Semantics
+from .counts import Actions, RankMetadata, Split
+from .metadata import Units
+from .nest import Array, Mask
+
+KINDS = ("reads", "fills", "updates")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saving:
+    """Accesses that a level saves: a share `p` of them, `there` where it does at all, by `skipping` or by
+    gating them."""
+
+    p: Array
+    there: Mask
+    skipping: Mask
+
+    @classmethod
+    def none(cls, size: int) -> Saving:
+        no = np.zeros(size, dtype=np.bool_)
+        return cls(np.zeros(size), no, no)
+
+    def or_larger(self, other: Saving) -> Saving:
+        """Of two savings of the same accesses, the one that saves more."""
+        better = other.there & (~self.there | (self.p < other.p))
+        return Saving(np.where(better, other.p, self.p), self.there | other.there,
+                      np.where(better, other.skipping, self.skipping))
+
+
+@dataclass(eq=False)
+class Stream:
+    """Accesses of each kind to the words, or to the metadata of one rank, of a tensor at a level."""
+
+    algorithmic: dict[str, Array]
+    actual: dict[str, Array] = field(default_factory=dict)
+    saved: dict[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.actual = dict(self.actual or self.algorithmic)
+        self.saved = {kind: np.zeros_like(x) for kind, x in self.algorithmic.items()}
+
+    def actions(self, skipping: Mask) -> Actions:
+        """What happens, and what is saved, which is skipped or else gated."""
+        return Actions(*(Split(self.algorithmic[kind], self.actual[kind],
+                               np.where(skipping, 0.0, self.saved[kind]),
+                               np.where(skipping, self.saved[kind], 0.0)) for kind in KINDS))
+
+
+@dataclass(eq=False)
+class Held:
+    """One tensor at one level: accesses to its words and to the ranks (innermost first) of its metadata:
+    (metadata, payload)."""
+
+    data: Stream
+    ranks: list[tuple[Stream, Stream]]
+    largest: Units
+
+    def streams(self) -> Iterable[Stream]:
+        """Those of all ranks."""
+        return (stream for rank in self.ranks for stream in rank)
+
+    def rank_metadata(self, skipping: Mask) -> tuple[RankMetadata, ...]:
+        """Outermost first."""
+        return tuple(
+            RankMetadata(np.ceil(words), np.ceil(payloads), metadata.actions(skipping),
+                         payload.actions(skipping))
+            for (words, payloads), (metadata, payload) in zip(self.largest, self.ranks, strict=True))[::-1]
+
+
+def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantics: Semantics) -> Array:
+    """Take the `savings` of each level (outermost first) off the accesses in `held`.
+
+    Returns the share of accesses that the innermost saving leaves out: that of computes, where the tensor
+    is an operand.
+    """
+    outer = Saving.none(len(savings[0].p))
+    above: Held | None = None       # only where one level saves: its metadata
+    for x, saving in zip(held, savings, strict=True):
+        if outer.there.any():
+            _take_below(x, np.where(outer.there, outer.p, 0.0), above, semantics)
+        if saving.there.any():
+            rest = 1.0 - outer.p
+            p = 1.0 - (1.0 - saving.p) / np.where(rest > 0, rest, 1.0)
+            p = np.where(outer.there, p, saving.p) if semantics == "timeloop" else \
+                np.where(outer.there, np.maximum(p, 0.0), saving.p)
+            _take_here(x, np.where(saving.there, p, 0.0), is_output, outer.there, semantics)
+            above = x
+        outer = Saving(np.where(saving.there, saving.p, outer.p), outer.there | saving.there,
+                       np.where(saving.there, saving.skipping, outer.skipping))
+    return outer.p
+
+
+def _take_below(x: Held, p: Array, above: Held | None, semantics: Semantics) -> None:
+    """Accesses that are never asked for."""
+    streams = [x.data]
+    if semantics == "exact" or (above is not None and len(above.ranks) == 1):
+        streams += x.streams()     # Timeloop gets to them where the upper level has one rank
+    for stream in streams:
+        for kind in KINDS:
+            stream.actual[kind] = stream.actual[kind] - np.floor(stream.actual[kind] * p)
+
+
+def _take_here(x: Held, p: Array, is_output: bool, twice: Mask, semantics: Semantics) -> None:
+    """Accesses that are asked for and saved: reads, and updates."""
+    rounded = np.ceil if is_output else np.floor
+    if semantics == "timeloop":
+        for stream in x.streams():     # below another level that saves, it takes one kind for the other
+            stream.actual["reads"] = np.where(twice, stream.actual["updates"], stream.actual["reads"])
+    for stream in (x.data, *x.streams()):
+        for kind, off in (("reads", rounded), ("updates", np.floor)):
+            there = np.floor(stream.actual[kind])
+            saved = off(there * p)
+            stream.actual[kind], stream.saved[kind] = there - saved, saved
+
+
+def scaled(stream: Stream, density: Array) -> Stream:
+    """The accesses of a tensor of which zeros are left out."""
+    return replace(stream, actual={kind: n - np.floor(n * (1.0 - density))
+                                   for kind, n in stream.algorithmic.items()})
