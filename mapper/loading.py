@@ -282,6 +282,7 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
     """The architecture in `sections`, with energies from its tables and from the component table. What
     it says of tensors must be of some in the `workload`."""
     from .hardware.build import build_architecture
+    from .hardware.build_lockstep import check_lockstep_names
     from .hardware.build_sparsity import check_names
     from .spec.timeloop_arch import lower_architecture
     from .spec.timeloop_sparse import lower_attributes, lower_sparse
@@ -300,6 +301,7 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
     node = lower_sparse(node, sections.get("sparse_optimizations"), problems)
     if workload is not None:
         check_names(node, workload, problems)
+        check_lockstep_names(node, workload, problems)
     node = apply_tables(node, ert, art, problems)
     architecture = build_architecture(node, problems)
     if architecture is None:

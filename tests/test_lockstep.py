@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import tilebound as tb
 import yaml
+from tilebound.energy.ert import energy_table
 from tilebound.hardware.lockstep import Barrier
 from tilebound.hardware.write import architecture_to_dict
+from tilebound.hardware.write_timeloop import architecture_to_timeloop
+from tilebound.loading import load_specs
 from tilebound.mapping.text import parse_nest
 from tilebound.model.lockstep.block import Block, expected_cycles
 from tilebound.model.lockstep.cycles import LockstepCost, lockstep_cycles
@@ -439,3 +442,29 @@ def test_layers_without_the_declared_names_are_refused():
     wide = machine(MASKS | {"step": {"C": 4, "K": 2}}, *MASKS_LEVELS)
     with pytest.raises(tb.MappingError, match="tiles of 4, 8 words cannot match word by word"):
         cost(wide, conv(1.0, 1.0, K=2, C=4, P=1, Q=1, R=1, S=1), "Unit\n  for C in 4\n    for K in 2")
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"operands": ["Input", "Weights"]}, "unknown operand 'Input'; expected one of Inputs, Weights; did"),
+    ({"operands": ["Inputs", "Outputs"]}, "unknown operand 'Outputs'"),
+    ({"step": {"M": 4}}, "unknown rank 'M'; expected one of C, K, N, P, Q, R, S"),
+    ({"barrier": {"level": "Cluster", "every": {"D": 2}}}, "unknown rank 'D'"),
+])
+def test_names_are_those_of_the_workload(tmp_path, change, message):
+    levels = [{"name": name, "energy": 1, "fanout": n} for name, n in MASKS_LEVELS]
+    compute = {"name": "MAC", "energy": 1, "lockstep": MASKS | change}
+    path = tmp_path / "all.yaml"
+    layer = {"name": "c", "type": "conv", "K": 2, "C": 4, "P": 2, "Q": 2, "R": 1, "S": 1}
+    path.write_text(yaml.safe_dump({"architecture": {"name": "m", "levels": levels, "compute": compute},
+                                    "workload": {"layers": [layer]}}))
+    with pytest.raises(tb.SpecError) as caught:
+        load_specs([path])
+    (problem,) = caught.value.problems
+    assert message in problem.message
+    assert problem.line > 1 and problem.column > 1
+
+
+def test_declarations_survive_the_other_dialect():
+    first = machine(MASKS, *MASKS_LEVELS)
+    written = {"architecture": architecture_to_timeloop(first), "ERT": energy_table(first)}
+    assert tb.load_architecture(written).compute.lockstep == first.compute.lockstep

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Sequence
 
 from ..spec.fields import Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from .lockstep import Barrier, Lockstep, Operand
+
+if TYPE_CHECKING:
+    from ..workload.graph import WorkloadGraph
 
 _KEYS = ("step", "operands", "matches", "least", "group", "barrier")
 
@@ -112,6 +115,33 @@ def _check_level(record: Record, key: str, levels: Sequence[str]) -> None:
     if name not in levels:
         record.fault(key, f"{key} is {name!r}, which is no storage level; expected {one_of(levels)}"
                      f"{did_you_mean(name, levels)}")
+
+
+def check_lockstep_names(architecture: Node, workload: WorkloadGraph, problems: Problems) -> None:
+    """Report operands and ranks in the declaration of a native `architecture` that no layer of the
+    workload has, and operands that are still being computed."""
+    parts = [*(architecture.get("levels") or ()), architecture.get("compute")]
+    bottom = next((part for part in reversed(parts) if part is not None), None)
+    node = None if bottom is None else bottom.get("lockstep")
+    if node is None:
+        return
+    inputs = {tensor.name for einsum in workload for tensor in einsum.tensors if not tensor.is_output}
+    ranks = {rank for einsum in workload for rank in einsum.ranks}
+
+    def known(place: Node, name: str, names: Collection[str], what: str) -> None:
+        if name not in names:
+            problems.error(place, f"unknown {what} {name!r}; expected {one_of(sorted(names))}"
+                           f"{did_you_mean(name, names)}")
+
+    operands = node.get("operands") or node.at({})
+    for name, _ in operands.items():
+        known(operands.key(name), name, inputs, "operand")
+    for entry in operands:
+        known(entry, str(entry.value), inputs, "operand")
+    barrier = node.get("barrier") or node.at({})
+    for extents in (node.get("step") or node.at({}), barrier.get("every") or node.at({})):
+        for rank, _ in extents.items():
+            known(extents.key(rank), rank, ranks, "rank")
 
 
 def lockstep_to_dict(lockstep: Lockstep) -> dict[str, Any]:

@@ -29,9 +29,11 @@ def architecture_to_timeloop(architecture: Architecture) -> dict[str, Any]:
         system["global_cycle_seconds"] = architecture.cycle_seconds
     if architecture.notes:
         system["notes"] = architecture.notes
-    native: Any = architecture_to_dict(architecture)["levels"]
-    local = [_storage(level, entry) for level, entry in zip(architecture.levels, native, strict=True)]
+    native: Any = architecture_to_dict(architecture)
+    local = [_storage(x, entry) for x, entry in zip(architecture.levels, native["levels"], strict=True)]
     local.append(_component(architecture.compute, COMPUTE_CLASSES, "compute"))
+    if "lockstep" in native["compute"]:
+        local[-1]["tilebound"] = {"lockstep": native["compute"]["lockstep"]}
     return {"version": "0.4", "subtree": [
         {"name": top_name(architecture), "attributes": system, "local": local}]}
 

@@ -69,7 +69,7 @@ def lower_architecture(node: Node, problems: Problems) -> Node:
         if any(word in component.kind for word in STORAGE_CLASSES):
             storage.append(component)
         elif any(word in component.kind for word in COMPUTE_CLASSES):
-            computes.append(component.node.at(_common(component, problems)))
+            computes.append(component.node.at(_common(component, problems) | _own(component)))
         elif any(word in component.kind for word in KINDS):
             named[component.name] = named_network(component.node, component.name, component.kind,
                                                   component.attributes, problems)
@@ -262,10 +262,15 @@ def _storage(component: _Component, below: _Component | None, named: dict[str, N
         whole_access = result.get("energy")
         actions = dict.fromkeys(("read", "fill", "update"), whole_access) if whole_access else {}
         result["energy"] = address.at({**actions, "address": address})
-    if (own := node.get("tilebound")) is not None:      # native keys, written by a conversion
-        result |= dict(own.items())
+    result |= _own(component)
     _refuse(component, problems)
     return node.at(result)
+
+
+def _own(component: _Component) -> dict[str, Node]:
+    """Native keys, written by a conversion."""
+    own = component.node.get("tilebound")
+    return {} if own is None else dict(own.items())
 
 
 def _geometry(component: _Component, result: dict[str, Node], problems: Problems) -> None:
