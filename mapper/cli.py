@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Sequence
 import click
 
 from .errors import InfeasibleError, MappingError, Problem, SpecError
+from .signals import Terminated, heeded
 
 if TYPE_CHECKING:
     from .hardware.architecture import Architecture
@@ -21,13 +24,13 @@ if TYPE_CHECKING:
     from .search.result import LayerResult, NetworkResult
     from .workload.graph import WorkloadGraph
 
-DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 #: Sections that say which mappings a search may consider.
 _CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints")
 
 _EPILOG = """Exit status: 0 done; 1 internal error; 2 bad input, every problem on a line of its own;
-3 no valid mapping exists; 130 interrupted, the best found so far is written."""
+3 no valid mapping exists; 130 interrupted by Ctrl-C, 143 by SIGTERM: the best found so far is written."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -48,8 +51,21 @@ _json = click.option("--json", "as_json", is_flag=True,
 _folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
                        help="Write result.json, report.txt, report.html and mapping.yaml into DIR.")
 
+_file = click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+                     help="Write to FILE and not to stdout; folders that do not exist are made.")
+
 _semantics = click.option("--semantics", type=click.Choice(["exact", "timeloop"]), default="exact",
                           show_default=True, help="Count right, or with the defects of Timeloop's model.")
+
+
+class _Number(click.FloatRange):
+    """A number in a range, which NaN is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
 
 
 @cli.command(epilog=_EPILOG)
@@ -83,9 +99,9 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_specs
 @click.option("--objective", type=click.Choice(["energy", "latency", "edp", "ed2p"]),
               help="What to make least.  [default: what `mapper` in a SPEC says, else edp]")
-@click.option("--gap", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+@click.option("--gap", type=_Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
-@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+@click.option("--time-limit", metavar="SECONDS", type=_Number(0, min_open=True),
               help="Most time for the whole search, all layers together.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
               "[default: what `mapper` in a SPEC says, else 1]")
@@ -109,7 +125,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     from .search.mapper_keys import read_mapper
 
     sections = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
-    constraints = read_constraints(sections, architecture, workload)
+    constraints = read_constraints(sections, architecture, workload, semantics)
     asked = read_mapper(loaded.sections.get("mapper"))
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
@@ -131,8 +147,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
 @click.option("--to", "dialect", type=click.Choice(["timeloop", "native"]), required=True,
               help="The dialect to write.")
 @click.option("--layer", metavar="NAME", help="The layer to write; Timeloop's files hold one.")
-@click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write to FILE and not to stdout.")
+@_file
 @_define
 def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], layer: str | None,
             file: Path | None, define: tuple[str, ...]) -> int:
@@ -176,8 +191,7 @@ def list_(kind: str | None) -> int:
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["html", "text"]), default="text", show_default=True)
-@click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write to FILE and not to stdout.")
+@_file
 def report(result: Path, form: str, file: Path | None) -> int:
     """The report on a result document, as text or as one HTML file."""
     from .files import write_atomic
@@ -239,6 +253,8 @@ def _load(specs: Sequence[str], folder: Path | None,
         raise SpecError(problems)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     return loaded, loaded.architecture, loaded.workload
 
 
@@ -350,14 +366,16 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
     from .report.views import counting
 
     document: ResultDocument = to_document(result, workload)
-    if folder is not None:
-        write_outputs(document, folder)
-    if as_json:
-        click.echo(dumps(document), nl=False)
-    else:
-        show(summary(document))
-        if any("difference" in layer for layer in document["layers"]):
-            click.echo(counting(document), err=True)
+    try:
+        if folder is not None:
+            write_outputs(document, folder)
+    finally:        # an answer that cannot be written is still shown
+        if as_json:
+            click.echo(dumps(document), nl=False)
+        else:
+            show(summary(document))
+            if any("difference" in layer for layer in document["layers"]):
+                click.echo(counting(document), err=True)
     if not document["interrupted"]:
         return DONE
     click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far",
@@ -367,6 +385,13 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    with heeded() as came:
+        status = _run(arguments, came)
+    return TERMINATED if status == INTERRUPTED and signal.SIGTERM in came else status
+
+
+def _run(arguments: Sequence[str] | None, came: Sequence[int]) -> int:
+    """`run`, with the signals that have come."""
     try:
         status = cli.main(arguments, prog_name="tilebound", standalone_mode=False)
         if sys.stdout is not None:
@@ -387,6 +412,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    except Terminated:
+        click.echo("terminated", err=True)
+        return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # nobody reads any more
         return DONE
@@ -395,6 +423,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"error: {where}{error.strerror or error}", err=True)
         return BAD_INPUT
     except Exception as error:
+        if came:        # some libraries turn an interruption into an error of their own
+            click.echo("interrupted", err=True)
+            return INTERRUPTED
         if os.environ.get("TILEBOUND_DEBUG"):
             raise
         click.echo(f"internal error: {type(error).__name__}: {error}\n"

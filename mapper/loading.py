@@ -152,11 +152,16 @@ def _library(kind: str) -> dict[str, str]:
             if entry.name.endswith(".yaml")}
 
 
-def _files(sources: Iterable[Source], problems: Problems,
+def _files(sources: Sequence[Source], problems: Problems,
            define: Mapping[str, object] | None = None) -> Sources:
     """What reads the files among the sources; they may include others from their own folders."""
     from .spec.sources import Sources
 
+    wrong = [source for source in sources if not isinstance(source, (str, Path, Mapping))]
+    if wrong:
+        raise SpecError([Problem(f"<{type(source).__name__}>", 0, 0, f"{str(source)[:80]!r} is no source; "
+                                 "expected the name of a library entry, the path of a YAML file, or a dict")
+                         for source in wrong])
     return Sources([Path(source).parent for source in sources if not isinstance(source, Mapping)],
                    problems, define)
 

@@ -202,7 +202,7 @@ def test_what_is_no_document_is_refused(tmp_path, text):
 
 
 def test_a_document_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(tb.SpecError, match="cannot be read"):
+    with pytest.raises(tb.SpecError, match="cannot read the file"):
         load_document(tmp_path / "none.json")
 
 

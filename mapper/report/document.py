@@ -10,6 +10,7 @@ from typing import Any, cast
 from typing import Mapping as MappingOf
 
 from ..errors import MappingError, Problem, SpecError
+from ..files import read_bytes
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.build import build_architecture
 from ..hardware.write import architecture_to_dict
@@ -93,14 +94,19 @@ def load_document(path: str | Path) -> ResultDocument:
     shape of `result.schema.json`.
     """
     try:
-        data = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
+        data = json.loads(read_bytes(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
     except OSError as error:
-        raise SpecError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
+        raise SpecError([Problem(str(path), 0, 0, f"cannot read the file: {error.strerror or error}; "
+                                 "expected a result document")]) from None
+    except UnicodeDecodeError as error:
+        raise SpecError([Problem(str(path), 0, 0, f"byte {error.start} is not UTF-8; expected a result "
+                                 "document")]) from None
     except json.JSONDecodeError as error:
         raise SpecError([Problem(str(path), error.lineno, error.colno,
                                  f"not JSON: {error.msg}; expected a result document")]) from None
     except (ValueError, RecursionError) as error:
-        raise SpecError([Problem(str(path), 0, 0, f"not JSON: {error}")]) from None
+        raise SpecError([Problem(str(path), 0, 0, f"not JSON: {error}; expected a result "
+                                 "document")]) from None
     return validate(data, str(path))
 
 

@@ -10,6 +10,7 @@ from typing import Callable, Sequence
 import yaml  # type: ignore[import-untyped]
 
 from ..errors import Problem
+from ..files import read_bytes
 from .nodes import Node, Problems, Scalar, one_of
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,7 +43,7 @@ def read_file(path: str | Path, problems: Problems, label: str | None = None) ->
 def load_text(path: str | Path, problems: Problems, label: str) -> str | None:
     """The text of a file; None, and a fault, when it cannot be read."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         problems.errors.append(Problem(label, 0, 0, "cannot read the file: "
                                        f"{error.strerror or error}; expected a readable YAML file"))

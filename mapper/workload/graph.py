@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
+from ..spec.nodes import did_you_mean, one_of
 from .einsum import Einsum
 
 if TYPE_CHECKING:
@@ -39,8 +40,16 @@ class WorkloadGraph:
             raise ValueError(f"{name}: the layers form a cycle")
 
     def __getitem__(self, layer: str) -> Einsum:
-        einsum: Einsum = self.graph.nodes[layer]["einsum"]
+        """The layer of this name; KeyError, with the nearest name, when there is none."""
+        einsum: Einsum = self._node(layer)["einsum"]
         return einsum
+
+    def _node(self, layer: str) -> dict[str, Any]:
+        if layer not in self.graph:
+            raise KeyError(f"no layer {layer!r} in {self.name}; expected {one_of(self.graph)}"
+                           f"{did_you_mean(str(layer), self.graph)}")
+        found: dict[str, Any] = self.graph.nodes[layer]
+        return found
 
     def __iter__(self) -> Iterator[Einsum]:
         return (self.graph.nodes[n]["einsum"] for n in self.graph)
@@ -50,7 +59,7 @@ class WorkloadGraph:
 
     def count(self, layer: str) -> int:
         """How often `layer` occurs in the network."""
-        count: int = self.graph.nodes[layer]["count"]
+        count: int = self._node(layer)["count"]
         return count
 
     @property

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM, whenever they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tilebound
+from tilebound.signals import Terminated, heeded
+
+WAIT = 60
+HOME = str(Path(tilebound.__file__).parent)
+
+
+def started(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "tilebound", *arguments], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, tmp_path: Path) -> None:
+    process = started("map", "eyeriss", "resnet18", "-o", str(tmp_path))
+    document, end = tmp_path / "result.json", time.monotonic() + WAIT
+    while not document.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 128 + number
+    assert b"the best found so far" in err and b"Traceback" not in err
+    found = json.loads(document.read_text())
+    assert found["interrupted"] and found["layers"]
+    assert (tmp_path / "report.txt").exists()
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.3, 0.6])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_signal_shows_a_traceback(number: signal.Signals, delay: float) -> None:
+    process = started("map", "eyeriss", "resnet18", "--time-limit", "20")
+    while "tilebound" not in Path(f"/proc/{process.pid}/cmdline").read_text():      # not python yet
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=WAIT)
+    ours = [line for line in err.decode().splitlines() if HOME in line and "__init__" not in line]
+    assert ours == []           # python itself may show one while it starts
+    assert process.returncode in (128 + number, -number) or b"<frozen " in err
+
+
+def test_handlers_are_as_before() -> None:
+    before = [signal.getsignal(x) for x in (signal.SIGINT, signal.SIGTERM)]
+    with heeded() as came, pytest.raises(Terminated):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert came == [signal.SIGTERM]
+    with heeded() as came, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    assert came == [signal.SIGINT]
+    assert [signal.getsignal(x) for x in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_sigterm_does_what_ctrl_c_does_at_the_time() -> None:
+    seen = []
+    with heeded() as came:
+        signal.signal(signal.SIGINT, lambda number, _: seen.append(number))     # as a search does
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    assert seen == came == [signal.SIGTERM]
