@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 from tilebound.api import read_mapping
 from tilebound.hardware.architecture import Architecture, Figure
-from tilebound.hardware.sparsity import (
-    fallbacks,
-)
+from tilebound.hardware.sparsity import fallbacks
 from tilebound.loading import load_specs
 from tilebound.mapping.validate import check_mapping
 

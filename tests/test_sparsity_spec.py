@@ -291,8 +291,8 @@ def test_wrong_sections(old: str, new: str, line: int, part: str, tmp_path: Path
 
 def test_every_fault_is_reported_with_its_place(tmp_path: Path) -> None:
     wrong = SPARSE
-    for old, new in (("- name: DRAM", "- name: DRM"),
-                     ("format: UOP}, {format: CP", "format: UP}, {format: C"), ("type: gating, target", "type: gate, target"),
+    for old, new in (("- name: DRAM", "- name: DRM"), ("type: gating, target", "type: gate, target"),
+                     ("format: UOP}, {format: CP", "format: UP}, {format: C"),
                      ("{type: gating}", "{type: none}")):
         wrong = wrong.replace(old, new)
     assert [fault.partition(";")[0] for fault in faults(tmp_path, TIMELOOP, wrong)] == [
