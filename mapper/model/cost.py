@@ -11,6 +11,45 @@ from .traffic import Delivery
 Semantics = Literal["exact", "timeloop"]
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often something happens in a dense run (`algorithmic`), and of these times how often it
+    happens, is gated or is skipped once zeros are taken note of. What is in none of the three was
+    never asked for, since zeros were left out before."""
+
+    algorithmic: float
+    actual: float
+    gated: float = 0.0
+    skipped: float = 0.0
+
+
+@dataclass(frozen=True)
+class SparseTensorCost:
+    """What zeros change for one tensor at one level. Words and bits are of one average instance, as
+    in `TensorCost`, whose counts are the actual ones; energies of all instances. The energies are parts
+    of that of the `TensorCost`: accesses to data, to metadata, changes of format, and reads that tiles
+    in the next level inside, too full to fit, could not serve."""
+
+    reads: Tally
+    fills: Tally
+    updates: Tally
+    density: float                # expected share of non-zeros of a tile that is there
+    present: float                # share of the instances at work that have a tile that is not empty
+    fitting: float                # share of the tiles that fit
+    formats: tuple[str, ...]      # kinds of the ranks, outermost first; () without metadata
+    metadata_reads: Tally         # bits
+    metadata_fills: Tally
+    metadata_updates: Tally
+    tile_bits: float              # data of the fullest tile that fits ...
+    metadata_bits: float          # ... and the metadata of the fullest tile
+    compressions: float
+    decompressions: float
+    data_pj: float
+    metadata_pj: float
+    conversion_pj: float
+    refetched_pj: float
+
+
 @dataclass(frozen=True)
 class TensorCost:
     """One tensor at one level that keeps it. Word counts are for ONE (average) instance, as in
@@ -28,6 +67,7 @@ class TensorCost:
     address_pj: float = 0.0     # the addresses alone
     read_bandwidth: float = 0.0     # words a cycle and instance that are read ...
     write_bandwidth: float = 0.0    # ... filled and updated, times the tensor's bandwidth scale
+    sparse: SparseTensorCost | None = None    # on a machine that does something about zeros
 
 
 @dataclass(frozen=True)
@@ -78,13 +118,14 @@ class Cost:
 
     cycles: int
     energy_pj: float
-    computes: int
-    utilization: float            # computes / (compute instances * cycles)
+    computes: int                 # those that happen
+    utilization: float            # computes, also gated ones / (compute instances * cycles)
     bottleneck: str               # "compute", or the storage level whose bandwidth binds
     area_um2: float | None
     levels: tuple[LevelCost, ...]   # storage, outermost first
     compute: LevelCost
     networks: tuple[NetworkCost, ...]
+    compute_states: Tally | None = None   # on a machine that does something about zeros
 
     @property
     def edp(self) -> float:

@@ -16,6 +16,7 @@ from .energy import access_energy, action_energy, address_energy, clusters, gate
 from .latency import Pace, level_pace
 from .network import network_costs, network_cycles
 from .options import DEFAULT, Options
+from .sparse.evaluate import is_sparse, sparse_cost
 
 
 def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
@@ -43,12 +44,17 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     ------
     ValueError
         A level performs an action whose energy is not known.
+    MappingError
+        The mapping asks for something that cannot be counted or, on a machine that does something
+        about zeros, needs more than there is.
     SpecError
         A network has wires whose length does not follow from what is known.
     """
     if semantics not in ("exact", "timeloop"):
         raise ValueError(f"semantics is {semantics!r}; expected 'exact' or 'timeloop'")
     counts = count(architecture, einsum, mapping, semantics, options)
+    if is_sparse(architecture):
+        return sparse_cost(architecture, einsum, mapping, counts, semantics)
     outputs = [t.name for t in einsum.tensors if t.is_output]
     traffic = share_copies(architecture, counts.traffic, outputs, semantics)
     counts = replace(counts, traffic=traffic)
