@@ -59,6 +59,10 @@ def glb(**parts):
     ({"type": "spatial", "permutation": "K", "split": 1}, glb(spatial=LoopRules(inner=("K",), split=1))),
     ({"type": "spatial", "factors": "K>=2", "default_max_factor": 4}, glb(spatial=LoopRules(
         (("K", FactorRange(2, 4)),), FactorRange(1, 4)))),
+    *(({"type": "spatial", "factors": text, "default_max_factor": 4}, glb(spatial=LoopRules(
+        (("K", FactorRange(2, 8)),), FactorRange(1, 4)))) for text in ("K>=2 K<=8", "K<=8, K>=2")),
+    ({"type": "spatial", "factors": "K>=2 K<=2147483647", "default_max_factor": 4}, glb(spatial=LoopRules(
+        (("K", FactorRange(2)),), FactorRange(1, 4)))),
     ({"type": "spatial", "factors": "K=8", "default_max_factor": 4, "default_min_factor": 2}, glb(
         spatial=LoopRules((("K", FactorRange(8, 8)),), FactorRange(2, 4)))),
     ({"type": "bypass", "keep": ["A"], "bypass": ["B"]}, glb(keep=frozenset("A"), bypass=frozenset("B"))),

@@ -16,7 +16,7 @@ from tilebound.errors import MappingError, SpecError
 from tilebound.hardware.architecture import Figure
 from tilebound.hardware.write import architecture_to_dict
 from tilebound.loading import library_names, load_specs
-from tilebound.mapping.constraints import Constraints, LevelConstraints
+from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints
 from tilebound.mapping.read_constraints import SECTIONS
 from tilebound.mapping.text import format_nest
 from tilebound.mapping.write_constraints import constraints_to_dict, constraints_to_timeloop
@@ -119,9 +119,10 @@ def test_constraints_in_timeloop_entries_read_back_equal(seed):
     graph, machine = WorkloadGraph("net", [(gemm(8, 6, 4), 1)]), three_level()
 
     def rules(split):
-        found = random_rules(rng, split)       # a default beside a range of one side is not kept apart
-        return replace(found, default=type(found.default)(), factors=tuple(
-            (rank, type(asked)(rest=True) if asked.rest else asked) for rank, asked in found.factors))
+        found = random_rules(rng, split)
+        default = rng.choice((FactorRange(), FactorRange(2), FactorRange(1, 4), FactorRange(2, 4)))
+        return replace(found, default=default, factors=tuple(
+            (rank, FactorRange(rest=True) if asked.rest else asked) for rank, asked in found.factors))
 
     constraints = Constraints(tuple(LevelConstraints(name, temporal=rules(False), spatial=rules(True),
                                                      no_multicast=frozenset("A"))

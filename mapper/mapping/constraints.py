@@ -14,6 +14,9 @@ from ..hardware.architecture import Architecture
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping
 
+#: A most that is none: beyond every extent, and still a whole number for Timeloop.
+UNLIMITED = 2 ** 31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class FactorRange:

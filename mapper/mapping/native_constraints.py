@@ -24,7 +24,7 @@ from ..hardware.architecture import Architecture
 from ..spec.fields import Record, finite, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from ..workload.graph import WorkloadGraph
-from .constraints import FactorRange, LevelConstraints, LoopRules
+from .constraints import UNLIMITED, FactorRange, LevelConstraints, LoopRules
 
 _RANGE = re.compile(r"(?P<sign><=|>=|=)?\s*(?P<bound>\d{1,15})$")
 
@@ -178,5 +178,7 @@ class Reader:
 
 
 def limit(sign: str, bound: int) -> FactorRange:
-    """What `<= bound`, `>= bound` or `= bound` asks."""
+    """What `<= bound`, `>= bound` or `= bound` asks; nothing for a bound beyond all extents."""
+    if sign == "<=" and bound >= UNLIMITED:
+        return FactorRange()
     return FactorRange(1, bound) if sign == "<=" else FactorRange(bound, None if sign == ">=" else bound)

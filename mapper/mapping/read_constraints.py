@@ -134,6 +134,7 @@ class _TimeloopReader(Reader):
         """Ranges by rank, from text such as `N=1, C<=8 K>=2`, a list of texts or a mapping. Of `P=4,3`
         the 3 goes into `remainders`."""
         found: dict[str, FactorRange] = {}
+        signs: dict[str, set[str]] = {}
         for at, text in _texts(node):
             position = 0
             while position < len(text):
@@ -156,9 +157,14 @@ class _TimeloopReader(Reader):
                 if bound < -1:
                     self.problems.error(at, f"factor {rank}={bound}; expected 1 or more, or 0 for what is "
                                         "left")
-                # A default holds beside a limit of the other kind, not beside a factor.
-                base = found.get(rank, FactorRange() if sign in ("=", "==") else _other_side(default, sign))
-                found[rank] = base.both(asked)
+                found[rank] = found.get(rank, FactorRange()).both(asked)
+                signs.setdefault(rank, set()).add("=" if sign == "==" else sign)
+        # A default holds where only the other side is limited, not beside a factor.
+        for rank, given in signs.items():
+            if given == {"<="}:
+                found[rank] = found[rank].both(FactorRange(default.least))
+            elif given == {">="}:
+                found[rank] = found[rank].both(FactorRange(1, default.most))
         return found
 
     def permutation(self, node: Node | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -176,11 +182,6 @@ class _TimeloopReader(Reader):
     def word(self, text: str) -> list[str]:
         """One rank, or ranks of one letter run together."""
         return [text] if text in self.ranks else list(text)
-
-
-def _other_side(default: FactorRange, sign: str) -> FactorRange:
-    """What `default` says of the side that a limit of this `sign` does not."""
-    return FactorRange(default.least, None) if sign == "<=" else FactorRange(1, default.most)
 
 
 def _texts(node: Node | None) -> list[tuple[Node, str]]:

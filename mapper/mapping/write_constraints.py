@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..hardware.architecture import Architecture
-from .constraints import Constraints, FactorRange, LevelConstraints, LoopRules
+from .constraints import UNLIMITED, Constraints, FactorRange, LevelConstraints, LoopRules
 
 
 def constraints_to_dict(constraints: Constraints) -> dict[str, Any]:
@@ -73,7 +73,8 @@ def constraints_to_timeloop(constraints: Constraints, architecture: Architecture
 def _rules(rules: LoopRules) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     if rules.factors:
-        entry["factors"] = [text for rank, asked in rules.factors for text in _factor(rank, asked)]
+        entry["factors"] = [text for rank, asked in rules.factors
+                            for text in _factor(rank, asked, rules.default)]
     if rules.remainders:
         entry["remainders"] = [f"{rank}={most}" for rank, most in rules.remainders]
     if rules.default.most is not None:
@@ -89,10 +90,12 @@ def _rules(rules: LoopRules) -> dict[str, Any]:
     return entry
 
 
-def _factor(rank: str, asked: FactorRange) -> list[str]:
+def _factor(rank: str, asked: FactorRange, default: FactorRange) -> list[str]:
+    """Timeloop's limits; both where the default would hold for the one that is left out."""
     if asked.rest:
         return [f"{rank}=0"]
     if asked.fixed:
         return [f"{rank}={asked.least}"]
-    low = [f"{rank}>={asked.least}"] if asked.least > 1 or asked.most is None else []
-    return low + ([] if asked.most is None else [f"{rank}<={asked.most}"])
+    low = asked.least > 1 or default.least > 1 or asked.most is None
+    high = asked.most is not None or default.most is not None
+    return [f"{rank}>={asked.least}"] * low + [f"{rank}<={asked.most or UNLIMITED}"] * high
