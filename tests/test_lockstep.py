@@ -94,6 +94,10 @@ def _group_cycles(block: Block, found: dict, at: tuple[int, ...]) -> int:
     Block((part(2, 0.4), part(2, 0.6)), matches=1, steps=2, spread=((differ(0), 2),)),
     Block((part(2, 0.4), part(2, 0.6, tiles=2)), matches=1, spread=((differ(1), 2),)),
     Block((part(5, 0.3, 2),), steps=1, spread=((differ(0), 3),)),
+    Block((part(3, 0.3, 2), part(2, 0.6), part(2, 0.5)), least=1),
+    Block((part(2, 0.3), part(2, 0.6), part(2, 0.5)), least=3, spread=((differ(0), 2), (differ(2), 2))),
+    Block((part(2, 0.3), part(2, 0.6), part(2, 0.5)), 1, spread=((differ(0), 2), (differ(0, 1, 2), 2))),
+    Block((part(3, 0.3, 2), part(3, 0.6)), least=2),
 ], ids=brief)
 def test_small_blocks_are_exact(block):
     assert expected_cycles(block) == pytest.approx(enumerated(block), rel=1e-9)

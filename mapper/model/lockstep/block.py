@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from .maximum import expected_largest
 from .sample import sampled_largest
-from .work import Part, at_least, largest, match_work, mean, product_work, products, total
+from .work import (
+    Part,
+    at_least,
+    expected_product,
+    largest,
+    match_work,
+    mean,
+    meeting,
+    product_work,
+    products,
+    total,
+)
 
 #: Most entries of a table of cycles by state.
 _TABLE = 1 << 23
@@ -72,12 +83,11 @@ class Block:
 
 def expected_step(block: Block) -> float:
     """Expected cycles of one step of one group, which waits for nobody."""
-    if block.matches is None and not block.least:
-        return prod(mean(part.ceilings) for part in block.parts)
     if block.matches is None:
-        return mean(at_least(products([part.ceilings for part in block.parts]), block.least))
-    single = [Part(part.nonzeros, part.words, part.width) for part in block.parts]
-    return mean(match_work(single, None, block.matches, block.least).alone)
+        return expected_product([part.ceilings for part in block.parts], block.least)
+    hits = meeting(block.parts)
+    cycles = replace(hits, width=block.matches).ceilings
+    return mean(at_least(cycles, block.least))
 
 
 def expected_cycles(block: Block) -> float:
@@ -119,10 +129,11 @@ def _product(block: Block) -> float | None:
 def _match(block: Block) -> float | None:
     """None where there is no closed form."""
     moving, parts = block.moving, block.parts
-    several = [i for i, part in enumerate(parts) if part.tiles > 1]
-    shared = [i for i in range(len(parts)) if moving and i not in moving]
-    if (len(moving) > 1 or len(shared) > 1 or len(several) > 1 or set(several) & set(shared)
+    shared = tuple(part for i, part in enumerate(parts) if moving and i not in moving)
+    own = tuple(part for i, part in enumerate(parts) if not moving or i in moving)
+    several = [part for part in own if part.tiles > 1]
+    if (len(moving) > 1 or any(part.tiles > 1 for part in shared) or len(several) > 1
             or (several and len(parts) > 2) or parts[0].words > _WORDS):
         return None
-    work = match_work(parts, shared[0] if shared else None, block.matches or 1, block.least)
+    work = match_work(own, shared, block.matches or 1, block.least)
     return expected_largest(work, block.steps, block.rows, prod(moving.values()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import isqrt, prod
 from typing import Sequence
 
 import numpy as np
@@ -76,6 +77,13 @@ def product(first: Floats, second: Floats) -> Floats:
     return found
 
 
+def expected_product(distributions: Sequence[Floats], least: int) -> float:
+    """Expected product of independent numbers, where one below `least` counts as that."""
+    # Whether a product is below a number, and which one it is, numbers cut off there tell as well.
+    short = products([np.append(x[:least], x[least:].sum()) for x in distributions])[:least]
+    return prod(map(mean, distributions)) + float((least - np.arange(len(short))) @ short)
+
+
 def products(distributions: Sequence[Floats]) -> Floats:
     """Distribution of the product of independent numbers; of none of them, 1."""
     return reduce(product, distributions, np.array([0.0, 1.0]))
@@ -102,18 +110,30 @@ def matched(part: Part, positions: NDArray[np.int64]) -> Floats:
     """`[i, k]`: the probability that k of `positions[i]` places, spread at random over the words of a
     tile, fall on non-zeros of `part`: hypergeometric, over the numbers of non-zeros it may have."""
     words, m = part.words, positions[:, None]
-    k = np.arange(words + 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, words + 1)))])
 
     def choose(n: NDArray[np.int64], r: NDArray[np.int64]) -> Floats:
         inside = (r >= 0) & (r <= n)
         r = np.where(inside, r, 0)
         return np.asarray(np.where(inside, logs[n] - logs[r] - logs[n - r], -np.inf))
-    found, pairs = np.zeros((len(positions), words + 1)), choose(m, k)
-    for count, share in zip(part.nonzeros.values, part.nonzeros.probabilities, strict=True):
-        whole = choose(np.array(words), count)
-        found += share * np.exp(pairs + choose(words - m, count - k) - whole)
+
+    reach = 5 * isqrt(words) + 20           # 20 standard deviations at least
+    found = np.zeros((len(positions), words + 1))
+    for count, share in zip(part.nonzeros.values.tolist(), part.nonzeros.probabilities, strict=True):
+        low, high = (int(n) * count // words for n in (positions.min(), positions.max()))
+        k = np.arange(max(low - reach, 0), min(high + reach, words) + 1)
+        likely = choose(m, k) + choose(words - m, count - k) - choose(np.array(words), np.array(count))
+        found[:, k] += share * np.exp(likely)
     return found
+
+
+def meeting(parts: Sequence[Part]) -> Part:
+    """The positions at which all of `parts` are non-zero, as a part."""
+    def pair(first: Part, second: Part) -> Part:
+        held = coarse(first.nonzeros)
+        hits = held.probabilities @ matched(replace(second, nonzeros=coarse(second.nonzeros)), held.values)
+        return replace(second, nonzeros=Occupancies.of(np.arange(len(hits)), hits))
+    return reduce(pair, parts)
 
 
 def coarse(nonzeros: Occupancies, limit: int = 96) -> Occupancies:
@@ -156,20 +176,23 @@ def product_work(parts: Sequence[Part], shared: Sequence[bool], least: int) -> W
     return Work(same[values], at_least(cycles, least))
 
 
-def match_work(parts: Sequence[Part], shared: int | None, width: int, least: int) -> Work:
-    """A step of matches, `width` of which are taken a cycle. All groups have the same part `shared`
-    (None: nothing is the same). At most one part may have several tiles, and not the shared one.
+def match_work(own: Sequence[Part], shared: Sequence[Part], width: int, least: int) -> Work:
+    """A step of matches, `width` of which are taken a cycle. All groups have the parts `shared`, which
+    have one tile each; of their `own` parts one may have several if there are no more than two in all.
 
     Given the number of non-zeros of one mask, the numbers of matches with others are independent.
     """
-    order = sorted(range(len(parts)), key=lambda i: (i != shared, parts[i].tiles))
-    held, *rest = (replace(parts[i], nonzeros=coarse(parts[i].nonzeros)) for i in order)
-    states, words = held.nonzeros, held.words
-    hits = np.eye(words + 1)[states.values]
-    for n, part in enumerate(rest):
-        hits = matched(part, states.values) if n == 0 else hits @ matched(part, np.arange(words + 1))
+    if shared:
+        held, rest = meeting(shared), list(own)
+    else:
+        held, *rest = sorted(own, key=lambda part: part.tiles)
+    states = coarse(held.nonzeros)
+    hits = np.eye(held.words + 1)[states.values]
+    if rest:
+        others = meeting(rest)
+        hits = matched(replace(others, nonzeros=coarse(others.nonzeros)), states.values)
     cycles = at_least(quantised(hits, width), least)
-    cycles = total(cycles, max(part.tiles for part in parts))
-    if shared is None:
-        return Work(np.ones(1), (states.probabilities @ cycles)[None])
-    return Work(states.probabilities, cycles)
+    cycles = total(cycles, max(part.tiles for part in own))
+    if shared:
+        return Work(states.probabilities, cycles)
+    return Work(np.ones(1), (states.probabilities @ cycles)[None])
