@@ -136,3 +136,11 @@ def test_lines_of_a_block_scalar_are_found_in_the_file() -> None:
     with pytest.raises(SpecError) as caught:
         parse_nest(node["mapping"], MACHINE, GEMM)
     assert [(p.file, p.line) for p in caught.value.problems] == [("m.yaml", 6)]
+
+
+@pytest.mark.parametrize("text", ["mapping: {DRAM: 1}\n", "mapping: [DRAM, [for M in 32]]\n"])
+def test_what_is_no_text_is_named(text: str) -> None:
+    [node] = read_text(text, Problems(), "m.yaml")
+    with pytest.raises(SpecError, match=r"of YAML here; expected the lines of a loop nest") as caught:
+        parse_nest(node["mapping"], MACHINE, GEMM)
+    assert [(p.file, p.line) for p in caught.value.problems] == [("m.yaml", 1)]

@@ -87,12 +87,22 @@ def test_faults_in_templates_are_located(tmp_path: Path) -> None:
     assert len(faults) == 1 and faults[0].startswith("top.yaml:6:1: error: YAML syntax")
     _, faults = read(tmp_path, {"top.yaml": "a: 1\nb: {{ widht }}\n"}, {"width": 3})
     assert faults == ["top.yaml:2: error: template: 'widht' is undefined; expected names that are defined, "
-                      "plain values, {% set %}, {% if %} and {% for %}"]
+                      "plain values, {% set %}, {% if %} and {% for %}; values can be given: -D widht=VALUE"]
     _, faults = read(tmp_path, {"top.yaml": "a: 1\n\nb: {{ include('prat.yaml') }}\n", "part.yaml": "x: 1\n"})
     assert faults[0].startswith("top.yaml:3: error: template: cannot include 'prat.yaml': it is no file")
     assert faults[0].endswith("did you mean 'part.yaml'?")
     _, faults = read(tmp_path, {"top.yaml": "a: !include [part.yaml, y]\n", "part.yaml": "x: 1\n"})
     assert faults == ["part.yaml:1:1: error: no 'y' to include here; expected x"]
+
+
+def test_all_names_without_a_value_are_told_at_once(tmp_path: Path) -> None:
+    text = ("{% set own = 2 %}\n{% if path_exists(cwd()) and extra is defined %}\nx: {{ extra }}\n"
+            "{% endif %}\na: {{ width }}\nb: {{ own }}\nc: {{ depth | default(1) }}\nd: {{ kind }}\n")
+    _, faults = read(tmp_path, {"top.yaml": text})
+    assert len(faults) == 1 and faults[0].startswith("top.yaml:5: error: template: 'width' is undefined")
+    assert faults[0].endswith("; values can be given: -D kind=VALUE -D width=VALUE")
+    documents, faults = read(tmp_path, {"top.yaml": text}, {"width": 3, "kind": "intmac"})
+    assert faults == [] and documents[0].plain() == {"a": 3, "b": 2, "c": 1, "d": "intmac"}
 
 
 def test_plain_files_are_no_templates(tmp_path: Path) -> None:

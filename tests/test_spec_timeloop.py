@@ -189,6 +189,13 @@ def test_the_shape_may_be_timeloops_default(tmp_path: Path) -> None:
     ("default: 2", "default: two", "coefficient Stride is 'two'"),
     ("P: 4", "P: 0", "expected a whole number, 1 or more"),
     ("name: I", "name: W", "without a name of its own"),
+    ("dimensions: [K, P, R]", "dimensions: KPR", "dimensions is 'KPR'; expected a list of names of ranks"),
+    ("dimensions: [K, P, R]", "dimensions: []", "dimensions is an empty list"),
+    ("[K, P, R]", "[K, P, R, K]", "dimension 'K'; expected names of ranks, each once"),
+    ("dimensions: [K, P, R]", "dimensions: [K, P, R, [K]]", "dimension a list"),
+    ("    dimensions: [K, P, R]\n", "", "shape has no 'dimensions'"),
+    ("instance: {K: 3, P: 4, R: 5, densities: {W: 0.5}, Hpad: 1}", "instance: [3, 4, 5]",
+     "instance is a list; expected a mapping of ranks to extents"),
 ])
 def test_wrong_problems(wrong: str, right: str, part: str, tmp_path: Path) -> None:
     assert wrong in PROBLEM
@@ -197,6 +204,19 @@ def test_wrong_problems(wrong: str, right: str, part: str, tmp_path: Path) -> No
     (problem,) = caught.value.problems
     assert part in problem.message
     assert problem.line > 0
+
+
+@pytest.mark.parametrize(("text", "part"), [
+    ("problem: alexnet.yaml", "problem is 'alexnet.yaml'; expected a mapping with 'shape' and 'instance'"),
+    ("problem: [1, 2]", "problem is a list"),
+    ("problem: {shape: 3}", "shape is 3; expected a mapping, or"),
+    ("problem: {shape: cnn_layr}", "did you mean 'cnn_layer'?"),
+])
+def test_what_is_no_problem_is_one_fault(text: str, part: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(text, tmp_path)
+    (problem,) = caught.value.problems
+    assert part in problem.message and problem.line == 1
 
 
 @pytest.mark.parametrize(("wrong", "right", "part"), [

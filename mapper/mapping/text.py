@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from ..errors import SpecError
 from ..hardware.architecture import Architecture
+from ..spec.fields import describe
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Axis, Einsum, Tensor
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
@@ -108,6 +109,10 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
     current = None
     compute = re.compile(rf"{re.escape(architecture.compute.name)}(:|$)")
     for line in _lines(locate(data)):
+        if not line.is_scalar:
+            found.error(line, f"{describe(line)} of YAML here; expected the lines of a loop nest, or a list "
+                        "of entries with `target` and `type`")
+            continue
         text = " ".join(str(line.value).split())
         if not text or compute.match(text):
             continue
@@ -132,8 +137,8 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
 
 def _lines(node: Node) -> list[Node]:
     """The lines of a text block or of a list of texts, with their places."""
-    if node.is_list:
-        return list(node)
+    if not node.is_scalar:
+        return list(node) or [node] * node.is_map
     below = 1 if node.line else 0      # a block scalar starts on the line after its `|`
     return [replace(node, value=text, line=node.line + below + i if node.line else i + 1)
             for i, text in enumerate(str(node.value or "").splitlines())]

@@ -153,6 +153,8 @@ def _instance(problem: Node, variables: Mapping[str, Value], problems: Problems)
     """The problem with the values of its extents and coefficients, in `instance` or beside the shape."""
     given = problem.get("instance")
     inner = given if given is not None else problem
+    if not inner.is_map:
+        return problem
     plain = ("shape", "name", "version")
     values = {key: value if key in plain or not value.is_scalar
               else resolve(value, variables, problems, numeric=len(key) == 1) for key, value in inner.items()}

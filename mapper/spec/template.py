@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -69,9 +70,23 @@ def render(text: str, label: str, names: Mapping[str, Any],
         what = "nested too deeply" if isinstance(error, (RecursionError, MemoryError)) else str(error)
         hint = "" if "; expected " in what else \
             "; expected names that are defined, plain values, {% set %}, {% if %} and {% for %}"
+        if isinstance(error, UndefinedError):
+            hint += _without_value(environment, text)
         problems.errors.append(Problem(label, _line(error), 0, f"template: {what}{hint}"))
         return None
     return _unmarked("".join(pieces))
+
+
+def _without_value(environment: _Environment, text: str) -> str:
+    """A hint that names all variables of the template that nothing gives a value: those that are tested
+    for, or have a default, need none."""
+    tree = environment.parse(text)
+    known = ("default", "d", "defined", "undefined")
+    optional = {node.node.name for node in tree.find_all((nodes.Filter, nodes.Test))
+                if isinstance(node.node, nodes.Name) and node.name in known}
+    missing = sorted(find_undeclared_variables(tree) - optional - set(environment.globals))
+    values = " ".join(f"-D {name}=VALUE" for name in missing)
+    return values and f"; values can be given: {values}"
 
 
 def _line(error: BaseException) -> int:

@@ -18,10 +18,18 @@ def lower_problem(node: Node, problems: Problems) -> Node:
 
     Faults, and constructs that cannot be evaluated, go to `problems`.
     """
+    if not node.is_map:
+        problems.error(node, f"problem is {describe(node)}; expected a mapping with 'shape' and 'instance'")
+        return _stand_in(node)
     node = underscored(node)
     shape = _shape(node, problems)
+    if shape is None:
+        return _stand_in(node)
     _check_shape(shape, problems)
     instance = node.get("instance") or node
+    if not instance.is_map:
+        problems.error(instance, f"instance is {describe(instance)}; expected a mapping of ranks to extents")
+        return _stand_in(node)
     ranks = [str(rank.value) for rank in shape.get("dimensions") or ()]
     defaults = {str(c["name"].value): c.get("default") or c.at(1)
                 for c in shape.get("coefficients") or () if "name" in c}
@@ -56,6 +64,13 @@ def lower_problem(node: Node, problems: Problems) -> Node:
     return node.at({"name": title, "layers": node.at((layer,))})
 
 
+def _stand_in(node: Node) -> Node:
+    """A workload in place of one that cannot be made out, so that one fault does not bring others."""
+    tensor = {"projection": "X", "output": True}
+    return locate({"name": "problem", "layers": [{"name": "problem", "ranks": {"X": 1}, "tensors": {
+        "Z": tensor}}]}, node.file)
+
+
 def _flatten(node: Node, problems: Problems) -> Node:
     """Flattened ranks as the native mapping from their names to those of their parts."""
     found = {}
@@ -71,9 +86,10 @@ def _flatten(node: Node, problems: Problems) -> Node:
 def tensor_ranks(node: Node | None) -> dict[str, tuple[str, ...]]:
     """The data spaces of a problem, each with the ranks that it depends on; those of convolutions, of
     no rank, when there is no problem."""
-    shape = underscored(_shape(underscored(node), Problems())) if node is not None else None
-    if shape is None or not shape.get("data_spaces"):
+    shape = _shape(underscored(node), Problems()) if node is not None else None
+    if shape is None:
         return {"Weights": (), "Inputs": (), "Outputs": ()}
+    shape = underscored(shape)
     ranks = {str(rank.value) for rank in shape.get("dimensions") or ()}
     return {str(space["name"].value): tuple(dict.fromkeys(
         name for name in _texts(space.get("projection") or space.at(())) if name in ranks))
@@ -95,7 +111,8 @@ def underscored(node: Node) -> Node:
                    {key.replace("-", "_"): place for key, place in node.keys.items()})
 
 
-def _shape(node: Node, problems: Problems) -> Node:
+def _shape(node: Node, problems: Problems) -> Node | None:
+    """The shape that a problem spells out or names; None when there is none to work with."""
     shape = node.get("shape")
     if shape is None or isinstance(shape.value, str):
         name = DEFAULT if shape is None else str(shape.value)
@@ -104,13 +121,26 @@ def _shape(node: Node, problems: Problems) -> Node:
             return locate(known, node.file)
         problems.error(shape or node, f"shape {name!r}; expected a mapping, or {one_of(SHAPES, 30)}"
                        f"{did_you_mean(name, SHAPES)}")
-        return node.at({})
+        return None
     if not shape.is_map:
         problems.error(shape, f"shape is {describe(shape)}; expected a mapping, or {one_of(SHAPES, 30)}")
-        return shape.at({})
-    for key in ("dimensions", "data_spaces"):
-        if key not in shape:
+        return None
+    before = len(problems.errors)
+    for key, what in (("dimensions", "names of ranks"), ("data_spaces", "data spaces")):
+        listed = shape.get(key)
+        if listed is None:
             problems.error(shape, f"shape has no {key!r}; expected the key {key!r}")
+        elif not listed.is_list or not len(listed):
+            found = "an empty list" if listed.is_list else describe(listed)
+            problems.error(listed, f"{key} is {found}; expected a list of {what}, one or more")
+    seen: set[str] = set()
+    for rank in shape.get("dimensions") or ():
+        if not isinstance(rank.value, str) or rank.value in seen:
+            problems.error(rank, f"dimension {describe(rank)}; expected names of ranks, each once")
+        seen.add(str(rank.value))
+    if len(problems.errors) > before:
+        look_at_keys(shape, _SHAPE_KEYS, "a shape", problems)
+        return None
     return shape
 
 
