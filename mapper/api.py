@@ -184,7 +184,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     constraints : Constraints, or their text (native, or a list of Timeloop entries)
         Which mappings are considered.
     semantics : "exact" or "timeloop"
-        How the mappings found are counted; on the whole factors of a search the two agree.
+        How the mappings found are counted; on whole factors the two agree, and remainders are
+        searched in exact semantics only.
     progress : bool or callable
         True shows progress on a terminal; a callable is handed every `ProgressEvent`.
 
@@ -207,7 +208,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
         workload = load_workload(workload)
     architecture = _architecture(architecture)
     if not isinstance(constraints, Constraints):
-        constraints = read_constraints([constraints], architecture, workload)
+        constraints = read_constraints([constraints], architecture, workload, semantics)
     with ExitStack() as stack:
         watch = progress if callable(progress) else None
         if progress is True:
@@ -218,13 +219,15 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
 
 
 def read_constraints(sections: Sequence[object], architecture: Architecture,
-                     workload: WorkloadGraph) -> Constraints:
-    """What constraints in the native dialect or as Timeloop's entries ask together; see `SpecError`."""
+                     workload: WorkloadGraph, semantics: Semantics = "exact") -> Constraints:
+    """What constraints in the native dialect or as Timeloop's entries ask together, of a search with these
+    semantics; see `SpecError`."""
     from .mapping.read_constraints import read_constraints as read
     from .spec.nodes import Problems, locate
 
     problems = Problems()
-    found = read([locate(section) for section in sections], architecture, workload, problems)
+    found = read([locate(section) for section in sections], architecture, workload, problems,
+                 semantics == "exact")
     if problems.errors or problems.unsupported:
         raise SpecError([*problems.errors, *problems.unsupported])
     return found
