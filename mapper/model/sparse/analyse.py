@@ -227,23 +227,24 @@ class SparseModel:
         unpacked = outer is not None and not sparsity.compressed(name) \
             and self.architecture.levels[outer.level].sparsity.compressed(name)
         return TensorCounts(
-            data, np.ceil(reductions * _left(data)), x.density,
+            data, self._reductions(reductions, data), x.density,
             self.zeros[name].most(x.tile) if self._compact(name, x.level) else x.tile.prod(axis=0),
             x.present, x.held.rank_metadata(skipping),
             outer.held.data.actual["updates"] if unpacked and outer and sparsity.compresses else none,
             data.fills.actual if unpacked and sparsity.decompresses else none)
 
+    def _reductions(self, reductions: Array, data: Actions) -> Array:
+        """Those of the `reductions` of a dense run that happen: as many as updates do."""
+        updates = data.updates
+        left: Array = updates.actual / np.where(updates.algorithmic > 0, updates.algorithmic, 1.0)
+        if self.semantics == "timeloop":
+            return np.ceil(reductions * left)
+        return reductions - np.floor(reductions * (1.0 - left)) * (updates.algorithmic > 0)
+
     def _compact(self, name: str, level: int) -> bool:
         """Whether a level holds the non-zeros alone. Timeloop takes any metadata for a sign of that."""
         sparsity = self.architecture.levels[level].sparsity
         return sparsity.compressed(name) or (self.semantics == "timeloop" and name in sparsity.formats)
-
-
-def _left(data: Actions) -> Array:
-    """Share of the updates that happen."""
-    updates = data.updates
-    share: Array = updates.actual / np.where(updates.algorithmic > 0, updates.algorithmic, 1.0)
-    return share
 
 
 def sparse_counts(architecture: Architecture, einsum: Einsum, nest: SparseNest, dense: DenseCounts,

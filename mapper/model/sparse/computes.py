@@ -42,7 +42,7 @@ def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeS
     left, gated = computes, np.zeros_like(computes)
     if semantics == "timeloop":
         for x in operands:
-            left = left - np.floor(left * x.p)
+            left = np.floor(left) - np.floor(left * x.p)
     else:
         for x in operands:
             left = left - np.floor(left * np.where(x.skipping, x.p, 0.0))
@@ -51,7 +51,6 @@ def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeS
             left, gated = left - idle, gated + idle
     states = [_states(i, operands, semantics) for i in range(len(operands))]
     skipped, absent, at_unit = np.zeros_like(computes), np.zeros_like(computes), np.zeros_like(computes)
-    left = np.floor(left)
     for combination in product(range(3), repeat=len(states)):
         share: Array = left * np.prod([states[i][state] for i, state in enumerate(combination)], axis=0)
         if all(state == _ABSENT for state in combination):

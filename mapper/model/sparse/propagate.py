@@ -121,8 +121,8 @@ def _take_here(x: Held, p: Array, is_output: bool, twice: Mask, semantics: Seman
             stream.actual["reads"] = np.where(twice, stream.actual["updates"], stream.actual["reads"])
     for stream in (x.data, *x.streams()):
         for kind, off in (("reads", rounded), ("updates", np.floor)):
-            there = np.floor(stream.actual[kind])
-            saved = off(there * p)
+            there = stream.actual[kind]
+            saved = np.minimum(off(there * p), there)
             stream.actual[kind], stream.saved[kind] = there - saved, saved
 
 
