@@ -17,6 +17,7 @@ from ..mapping.rules import SPATIAL, TEMPORAL, Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import divisors, smallest_prime
+from .prices import Prices
 
 _MOST_PAIRS = 12_000_000      # pairs (a, t) kept in memory at a time
 _MOST_POINTS = 400_000        # lattice points
@@ -50,6 +51,7 @@ class Lattice:
         self.arch = architecture
         self.einsum = einsum
         self.rules = rules or Rules(architecture, einsum)
+        self.prices = Prices(architecture, einsum)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.extents = np.array([einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)

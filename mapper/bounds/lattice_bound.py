@@ -43,6 +43,8 @@ class LatticeBound:
         self.powers = (energy_power, cycles_power)
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
+        self.prices = lattice.prices
+        self.steps = self.macs * self.prices.busy     # cycles of one unit, at the least
         self.everything = frozenset(lattice.ranks)
         self.distinct: dict[str, np.ndarray] = {}     # by tensor, at every pair
         self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
@@ -55,7 +57,7 @@ class LatticeBound:
         floor = min(float(cost.min()) for cost in outer.values())
         if not np.isfinite(floor):
             return cutoff, []
-        base = self.l.arch.compute.energy["compute"].value * self.macs
+        base = self.prices.computes - self.prices.rounded_away(self.keep)
         pairs = self.l.pairs(inner_words, self._least_parallel(base + floor, cutoff))
         if pairs is None:
             return None
@@ -72,7 +74,7 @@ class LatticeBound:
         """Words that the tiles of `level` take, at every point."""
         words = np.zeros(len(self.l.points))
         for name in self.keep[level]:
-            words = words + self.l.volumes[name]
+            words = words + self.l.volumes[name] * self.prices.held(level, name)
         return words
 
     def _least_parallel(self, energy: float, cutoff: float) -> float:
@@ -80,7 +82,7 @@ class LatticeBound:
         if not cycles_power:
             return 1.0
         cycles = (cutoff / energy ** energy_power) ** (1 / cycles_power)
-        return float(self.macs / cycles * (1 - 1e-9))
+        return float(self.steps / cycles * (1 - 1e-9))
 
     def _reusers(self, rank: str) -> frozenset[str]:
         return frozenset(t.name for t in self.tensors if rank not in t.ranks)
@@ -121,27 +123,29 @@ class LatticeBound:
         A `child` of 3 stands for the compute units, which hold nothing.
         """
         network = self.l.arch.levels[parent].network.ingress
-        cost = asked * (0.0 if network is None else network.value)
+        cost = asked * (0.0 if network is None else network.value * self.prices.moved(
+            self.keep, parent, tensor.name))
         held = child < 3
         if not tensor.is_output:
-            cost = cost + self._access(parent, "read", asked)
-            return cost + self._access(child, "fill", filled) * instances if held else cost
-        cost = cost + self._access(parent, "update", asked)
+            cost = cost + self._access(parent, tensor, "read", asked)
+            return cost + self._access(child, tensor, "fill", filled) * instances if held else cost
+        cost = cost + self._access(parent, tensor, "update", asked)
         if not tensor.has_disjoint_tiles:
             return cost
         size = self.l.einsum.tensor_words(tensor.name)
-        cost = cost + self._access(parent, "read", np.maximum(asked - size, 0.0))
+        cost = cost + self._access(parent, tensor, "read", np.maximum(asked - size, 0.0))
         if not held:
             return cost
         again = np.maximum(filled - size * copies / instances, 0.0)
-        return cost + self._access(child, "fill", again) * instances
+        return cost + self._access(child, tensor, "fill", again) * instances
 
-    def _access(self, level: int, action: str, words: np.ndarray) -> np.ndarray:
-        """Energy of `words` at one instance: whole blocks, shared by the instances of a cluster."""
-        spec = self.l.arch.levels[level]
-        figure = spec.energy.get(action)
-        price = 0.0 if figure is None else figure.value * spec.least_share
-        return np.asarray(np.ceil(words / spec.block_words - 1e-6) * price)
+    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray) -> np.ndarray:
+        """Energy of `words` of the dense run at one instance: whole blocks, if all of them move."""
+        size = self.l.arch.levels[level].block_words
+        price = self.prices.word(self.keep, level, tensor.name, action)
+        if size > 1 and not self.prices.sparse:
+            words = np.ceil(words / size - 1e-6) * size
+        return np.asarray(words * price)
 
     # ---- the boundary above the inner level, for one choice of stationary tensors --------------
 
@@ -206,12 +210,13 @@ class LatticeBound:
         """Energy of the inner level's accesses by the compute units."""
         words = self.macs / instances
         if not tensor.is_output:
-            return self._access(2, "read", words) * instances
-        cost = self._access(2, "update", words) * instances
+            return self._access(2, tensor, "read", words) * instances
+        cost = self._access(2, tensor, "update", words) * instances
         if not tensor.has_disjoint_tiles:
             return cost
         size = self.l.einsum.tensor_words(tensor.name)
-        return cost + self._access(2, "read", np.maximum(words - size * copies / instances, 0.0)) * instances
+        again = np.maximum(words - size * copies / instances, 0.0)
+        return cost + self._access(2, tensor, "read", again) * instances
 
     # ---- the minimum ---------------------------------------------------------------------------
 
@@ -244,7 +249,7 @@ class LatticeBound:
                 if found is None:
                     continue
                 energy, tiling = found
-                objective = float(self._objective(energy, self.macs / n))
+                objective = float(self._objective(energy, self.steps / n))
                 if objective < cutoff and (best is None or objective < best[0]):
                     best = objective, tiling
         return [] if best is None else [best]
@@ -252,7 +257,7 @@ class LatticeBound:
     def _budget(self, instances: np.ndarray, cutoff: float) -> np.ndarray:
         """Energy below which a mapping with so many instances at work beats `cutoff`."""
         energy_power, cycles_power = self.powers
-        cycles = self.macs / instances
+        cycles = self.steps / instances
         return np.asarray((cutoff / cycles ** cycles_power) ** (1 / energy_power) - self._leak(cycles))
 
     def _objective(self, energy: float, cycles: np.ndarray) -> np.ndarray:
@@ -261,9 +266,10 @@ class LatticeBound:
 
     def _leak(self, cycles: np.ndarray) -> np.ndarray:
         """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere."""
-        leaks = [x.energy["leak"].value if "leak" in x.energy else 0.0 for x in self.l.arch.levels]
+        leaks = [x.energy["leak"].value * self.prices.awake if "leak" in x.energy else 0.0
+                 for x in self.l.arch.levels]
         if self.keep[2]:
-            return cycles * (leaks[0] + leaks[1]) + self.macs * leaks[2]
+            return cycles * (leaks[0] + leaks[1]) + self.steps * leaks[2]
         return cycles * sum(leaks)
 
     def _join(self, pairs: Pairs, where: np.ndarray, cost: np.ndarray, outer: np.ndarray,

@@ -11,11 +11,12 @@ from math import log, prod
 
 import numpy as np
 
-from ..hardware.architecture import Architecture, Figure
+from ..hardware.architecture import Architecture
 from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
+from .prices import Prices
 from .program import Posynomial, Program
 from .region import TRIVIAL, Region, open_slots
 from .terms import Terms
@@ -35,8 +36,9 @@ class Relaxation:
         self.limits = array_limits(architecture, einsum, self.rules)
         self.depth = len(architecture.levels)
         self.size = 3 * self.depth * len(einsum.ranks)
+        self.prices = Prices(architecture, einsum)
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
-        self.least_cycles = max(einsum.macs / most_parallel, least_steps)
+        self.least_cycles = max(einsum.macs / most_parallel * self.prices.busy, least_steps)
 
     def program(self, region: Region, energy_power: int, cycles_power: int) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
@@ -211,9 +213,10 @@ class _Builder(Terms):
         macs = float(self.einsum.macs)
         self.lower[self.cycles] = log(self.r.least_cycles)
         self.upper[self.cycles] = log(macs) + self._slowest()
-        self.at_most(self.monomial(macs, -self.factors(self.spatial(0, self.r.depth))), self.cycles)
-        compute = self.arch.compute.energy.get("compute", Figure(0.0, ""))
-        self._charge(macs * compute.value, self.monomial())
+        prices, units = self.r.prices, self.factors(self.spatial(0, self.r.depth))
+        self.at_most(self.monomial(macs * prices.busy, -units), self.cycles)
+        self._charge(prices.computes, self.monomial())
+        self.offset += prices.rounded_away(self.region.keep)
         for tensor in self.einsum.tensors:
             self._tensor(tensor)
         self._bandwidths()
@@ -225,7 +228,7 @@ class _Builder(Terms):
                 # On average more than half of the instances over which a loop is spread are at work.
                 cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
                           for rank in self.r.uneven for row in rows)
-                self._charge(leak.value * 0.5 ** cut, self.variable(self.cycles) * at_work)
+                self._charge(leak.value * prices.awake * 0.5 ** cut, self.variable(self.cycles) * at_work)
         objective = None
         if energy_power:
             # Where nothing costs energy the bound is as good as zero.
@@ -266,7 +269,8 @@ class _Builder(Terms):
         for i, level in enumerate(self.arch.levels):
             if level.capacity_words is None:
                 continue
-            kept = [self.tile(t, i) for t in self.einsum.tensors if t.name in self.region.keep[i]]
+            kept = [self.tile(t, i).scaled(share) for t in self.einsum.tensors
+                    if t.name in self.region.keep[i] and (share := self.r.prices.held(i, t.name)) > 0.0]
             for words in kept[1:]:
                 kept[0] = kept[0] + words
             if kept:
@@ -284,24 +288,26 @@ class _Builder(Terms):
             words = words * self.distinct(tensor, level)
         return words
 
-    def _price(self, level: int, action: str) -> float:
-        """pJ a word: an access moves `block_words`, and the instances of a cluster may share it."""
-        spec = self.arch.levels[level]
-        figure = spec.energy.get(action)
-        return 0.0 if figure is None else figure.value * spec.least_share / spec.block_words
+    def _price(self, level: int, tensor: Tensor, action: str) -> float:
+        """pJ a word of the dense run, at the least."""
+        return self.r.prices.word(self.region.keep, level, tensor.name, action)
+
+    def _moved(self, level: int, tensor: Tensor) -> float:
+        """Share of the words that the dense run moves at or below `level` that surely move."""
+        return self.r.prices.moved(self.region.keep, level, tensor.name)
 
     def _tensor(self, tensor: Tensor) -> None:
         for parent, child in self._boundaries(tensor):
             requests = self._requests(tensor, parent, child)
             network = self.arch.levels[parent].network.ingress
             if network is not None:
-                self._charge(network.value, requests)
+                self._charge(network.value * self._moved(parent, tensor), requests)
             if tensor.is_output:
                 self._partial_sums(tensor, parent, child, requests)
             else:
-                self._charge(self._price(parent, "read"), requests)
+                self._charge(self._price(parent, tensor, "read"), requests)
                 if child < self.r.depth:
-                    self._charge(self._price(child, "fill"), self._filled(tensor, child))
+                    self._charge(self._price(child, tensor, "fill"), self._filled(tensor, child))
 
     def _filled(self, tensor: Tensor, child: int) -> Posynomial:
         """At most the words that enter ALL instances of `child`."""
@@ -309,19 +315,19 @@ class _Builder(Terms):
 
     def _partial_sums(self, tensor: Tensor, parent: int, child: int, requests: Posynomial) -> None:
         """Updates, and reads and fills less the first touch of every word in every instance."""
-        self._charge(self._price(parent, "update"), requests)
+        self._charge(self._price(parent, tensor, "update"), requests)
         if not tensor.has_disjoint_tiles:
             return      # first touches of overlapping outputs are not bounded here
         size = self.einsum.tensor_words(tensor.name)
         reused = frozenset(self.einsum.ranks) - tensor.ranks
         # Instances that hold the same word: requests - size * copies >= requests / copies - size.
         copies = self.factors(self.spatial(0, parent), reused)
-        self._refetch(self._price(parent, "read"), size, copies, requests, self._rounded(0, parent, reused),
-                      at_mac=child == self.r.depth and not any(
+        self._refetch(self._price(parent, tensor, "read"), size, copies, requests,
+                      self._rounded(0, parent, reused), at_mac=child == self.r.depth and not any(
                           self.may_iterate(r, self.spatial(parent, child)) for r in reused))
         if child < self.r.depth:
             copies = self.factors(self.spatial(0, child), reused)
-            self._refetch(self._price(child, "fill"), size, copies, self._filled(tensor, child),
+            self._refetch(self._price(child, tensor, "fill"), size, copies, self._filled(tensor, child),
                           self._rounded(0, child, reused))
 
     def _refetch(self, price: float, size: int, copies: np.ndarray, words: Posynomial,
@@ -350,11 +356,13 @@ class _Builder(Terms):
                 for parent, child in self._boundaries(tensor):
                     weight = scale.get(tensor.name, 1.0)
                     if parent == i and weight > 0.0:
-                        spread = self.monomial(weight / rounded, -self.factors(self.spatial(0, i)))
+                        share = weight / rounded * self._moved(i, tensor)
+                        spread = self.monomial(share, -self.factors(self.spatial(0, i)))
                         (writes if tensor.is_output else reads).append(
                             self._requests(tensor, parent, child) * spread)
                     if child == i and weight > 0.0 and not tensor.is_output:
-                        writes.append(self.stream(tensor, child).scaled(weight / rounded))
+                        share = weight / rounded * self._moved(i, tensor)
+                        writes.append(self.stream(tensor, child).scaled(share))
             for words, bandwidth in ((reads, level.read_bandwidth), (writes, level.write_bandwidth),
                                      (reads + writes, level.shared_bandwidth)):
                 if words and bandwidth:

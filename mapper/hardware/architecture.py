@@ -149,6 +149,12 @@ class Architecture:
                 raise ValueError(f"{self.name}: a tree below {level.name} carries no words down; "
                                  "expected it as update_network")
 
+    @property
+    def sparse(self) -> bool:
+        """Whether the machine does anything about zeros."""
+        units = self.compute.sparsity
+        return units.gating or units.skipping or any(level.sparsity.active for level in self.levels)
+
     def level_index(self, name: str) -> int:
         """Position of the storage level called `name`; KeyError when there is none."""
         for index, level in enumerate(self.levels):

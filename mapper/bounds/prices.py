@@ -1,0 +1,155 @@
+"""The least that a mapping pays for each word that a dense run moves, where zeros need not be moved.
+
+Bounds count words as if every value were there. Of these, what a machine does about zeros leaves at
+least a share, the product of two: the non-zeros of a tensor that is written down in a format, and,
+where accesses are saved because other tensors are zero, the density of these tensors (a tile of them has
+some non-zero at least as often as a single word of it). Metadata is taken to cost nothing. See
+docs/search.md.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+from typing import Sequence
+
+from ..hardware.architecture import Architecture, Compute, Storage
+from ..hardware.sparsity import Optimization, fallbacks
+from ..workload.einsum import Einsum
+
+Keep = Sequence[frozenset[str]]
+
+
+class Prices:
+    """What one Einsum pays on one architecture at the least; exactly what it pays where the machine
+    does nothing about zeros."""
+
+    def __init__(self, architecture: Architecture, einsum: Einsum) -> None:
+        self.levels = architecture.levels
+        self.unit = architecture.compute
+        self.einsum = einsum
+        self.sparse = architecture.sparse
+        self.kinds = {x.kind for level in architecture.levels for x in level.sparsity.optimizations}
+        self.density = {t.name: _mean_density(einsum, t.name) if self.sparse else 1.0 for t in einsum.tensors}
+        self._cached = cache(self._share)
+
+    # ---- words -------------------------------------------------------------------------------
+
+    def word(self, keep: Keep, level: int, tensor: str, action: str) -> float:
+        """pJ for a word of `tensor` that a dense run reads, fills or updates (`action`) at a level that
+        keeps it. An access moves `block_words`, and the instances of a cluster may share it."""
+        spec = self.levels[level]
+        figure = spec.energy.get(action)
+        price = 0.0 if figure is None else figure.value
+        if self.sparse:
+            price = self._least(tuple(keep), level, tensor, action, price)
+        return price * spec.least_share / spec.block_words
+
+    def moved(self, keep: Keep, level: int, tensor: str) -> float:
+        """Share of the words a dense run moves between a level and what is below it that surely
+        move."""
+        return self._cached(tuple(keep), level, tensor) if self.sparse else 1.0
+
+    def held(self, level: int, tensor: str) -> float:
+        """Share of the words of a tile that surely take room."""
+        if not self.levels[level].sparsity.compressed(tensor):
+            return 1.0
+        return 0.0 if self.levels[level].sparsity.overbooking else self.density[tensor]
+
+    def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
+        form = self.density[tensor] if tensor in self.levels[level].sparsity.formats else 1.0
+        return form * min((share for _, _, share in self._savings(keep, level, tensor)), default=1.0)
+
+    def _savings(self, keep: tuple[frozenset[str], ...], level: int,
+                 tensor: str) -> list[tuple[int, Optimization, float]]:
+        """What saves accesses to `tensor` at `level`: where it does so, and the share that it surely
+        leaves. A level that does not keep the tensor has the next one outside that does save."""
+        found = []
+        for i, spec in enumerate(self.levels):
+            at = max((k for k in range(i + 1) if tensor in keep[k]), default=i)
+            found += [(at, x, self._effectual(x, tensor)) for x in spec.sparsity.optimizations
+                      if at <= level and (x.kind == "skipping_spatial" or any(
+                          option.target == tensor for option in x.options))]
+        return found
+
+    def _effectual(self, x: Optimization, tensor: str) -> float:
+        """The share of accesses to `tensor` that an optimisation surely leaves. Instances that are not
+        asked have no words of any tensor."""
+        options = [o for o in x.options if o.target == tensor or x.kind == "skipping_spatial"]
+        return min(prod(self.density[name] for name in set(option.on)) for option in options)
+
+    def _least(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str,
+               price: float) -> float:
+        spec = self.levels[level].sparsity
+        share = self._cached(keep, level, tensor)
+        savings = self._savings(keep, level, tensor)
+        if len(savings) == 1 and savings[0][0] == level and savings[0][1].kind != "skipping_spatial" \
+                and (action != "fill"):
+            # What is asked for and not done has a price as well.
+            state = "gated_" if savings[0][1].kind == "gating" else "skipped_"
+            own = self.density[tensor] if tensor in spec.formats else 1.0
+            saved = min(price, figure(self.levels[level], state + action))
+            price = share * price + (own - share) * saved
+        else:
+            price = share * price
+        if spec.overbooking and spec.compressed(tensor):
+            price *= 1.0 - spec.most_overbooked
+        return price
+
+    def rounded_away(self, keep: Keep) -> float:
+        """pJ that rounding down what is left can take off, at the most: an update and a read of an
+        output in every instance of a level that saves them, and a compute."""
+        if not self.sparse:
+            return 0.0
+        least = figure(self.unit, "compute")
+        for tensor in self.einsum.tensors:
+            for i, spec in enumerate(self.levels):
+                if tensor.is_output and tensor.name in keep[i] and any(
+                        at == i for at, _, _ in self._savings(tuple(keep), i, tensor.name)):
+                    least += spec.instances * sum(
+                        spec.energy[action].value for action in ("read", "update") if action in spec.energy)
+        return least
+
+    # ---- computes ----------------------------------------------------------------------------
+
+    @property
+    def _operands(self) -> float:
+        """Share of the computes none of whose operands is zero."""
+        return prod(self.density[t.name] for t in self.einsum.tensors if not t.is_output)
+
+    @property
+    def busy(self) -> float:
+        """Share of the computes that surely take a cycle: all of them unless some are left out."""
+        return self._operands if self.sparse and self._leaves_out else 1.0
+
+    @property
+    def awake(self) -> float:
+        """Share of the instances with work in a dense run that surely are awake: all unless whole
+        instances may be skipped."""
+        return self._operands if "skipping_spatial" in self.kinds else 1.0
+
+    @property
+    def _leaves_out(self) -> bool:
+        """Whether computes may be skipped, or go since neither operand is there."""
+        formats = any(level.sparsity.formats for level in self.levels)
+        return self.unit.sparsity.skipping or formats or bool(self.kinds - {"gating"})
+
+    @property
+    def computes(self) -> float:
+        """pJ for all computes."""
+        price = figure(self.unit, "compute")
+        if not self.sparse:
+            return price * self.einsum.macs
+        idle = 0.0 if self._leaves_out else min(price, figure(self.unit, "gated_compute"))
+        return (self._operands * price + (1.0 - self._operands) * idle) * self.einsum.macs
+
+
+def figure(component: Storage | Compute, action: str) -> float:
+    """pJ of an action, 0 where the component gives none."""
+    found = next((component.energy[name] for name in fallbacks(action) if name in component.energy), None)
+    return 0.0 if found is None else found.value
+
+
+def _mean_density(einsum: Einsum, tensor: str) -> float:
+    density = einsum.tensor(tensor).density
+    return 1.0 if density is None else density.bind(einsum.tensor_shape(tensor)).mean
