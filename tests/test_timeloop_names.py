@@ -94,6 +94,13 @@ def test_names_of_ones_own_are_kept_and_noted_once(tmp_path: Path) -> None:
     assert "n_rows (line 7, 8), latency (line 8)" in note.message and note.severity == "note"
 
 
+@pytest.mark.parametrize("name", ["n_banks", "nbanks", "num_banks", "n_ports", "nports", "num_ports"])
+def test_banks_and_ports_go_by_many_names(name: str, tmp_path: Path) -> None:
+    loaded = load(TREE.replace("{depth: 64", f"{{{name}: 2, depth: 64"), tmp_path)
+    assert loaded.architecture is not None and loaded.notes == ()
+    assert loaded.architecture.levels[1].attributes[name] == 2
+
+
 def test_other_keys_are_noted(tmp_path: Path) -> None:
     loaded = load(TREE.replace("class: regfile,", "class: regfile, colour: red,")
                   + PROBLEM.replace("{M: 4", "{H: 5, densities: {}, M: 4"), tmp_path)

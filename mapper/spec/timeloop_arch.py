@@ -33,7 +33,8 @@ _KNOWN = ("cluster_size", "read_bandwidth", "write_bandwidth", "shared_bandwidth
 KNOWN_ATTRIBUTES = (*_KNOWN, "entries", "sizeKB")
 #: Handed on, and common: for energies, for sparse tensors, or given by Timeloop's front-end itself.
 _COMMON = ("type", "cell", "ports", "banks", "note", "notes", "version", "global_cycle_seconds",
-           "n_banks", "has_power_gating", "metadata_n_banks", "metadata_counter_width")
+           "n_banks", "nbanks", "num_banks", "n_ports", "nports", "num_ports", "has_power_gating",
+           "metadata_n_banks", "metadata_counter_width")
 _KEYS = ("name", "class", "subclass", "attributes", "required_actions", "enabled", "version", "keep",
          "bypass", "tilebound")
 _BRANCH_KEYS = ("name", "attributes", "local", "subtree", "version")
