@@ -68,6 +68,12 @@ def test_timeloops_words(text: str, want: dict[str, Density], tmp_path: Path) ->
     assert timeloop(text, tmp_path) == {**dict.fromkeys("ABZ"), **want}
 
 
+def test_densities_may_be_expressions(tmp_path: Path) -> None:
+    text = "densities: {A: share / 2, B: {distribution: hypergeometric, density: 1 - share}}"
+    assert timeloop(text + "}\nvariables: {share: 0.5", tmp_path) == {
+        "A": FixedStructured(0.25), "B": Hypergeometric(0.5), "Z": None}
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("densities: {A: 1.5}", "4:42: error: density is 1.5; expected a number from 0 to 1"),
     ("densities: {A: yes}", "; expected a number from 0 to 1"),

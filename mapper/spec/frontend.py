@@ -150,15 +150,20 @@ def _with(node: Node, key: str, value: Node) -> Node:
 
 
 def _instance(problem: Node, variables: Mapping[str, Value], problems: Problems) -> Node:
-    """The problem with the values of its extents and coefficients, in `instance` or beside the shape."""
+    """The problem with the values of its extents, coefficients and densities, in `instance` or beside the
+    shape."""
     given = problem.get("instance")
     inner = given if given is not None else problem
     if not inner.is_map:
         return problem
-    plain = ("shape", "name", "version")
-    values = {key: value if key in plain or not value.is_scalar
-              else resolve(value, variables, problems, numeric=len(key) == 1) for key, value in inner.items()}
-    found = inner.at(values, inner.keys)
+
+    def computed(key: str, value: Node) -> Node:
+        if value.is_map and key not in ("shape", "instance"):
+            return value.at({name: computed(name, part) for name, part in value.items()}, value.keys)
+        if key in ("shape", "name", "version", "distribution") or not value.is_scalar:
+            return value
+        return resolve(value, variables, problems, numeric=inner.get(key) is value and len(key) == 1)
+    found = inner.at({key: computed(key, value) for key, value in inner.items()}, inner.keys)
     return found if given is None else _with(problem, "instance", found)
 
 

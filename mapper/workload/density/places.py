@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Sequence
 
@@ -23,17 +24,18 @@ class ByPlace(BoundDensity):
         return self.mean * prod(self.shape) / np.ceil(np.divide(self.shape, rows)).prod(axis=1)
 
 
-def segments(extent: int, tile: int, period: int) -> list[tuple[int, int, float]]:
+@lru_cache(maxsize=4096)
+def segments(extent: int, tile: int, period: int) -> tuple[tuple[int, int, float], ...]:
     """The tiles along one axis, as (start modulo `period`, length, share of the tiles).
 
-    >>> segments(10, 4, 6)
-    [(0, 4, 0.3333333333333333), (2, 2, 0.3333333333333333), (4, 4, 0.3333333333333333)]
+    >>> segments(10, 4, 8)
+    ((0, 2, 0.3333333333333333), (0, 4, 0.3333333333333333), (4, 4, 0.3333333333333333))
     """
     starts = np.arange(0, extent, tile)
     lengths = np.minimum(tile, extent - starts)
     kinds, counts = np.unique(np.stack([starts % period, lengths]), axis=1, return_counts=True)
-    return [(int(phase), int(length), float(count / len(starts)))
-            for phase, length, count in zip(*kinds.tolist(), counts, strict=True)]
+    return tuple((phase, length, count / len(starts))
+                 for phase, length, count in zip(*kinds.tolist(), counts.tolist(), strict=True))
 
 
 def pieces(phase: int, length: int, period: int) -> tuple[int, int, int]:
@@ -73,8 +75,10 @@ def sizes(shape: Tile, tile: Tile, axes: Sequence[int]) -> list[tuple[int, float
     found = {1: 1.0}
     for axis in axes:
         longer: dict[int, float] = {}
-        for _, length, share in segments(shape[axis], tile[axis], 1):
-            for size, weight in found.items():
+        whole, rest = divmod(shape[axis], tile[axis])
+        tiles = whole + (rest > 0)
+        for length, share in ((tile[axis], whole / tiles), (rest, (rest > 0) / tiles)):
+            for size, weight in found.items() if share else ():
                 longer[size * length] = longer.get(size * length, 0.0) + share * weight
         found = longer
     return sorted(found.items(), reverse=True)

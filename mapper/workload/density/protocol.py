@@ -29,6 +29,10 @@ class Occupancies:
     values: Integers
     probabilities: Floats
 
+    def __post_init__(self) -> None:
+        self.values.setflags(write=False)        # models remember what they gave
+        self.probabilities.setflags(write=False)
+
     @classmethod
     def of(cls, values: ArrayLike, weights: ArrayLike) -> Occupancies:
         """Of numbers in any order and their weights, whatever these add up to."""
