@@ -227,6 +227,8 @@ def test_a_share_of_overbooked_tiles_needs_overbooking(tmp_path: Path) -> None:
     ("metadata: {width: 32}", "metadata: {widht: 32}", 6, "did you mean 'width'?"),
     ("metadata: {width: 32}", "metadata: 32", 6, "metadata is 32; expected a mapping"),
     ("order: inner_to_outer", "order: inner_to_out", 12, "did you mean 'inner_to_outer'?"),
+    ("order: inner_to_outer", "order: {A: 1}", 12, "order is a mapping; expected one of inner_to_outer"),
+    ("gate: [{target: Z, on: [A, B]}]", "gate: [{target: Z, on: [{}]}]", 14, "holds a value that is no name"),
     ("{ranks: [UOP,", "{rank: [UOP,", 12, "unknown key 'rank'"),
     ("gate: [{target: Z, on: [A, B]}]", "gates: [{target: Z, on: [A, B]}]", 14, "did you mean 'gate'?"),
     ("gate: [{target: Z, on: [A, B]}]", "gate: {target: Z, on: [A, B]}", 14, "expected a list"),

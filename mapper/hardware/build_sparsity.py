@@ -80,7 +80,7 @@ def _formats(record: Record) -> Iterator[tuple[str, Representation]]:
             part = Record(given, record.problems, "a format", ("ranks", "order"))
             part.require("ranks")
             order, ranks = part.node("order"), given.get("ranks") or given.at(())
-        if order is not None and order.value not in ORDERS:
+        if order is not None and str(order.value) not in ORDERS:
             record.problems.error(order, f"order is {describe(order)}; expected {one_of(ORDERS)}"
                                   f"{did_you_mean(str(order.value), ORDERS)}")
         if not ranks.is_list or not len(ranks):
@@ -191,6 +191,6 @@ def check_names(architecture: Node, workload: WorkloadGraph, problems: Problems)
                 known(target, str(target.value), tensors, "tensor")
             for node in () if on is None else on if on.is_list else (on,):
                 known(node, str(node.value), tensors, "tensor")
-                if node.value in outputs:
+                if str(node.value) in outputs:
                     problems.error(node, f"a condition on {node.value}, which is the output; "
                                    "expected operands")
