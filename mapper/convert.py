@@ -118,9 +118,9 @@ def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None,
             document["mapping"] = to_timeloop(mappings[einsum.name], einsum)
     if architecture is not None:
         asked = constraints_to_timeloop(constraints, architecture)
-        asked["targets"] += overbooking_to_timeloop(architecture)
-        if asked["targets"] and graph is not None:
-            document["architecture_constraints"] = asked
+        targets = asked["targets"] if graph is not None else []
+        if targets := [*targets, *overbooking_to_timeloop(architecture)]:
+            document["architecture_constraints"] = {**asked, "targets": targets}
         if sparse := sparsity_to_timeloop(architecture):
             document["sparse_optimizations"] = sparse
         document["ERT"], document["ART"] = energy_table(architecture), area_table(architecture)

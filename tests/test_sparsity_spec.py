@@ -356,6 +356,13 @@ def test_random_machines_read_back_equal(seed: int, tmp_path: Path) -> None:
         assert contents(again(loaded, dialect, tmp_path)) == contents(loaded)
 
 
+@pytest.mark.parametrize("dialect", ["native", "timeloop"])
+def test_a_machine_alone_reads_back_equal(dialect: str, tmp_path: Path) -> None:
+    for texts in ((NATIVE,), (TIMELOOP, SPARSE)):
+        loaded = load(tmp_path, *texts)
+        assert contents(again(loaded, dialect, tmp_path)) == contents(loaded)
+
+
 def test_the_section_is_written_only_where_there_is_one(tmp_path: Path) -> None:
     dense, = convert(load(tmp_path, TIMELOOP), "timeloop")
     assert "sparse_optimizations" not in dense
