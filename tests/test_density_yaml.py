@@ -15,6 +15,7 @@ from tilebound.loading import load_specs, load_workload
 from tilebound.workload.density import (
     Banded,
     Binomial,
+    BoundDensity,
     Density,
     FixedStructured,
     Histogram,
@@ -234,6 +235,14 @@ def test_timeloop_has_not_every_model() -> None:
         convert(loaded, "timeloop")
 
 
+def test_timeloop_has_bands_of_square_matrices_only() -> None:
+    layer = {"name": "g", "ranks": {"M": 4, "K": 5}, "tensors": {
+        "A": {"projection": "M, K", "density": {"model": "banded", "half_width": 1}},
+        "Z": {"projection": "M", "output": True}}}
+    with pytest.raises(SpecError, match="tensor A: the density model Banded"):
+        convert(load_specs([{"workload": {"layers": [layer]}}]), "timeloop")
+
+
 def test_layers_of_other_densities_are_other_layers_with_the_same_dense_cost() -> None:
     sparse, dense = native("0.4")["conv"], native("1")["conv"]
     assert sparse.canonical != dense.canonical == native("1")["conv"].canonical
@@ -242,3 +251,29 @@ def test_layers_of_other_densities_are_other_layers_with_the_same_dense_cost() -
              for einsum in (sparse, dense, replace(sparse, tensors=tuple(
                  replace(tensor, density=None) for tensor in sparse.tensors)))}
     assert len(costs) == 1
+
+
+def test_results_keep_the_densities_of_their_workload(tmp_path: Path) -> None:
+    from tilebound.report.document import load_result
+
+    graph = native("{model: hypergeometric, density: 0.4}")
+    weights, *others = graph["conv"].tensors
+    measured = replace(graph["conv"], name="measured", tensors=(
+        replace(weights, density=Measured.of(WEIGHTS)), *others))
+    both = WorkloadGraph("net", [(graph["conv"], 1), (measured, 1)])
+    result = tb.search(tb.load_architecture("eyeriss"), both, objective="energy")
+    result.to_json(tmp_path / "result.json")
+    _, again = load_result(tmp_path / "result.json")
+    assert list(again) == list(both) and [e.canonical for e in again] == [e.canonical for e in both]
+
+
+def test_a_density_of_the_users_own_can_be_used_but_not_written() -> None:
+    class Mine:
+        def bind(self, shape: tuple[int, ...]) -> BoundDensity:
+            return FixedStructured(0.5).bind(shape)
+
+    conv = native("0.4")["conv"]
+    mine = replace(conv, tensors=tuple(replace(t, density=Mine()) for t in conv.tensors))
+    assert isinstance(Mine(), Density) and mine.tensors[0].density.bind((8, 6, 3, 3)).mean == 0.5
+    with pytest.raises(SpecError, match="tensor Weights: a density of the class Mine; expected one of"):
+        _plain(WorkloadGraph("net", [(mine, 1)]))

@@ -40,7 +40,7 @@ def _densities(einsum: Einsum) -> dict[str, Any]:
     found, problems = {}, []
     for name, density in sparse.items():
         try:
-            found[name] = density_to_timeloop(density)
+            found[name] = density_to_timeloop(density, einsum.tensor_shape(name))
         except ValueError as error:
             problems.append(Problem(einsum.name, 0, 0, f"tensor {name}: {error}"))
     if problems:

@@ -8,7 +8,7 @@ where the machine has it, so results are right to the last digit but for ties of
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, isqrt, log1p
+from math import ceil, exp, isqrt, lgamma, log1p
 from typing import Callable
 
 import numpy as np
@@ -106,14 +106,8 @@ def _none_drawn_far(total: int, marked: int, drawn: Integers) -> Floats:
     log -= _deviance(n, rest * share) + _deviance(rest - n, rest * (1 - share))
     found = np.exp(log) * np.sqrt(rest * (total - n) / (total * (rest - n)))
     edge = np.where(drawn <= 0, 1.0, 0.0)
-    with np.errstate(under="ignore"):
-        last = np.exp(-float(_log_choose(total, rest)))
+    last = exp(lgamma(rest + 1) + lgamma(marked + 1) - lgamma(total + 1))
     return np.where(inside, found, np.where(drawn == rest, last, edge))
-
-
-def _log_choose(total: int, part: int) -> float:
-    from math import lgamma
-    return lgamma(total + 1) - lgamma(part + 1) - lgamma(total - part + 1)
 
 
 def _stirling(n: Floats | float) -> Floats:

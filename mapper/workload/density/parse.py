@@ -218,19 +218,19 @@ def density_to_dict(density: Density, projection: tuple[Axis, ...] = ()) -> Any:
                      f"{', '.join(MODELS)} for it to be written")
 
 
-def density_to_timeloop(density: Density) -> dict[str, Any]:
-    """Timeloop's form of `density`.
+def density_to_timeloop(density: Density, shape: Tile) -> dict[str, Any]:
+    """Timeloop's form of the `density` of a tensor of `shape`.
 
     Raises
     ------
     ValueError
-        For a model that Timeloop does not have.
+        For a model that Timeloop does not have; its bands are those of square matrices.
     """
     if isinstance(density, FixedStructured):
         return {"distribution": "fixed_structured", "density": density.density}
     if isinstance(density, Hypergeometric):
         return {"distribution": "hypergeometric", "density": density.density}
-    if isinstance(density, Banded) and density.axes == (0, 1):
+    if isinstance(density, Banded) and len(shape) == 2 and shape[0] == shape[1]:
         return {"distribution": "banded", "band_width": density.half_width}
     raise ValueError(f"the density model {type(density).__name__}; expected fixed_structured, hypergeometric "
-                     "or banded, the ones that Timeloop has")
+                     "or banded (of a square matrix), the ones that Timeloop has")
