@@ -9,21 +9,22 @@ from typing import Mapping as Dictionary
 
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum, Tensor, axis_extent
-from .nest import Loop, Mapping
+from .nest import Loop
 
 
-def sparse_reasons(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
-    """Reasons why tensors cannot be written down or saved as the levels of `architecture` say."""
+def sparse_reasons(architecture: Architecture, einsum: Einsum, keep: Sequence[frozenset[str]]) -> list[str]:
+    """Reasons why tensors cannot be written down or saved as the levels of `architecture` say, where each
+    level keeps the tensors in its entry of `keep`."""
     reasons = []
     for tensor in einsum.tensors:
-        levels = [level for level, block in zip(architecture.levels, mapping, strict=True)
-                  if tensor.name in block.keep]
+        levels = [level for level, names in zip(architecture.levels, keep, strict=True)
+                  if tensor.name in names]
         for above, level in pairwise(levels):
             reasons += _format_reasons(tensor, above, level)
     for index, level in enumerate(architecture.levels):
         targets = [option.target for x in level.sparsity.optimizations for option in x.options]
         known = {tensor.name for tensor in einsum.tensors}.intersection(targets)
-        kept = {name for block in mapping.blocks[:index + 1] for name in block.keep}
+        kept = {name for names in keep[:index + 1] for name in names}
         reasons += [f"{level.name}: accesses to tensor {name} are saved, it must be kept here or above"
                     for name in sorted(known - kept)]
     return reasons

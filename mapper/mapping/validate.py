@@ -40,7 +40,7 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
         reasons += _fanout_reasons(level, block, einsum, architecture.fanout(index))
         reasons += _keep_reasons(level, block, einsum)
         reasons += _capacity_reasons(level, einsum, mapping, index)
-    return reasons + sparse_reasons(architecture, einsum, mapping)
+    return reasons + sparse_reasons(architecture, einsum, [block.keep for block in mapping])
 
 
 def _unknown_names(einsum: Einsum, mapping: Mapping) -> list[str]:

@@ -44,12 +44,21 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moved:
-    """Words that one tensor moves at and below one level, an instance of that level."""
+class Moved:
+    """Words that one tensor moves at and below one level, an instance of that level. `first`: those of
+    the words `sent` over the network below that find no old value to take down; None where old values
+    stay, since the level adds."""
 
     level: int
-    entering: Count                                 # the network below
+    sent: Count
+    first: Count | None
     accesses: tuple[Count, Count, Count] | None     # reads, fills, updates where it is kept
+
+    def entering(self, share: Count = 1.0) -> Count:
+        """Words that enter the network when a `share` of those sent are; old values go down too, but for
+        the first visit to each word."""
+        sent = self.sent * share
+        return sent if self.first is None else sent + np.maximum(sent - self.first, 0.0)
 
 
 class BatchEvaluator:
@@ -109,6 +118,7 @@ class BatchEvaluator:
             cost.valid[part] = valid
             if nest is not None:
                 cost.energy_pj[part][valid], cost.cycles[part][valid] = self._cost(nest)
+                cost.valid[part] &= cost.cycles[part] < np.inf
         return cost
 
     # --- what depends on the class alone ---------------------------------------------------------
@@ -162,11 +172,17 @@ class BatchEvaluator:
     def _fits(self, nest: Nest) -> NDArray[np.bool_]:
         """Whether rank products, fanouts and capacities are respected."""
         valid: NDArray[np.bool_] = (nest.tiles[0] == self._extents).all(axis=0)
-        for i, level in enumerate(self.architecture.levels):
+        for i in range(len(self.architecture.levels)):
             x, y = self.architecture.fanout(i)
             for row, available in ((slot(i, "x"), x), (slot(i, "y"), y)):
                 if available > 1:
                     valid &= nest.factors[row].prod(axis=0) <= available
+        return valid & self._held(nest)
+
+    def _held(self, nest: Nest) -> NDArray[np.bool_]:
+        """Whether the tiles fit the capacities."""
+        valid = np.ones(nest.tiles[0].shape[1:], dtype=np.bool_)
+        for i, level in enumerate(self.architecture.levels):
             kept = [s for s in self._shapes if s.name in self._kept[i]]
             if level.capacity_words is not None and kept:
                 valid &= sum(nest.volume(s, i) for s in kept) <= level.capacity_words
@@ -175,8 +191,7 @@ class BatchEvaluator:
     def _cost(self, nest: Nest) -> tuple[Array, Array]:
         """Energy and cycles of valid mappings."""
         levels = self.architecture.levels
-        fanouts = [nest.factors[list(rows)].prod(axis=(0, 1)) if rows else 1.0 for rows in self._rows]
-        utilized = list(accumulate(fanouts, mul, initial=1.0))
+        fanouts, utilized = self._instances(nest)
         compute_cycles = np.broadcast_to(self.einsum.macs / utilized[-1], nest.batch)
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
         entering: list[Count] = [0.0] * len(levels)
@@ -184,7 +199,7 @@ class BatchEvaluator:
         for shape in self._shapes:
             for moved in self._traffic(shape, nest, fanouts, compute_cycles):
                 i = moved.level
-                entering[i] = entering[i] + moved.entering
+                entering[i] = entering[i] + moved.entering()
                 if moved.accesses is not None:
                     energies = self._kept[i][shape.name].energies
                     energy[i] = energy[i] + _energy(levels[i], moved.accesses, energies) + \
@@ -204,8 +219,13 @@ class BatchEvaluator:
                 total = total + entering[i] * utilized[i] * price
         return np.broadcast_to(total, nest.batch), cycles + network_cycles(self.architecture, "exact")
 
+    def _instances(self, nest: Nest) -> tuple[list[Count], list[Count]]:
+        """By storage level the instances below one that are at work, and all of its own (and the units)."""
+        fanouts = [nest.factors[list(rows)].prod(axis=(0, 1)) if rows else 1.0 for rows in self._rows]
+        return fanouts, list(accumulate(fanouts, mul, initial=1.0))
+
     def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
-                 compute_cycles: Array) -> Iterator[_Moved]:
+                 compute_cycles: Array) -> Iterator[Moved]:
         """What one tensor moves, by level from the innermost to the outermost that keeps it."""
         outermost = next((i for i, kept in enumerate(self._kept) if shape.name in kept),
                          len(self._kept))
@@ -215,12 +235,11 @@ class BatchEvaluator:
             fanout = self._fanouts[i].get(shape.name)
             below = below * (fanouts[i] if fanout is None else fanout.distinct(nest))
             kept = self._kept[i].get(shape.name)
-            entering = below
+            sent, first = below, None
             if shape.is_output and self._word_prices[i] and not self.architecture.levels[i].reduces:
-                # Old values go down too, but for the first visit to each word.
-                entering = below + np.maximum(below - (shares[i] if kept else 0.0), 0.0)
+                first = shares[i] if kept else 0.0
             if kept is None:
-                yield _Moved(i, entering, None)
+                yield Moved(i, sent, first, None)
                 continue
             received: Count = 0.0
             if kept.moves is not None:
@@ -229,7 +248,7 @@ class BatchEvaluator:
             if shape.is_output:
                 accesses = (np.maximum(below - shares[i], 0.0),
                             np.maximum(received - shares[i], 0.0), below)
-            yield _Moved(i, entering, accesses)
+            yield Moved(i, sent, first, accesses)
             below = received
 
 

@@ -12,6 +12,8 @@ from ..bounds.arrays import prime_factors
 from ..errors import Problem, SpecError
 from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
+from ..model.batch_sparse import batch_evaluator
+from ..model.sparse.analyse import SparseModel
 from .feasible import first_fit
 from .space import Mapspace
 
@@ -42,14 +44,15 @@ class Explorer:
         self.evaluated = 0
         self._levels = tuple(level.name for level in space.architecture.levels)
         self._evaluators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
+        self._model = SparseModel(space.architecture, space.einsum) if space.architecture.sparse else None
         self._moves = self._single_moves()
 
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit; shape (mappings,)."""
         if (keep, orders) not in self._evaluators:
             template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
-            self._evaluators[keep, orders] = BatchEvaluator(
-                self.space.architecture, self.space.einsum, template)
+            self._evaluators[keep, orders] = batch_evaluator(
+                self.space.architecture, self.space.einsum, template, self._model)
         evaluate = self._evaluators[keep, orders]
         self.evaluated += len(factors)
         results = []
