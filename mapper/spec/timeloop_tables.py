@@ -14,11 +14,8 @@ _STORAGE_ACTIONS: _Names = {"read": ("random_read", "read"),
                             "fill": ("random_fill", "random_write", "fill", "write"),
                             "update": ("random_update", "random_write", "update", "write")}
 _COMPUTE_ACTIONS: _Names = {"compute": ("mac_random", "mult_random", "mac", "mult", "compute")}
-#: What is skipped costs what is gated, if nothing else is said.
-_STATES: _Names = {"gated": ("gated",), "skipped": ("skipped", "gated")}
-_ZERO_COMPUTES: _Names = {f"{state}_compute": tuple(
-    name for other in others for name in (f"mac_{other}", f"mult_{other}", f"{other}_compute"))
-    for state, others in _STATES.items()}
+_ZERO_COMPUTES: _Names = {f"{state}_compute": (f"mac_{state}", f"mult_{state}", f"{state}_compute")
+                          for state in ("gated", "skipped")}
 
 
 def _zero_actions() -> _Names:
@@ -28,12 +25,10 @@ def _zero_actions() -> _Names:
     for access in ("read", "fill", "update"):
         words = (access,) if access == "read" else (access, "write")
         found[f"metadata_{access}"] = tuple(f"metadata_{word}" for word in words)
-        for state, others in _STATES.items():
-            pairs = [(other, word) for other in others for word in words]
-            found[f"{state}_{access}"] = tuple(f"{other}_{word}" for other, word in pairs)
+        for state in ("gated", "skipped"):
+            found[f"{state}_{access}"] = tuple(f"{state}_{word}" for word in words)
             found[f"{state}_metadata_{access}"] = tuple(
-                name for other, word in pairs
-                for name in (f"{other}_metadata_{word}", f"metadata_{other}_{word}"))
+                name for word in words for name in (f"{state}_metadata_{word}", f"metadata_{state}_{word}"))
     return found
 
 
