@@ -10,10 +10,12 @@ from math import inf, prod
 
 import numpy as np
 import pytest
+from tilebound.api import read_constraints, read_mapping
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation
+from tilebound.bounds.relax import Relaxation, _Builder
 from tilebound.errors import InfeasibleError, SpecError
+from tilebound.hardware.architecture import Compute, Figure
 from tilebound.mapping.constraints import (
     Constraints,
     FactorRange,
@@ -25,10 +27,13 @@ from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.rules import Rules
 from tilebound.mapping.splits import last_passes, real_factors, steps, uneven_splits
 from tilebound.mapping.template import KINDS
+from tilebound.mapping.timeloop import to_timeloop
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.model.remainder import steps as steps_of
 from tilebound.model.reuse import placed_loops
+from tilebound.report.check import check_document
+from tilebound.report.document import to_document
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import Limits
 from tilebound.search.network import search_network
@@ -39,6 +44,7 @@ from tilebound.workload.graph import WorkloadGraph
 
 from strategies import random_architecture, random_einsum, random_mapping, with_remainders
 from test_search import conv, gemm, three_level, two_level
+from test_search import figures as priced
 
 
 def allowing(**levels):
@@ -72,7 +78,8 @@ def splits_by_hand(extent, limits):
 def test_splits_are_all_that_the_limits_admit(seed):
     rng = random.Random(seed)
     extent = rng.randint(1, 17)
-    limits = [(rng.choice((1, 2, 3, 5, extent)), rng.choice((0, 0, 1, 2, 20))) for _ in range(rng.randint(1, 4))]
+    limits = [(rng.choice((1, 2, 3, 5, extent)), rng.choice((0, 0, 1, 2, 20)))
+              for _ in range(rng.randint(1, 4))]
     ways = uneven_splits(extent, limits)
     assert len({tuple(w) for w in ways.tolist()}) == len(ways)
     assert sorted(map(tuple, ways.tolist())) == sorted(splits_by_hand(extent, limits))
@@ -82,8 +89,9 @@ def test_splits_are_all_that_the_limits_admit(seed):
     temporal = np.array([rng.random() < 0.6 for _ in limits])
     counted = steps(ways, extent, temporal)
     for way, found in zip(ways, counted, strict=True):
-        loops = [(Loop("M", int(f), int(r) if r < f else None), t) for f, r, t in
-                 zip(way, last_passes(way[:, None], np.array([extent]))[:, 0], temporal, strict=True) if f > 1]
+        last = last_passes(way[:, None], np.array([extent]))[:, 0]
+        loops = [(Loop("M", int(f), int(r) if r < f else None), t)
+                 for f, r, t in zip(way, last, temporal, strict=True) if f > 1]
         blocks = [Block(f"L{i}", frozenset(), (x,) if t else (), () if t else (x,))
                   for i, (x, t) in enumerate(loops)]
         assert found == steps_of(placed_loops(Mapping(tuple(blocks))), {"M": extent})
@@ -109,10 +117,10 @@ def all_mappings(architecture, einsum, keep, constraints):
                 if factor > 1:
                     loops.append((place, Loop(rank, factor, None if last == factor else last)))
             outermost = loops[-1][1] if loops else None
-            if left == 0 and (outermost is None or outermost.residual is None):
-                if all(architecture.fanout(i)[kind == "y"] >= x.factor
-                       for (i, kind), x in loops if kind != "temporal"):
-                    own.append(loops)
+            room = all(architecture.fanout(i)[kind == "y"] >= x.factor
+                       for (i, kind), x in loops if kind != "temporal")
+            if left == 0 and room and (outermost is None or outermost.residual is None):
+                own.append(loops)
         tables.append(own)
     for choice in product(*tables):
         at = {place: [x for loops in choice for p, x in loops if p == place] for place in places}
@@ -132,14 +140,15 @@ def all_mappings(architecture, einsum, keep, constraints):
 
 SMALL = {
     "one level spread over an array": (
-        three_level(middle=60, inner=8, x=3, y=1, keep=frozenset("ABZ")), gemm(5, 2, 2),
+        three_level(middle=60, inner=8, x=3, y=1, keep=frozenset("ABZ")), gemm(5, 2, 1),
         allowing(GLB_spatial={"M": 2})),
-    "a prime in time": (two_level(12, keep=frozenset("ABZ")), gemm(7, 3, 2), allowing(RF_temporal={"M": 3, "N": 1})),
+    "a prime in time": (two_level(12, keep=frozenset("ABZ")), gemm(7, 3, 2),
+                        allowing(RF_temporal={"M": 3, "N": 1})),
     "a reduction": (two_level(12, keep=frozenset("ABZ")), gemm(2, 3, 7), allowing(RF_temporal={"K": 6})),
     "a window": (two_level(14, keep=frozenset("WIO")), conv(2, 1, 5, 3), allowing(RF_temporal={"P": 4})),
     "a strided window": (two_level(18, keep=frozenset("WIO")), conv(2, 1, 5, 3, 2),
                          allowing(RF_temporal={"P": 4, "R": 1})),
-    "a window on an array": (three_level(60, 30, 3, 1, keep=frozenset("WIO")), conv(2, 1, 5, 2),
+    "a window on an array": (three_level(60, 30, 3, 1, keep=frozenset("WIO")), conv(1, 1, 5, 2),
                              allowing(GLB_spatial={"P": 2}, RF_temporal={"P": 1})),
     "little bandwidth": (two_level(12, keep=frozenset("ABZ"), read_bandwidth=0.5), gemm(5, 3, 2),
                          allowing(RF_temporal={"M": 4})),
@@ -217,3 +226,156 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
     for energy_power, cycles_power in OBJECTIVES.values():
         bound = bound_region(relaxation, region, energy_power, cycles_power, floor)
         assert bound.value <= cost.energy_pj ** energy_power * cost.cycles ** cycles_power * (1 + 1e-9)
+
+
+def one_price(rng, architecture):
+    """The same machine where only one action of one level costs something: bounds cannot hide."""
+    chosen = rng.randrange(len(architecture.levels)), rng.choice(("read", "fill", "update", "leak"))
+    levels = tuple(replace(level, network=replace(level.network, ingress=None), energy={
+        action: x if (i, action) == chosen else Figure(0.0, "test") for action, x in level.energy.items()})
+        for i, level in enumerate(architecture.levels))
+    return replace(architecture, levels=levels, compute=replace(
+        architecture.compute, energy={"compute": Figure(1e-9, "test")}))
+
+
+@pytest.mark.parametrize("seed", range(600))
+def test_every_mapping_is_a_point_of_the_program_that_costs_no_more(seed):
+    """What the proof says: factors as they are, the outermost of each rank not rounded up."""
+    rng = random.Random(seed)
+    einsum = random_einsum(rng, rng.choice((40, 256, 600)))
+    mapping = random_mapping(rng, einsum, rng.choice((1, 2, 2, 3, 3)))
+    einsum, mapping = with_remainders(rng, einsum, mapping)
+    if mapping.perfect or any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
+        return
+    architecture = random_architecture(rng, einsum, mapping)
+    if rng.random() < 0.7:
+        architecture = one_price(rng, architecture)
+    constraints = permitting(rng, mapping, einsum)
+    builder = _Builder(Relaxation(architecture, einsum, Rules(architecture, einsum, constraints)),
+                       region_of(rng, einsum, mapping))
+    builder.build(1, 1)
+    cost = evaluate(architecture, einsum, mapping)
+    factors = np.array([[b.factors(k).get(r, 1) for r in einsum.ranks] for b in mapping for k in KINDS])
+    point = np.zeros(builder.width)
+    point[:factors.size] = np.log(real_factors(factors, np.array(einsum.extents))).ravel()
+    point[builder.cycles] = np.log(cost.cycles)
+    known = slice(0, factors.size + 1)
+    assert np.all(builder.lower[known] <= point[known] + 1e-9)
+    assert np.all(point[known] <= builder.upper[known] + 1e-9)
+    for i in range(factors.size + 1, builder.used):     # helper variables as low as they may be
+        point[i] = max(np.log(c(point)) for c in builder.constraints if np.all(c.exponents[:, i] == -1))
+    assert all(c(point) <= 1 + 1e-9 for c in builder.constraints)
+    total = sum(p(point) for p in builder.energy)
+    assert total - builder.offset <= cost.energy_pj + 1e-10 * total
+
+
+# ---- the search ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_problems_agree_with_brute_force(seed):
+    rng = random.Random(seed)
+    einsum = rng.choice((gemm(rng.randint(3, 7), rng.randint(1, 3), rng.randint(1, 3)),
+                         conv(1, rng.randint(1, 2), rng.randint(3, 6), rng.randint(2, 3), rng.randint(1, 2))))
+    names = frozenset(t.name for t in einsum.tensors)
+    architecture = rng.choice((two_level(rng.randint(8, 20), keep=names), replace(
+        two_level(60, keep=names), compute=Compute("MAC", 3, energy=priced(compute=1.0)))))
+    architecture = replace(architecture, levels=tuple(replace(x, keep=names) for x in architecture.levels))
+    allowed = {kind: {r: rng.randint(1, 4) for r in einsum.ranks if rng.random() < 0.4}
+               for kind in ("RF_temporal", "RF_spatial")}
+    constraints = allowing(**allowed)
+    keep, = Mapspace(architecture, einsum, constraints).keeps
+    costs = [evaluate(architecture, einsum, m) for m in all_mappings(architecture, einsum, keep, constraints)]
+    for objective, (energy_power, cycles_power) in OBJECTIVES.items():
+        truth = min((c.energy_pj ** energy_power * c.cycles ** cycles_power for c in costs), default=inf)
+        search = layer_search(architecture, einsum, objective, Limits(), constraints=constraints)
+        if truth == inf:
+            with pytest.raises(InfeasibleError):
+                search.run()
+            continue
+        _, certificate = search.run()
+        assert certificate.status == "optimal"
+        assert certificate.value == pytest.approx(truth, rel=1e-9)
+
+
+ROW = three_level(middle=600, inner=40, x=8, y=1, keep=frozenset("ABZ"))
+IN_ARRAY = allowing(GLB_spatial={"M": 7})
+
+
+@pytest.mark.parametrize("objective, whole, uneven", [
+    ("latency", 377, 195), ("edp", 23_928_190, 12_386_790), ("energy", 63_470, 63_470)])
+def test_remainders_fill_an_array_that_primes_do_not(objective, whole, uneven):
+    for constraints, value in ((Constraints(), whole), (IN_ARRAY, uneven)):
+        _, found = layer_search(ROW, gemm(29, 13, 4), objective, Limits(), constraints=constraints).run()
+        assert (found.value, found.lower_bound, found.status) == (value, value, "optimal")
+
+
+def test_a_machine_that_only_remainders_fit():
+    """All units must be at work, and no whole factor of 13 is 4."""
+    square = replace(ROW, levels=(*ROW.levels[:2], replace(ROW.levels[2], mesh_x=4)), compute=Compute(
+        "MAC", 4, energy=priced(compute=1.0)))
+    asked = Constraints((LevelConstraints("GLB", spatial=LoopRules(
+        (("M", FactorRange(4, 4)),), remainders=(("M", 3),))),))
+    with pytest.raises(InfeasibleError):
+        layer_search(square, gemm(13, 2, 2), "energy", Limits(), constraints=asked.whole).run()
+    mapping, _ = layer_search(square, gemm(13, 2, 2), "energy", Limits(), constraints=asked).run()
+    assert mapping.blocks[1].spatial_x == (Loop("M", 4, 1),)
+
+
+def test_what_is_found_is_written_read_back_and_checked(tmp_path):
+    found = search_network(ROW, WorkloadGraph("net", [(gemm(29, 13, 4), 1)]), objective="latency",
+                           constraints=IN_ARRAY)
+    layer, = found.layers
+    assert not layer.mapping.perfect
+    entries = to_timeloop(layer.mapping, layer.einsum)
+    assert any("M=2,1" in str(entry.get("factors")) for entry in entries)
+    again = read_mapping(entries, ROW, layer.einsum)
+    assert evaluate(ROW, layer.einsum, again) == layer.cost
+    document = to_document(found, WorkloadGraph("net", [(gemm(29, 13, 4), 1)]))
+    document = json.loads(json.dumps(document))
+    assert check_document(document) == []
+    certificate = document["layers"][0]["certificate"]
+    certificate["lower_bound"] *= 1.01
+    assert any("lower bound" in x for x in check_document(document))
+
+
+def test_timeloop_semantics_refuse_remainders_with_their_place():
+    graph = WorkloadGraph("net", [(gemm(5, 3, 2), 1)])
+    text = {"levels": [{"level": "GLB", "spatial": {"remainders": {"M": 3}}}]}
+    with pytest.raises(SpecError, match="remainder 3 of rank M"):
+        read_constraints([text], ROW, graph, "timeloop")
+    with pytest.raises(SpecError, match="expects none"):
+        search_network(ROW, graph, constraints=read_constraints([text], ROW, graph), semantics="timeloop")
+
+
+def test_too_many_splits_are_refused():
+    graph = WorkloadGraph("net", [(gemm(300_000, 1, 1), 1)])
+    every = {f"{x}_{kind}": {"M": 10 ** 6} for x in ("DRAM", "GLB", "RF") for kind in ("temporal", "spatial")}
+    with pytest.raises(SpecError, match="too many ways"):
+        search_network(ROW, graph, constraints=allowing(**every))
+
+
+def test_a_search_that_is_stopped_still_has_a_mapping():
+    einsum = gemm(29, 13, 4)
+    _, certificate = layer_search(ROW, einsum, "edp", Limits(seconds=0.0), constraints=IN_ARRAY).run()
+    assert certificate.status == "time_limit"
+    _, proven = rederive(ROW, einsum, "edp", certificate.value, certificate.dual, IN_ARRAY)
+    assert proven >= certificate.lower_bound
+
+
+def test_forged_proofs_are_refused():
+    einsum = gemm(29, 13, 4)
+    _, certificate = layer_search(ROW, einsum, "latency", Limits(), constraints=IN_ARRAY).run()
+    for method in ("lattice", "enumerated"):
+        dual = json.loads(json.dumps(certificate.dual))
+        dual["regions"][0] = {"multipliers": None, "method": method}
+        with pytest.raises(ProofError):
+            rederive(ROW, einsum, "latency", certificate.value, dual, IN_ARRAY)
+
+
+def test_layers_without_room_for_remainders_are_searched_as_ever():
+    """Extents of 2 have no shorter last pass, and the loop outside of all others has one pass."""
+    for einsum, constraints in ((gemm(2, 8, 2), allowing(GLB_spatial={"M": 3})),
+                                (gemm(5, 8, 2), allowing(DRAM_temporal={"M": 3}))):
+        search = layer_search(ROW, einsum, "energy", Limits(), constraints=constraints)
+        assert not isinstance(search, UnevenSearch)
+        assert search.space.size == Mapspace(ROW, einsum).size

@@ -7,6 +7,7 @@ rounded up, and only the best by estimate are evaluated. Bounds are those of `bo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from math import inf
@@ -27,6 +28,7 @@ from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum, footprint
 from .layer import LayerSearch, Limits, Node, never
 from .local import Explorer, Found, Keep, Orders
+from .result import Certificate
 from .space import Mapspace
 
 #: Regions with at most so many mappings, and so many operations in them together, are enumerated.
@@ -134,7 +136,7 @@ class UnevenExplorer(Explorer):
         here = replace(found, value=self._estimate(found))
         for _ in range(rounds):
             better = self._reordered(self._step(here), options)
-            if not better.value < here.value * (1 - 1e-12):
+            if self.stopped() or not better.value < here.value * (1 - 1e-12):
                 break
             path.append(here := better)
         return self._exact([*path[-_CLOSEST:], found])
@@ -188,6 +190,7 @@ class UnevenSearch(LayerSearch):
     """The state of one search with remainders, which starts from the best whole factors."""
 
     explorer: UnevenExplorer
+    whole: LayerSearch
 
     def _explorer(self) -> Explorer:
         explorer = UnevenExplorer(self.space, *self.powers)
@@ -199,13 +202,17 @@ class UnevenSearch(LayerSearch):
         whole = LayerSearch(self.space.architecture, self.space.einsum, self.objective,
                             replace(self.limits, seconds=self.limits.seconds / 2), self.seed,
                             lambda value, bound: self.report(value, 0.0), self.space.rules.constraints.whole)
-        try:
+        with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
-            self._offer(whole.best)
-        except InfeasibleError:
-            pass                    # with remainders something may fit
+        self._offer(whole.best)
+        self.whole = whole
         if self.best is None:
             super()._begin()
+
+    def _certificate(self, roots: list[Node], relaxed: float, proven: float) -> Certificate:
+        found = super()._certificate(roots, relaxed, proven)
+        return replace(found, bound_solves=found.bound_solves + self.whole.solves,
+                       evaluated=found.evaluated + self.whole.explorer.evaluated)
 
     def _close(self, node: Node) -> bool:
         mappings = self.space.combinations(node.region)
