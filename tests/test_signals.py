@@ -20,16 +20,18 @@ HOME = str(Path(tilebound.__file__).parent)
 
 def started(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "tilebound", *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+                            stderr=subprocess.PIPE, start_new_session=True)
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, tmp_path: Path) -> None:
-    process = started("map", "eyeriss", "resnet18", "-o", str(tmp_path))
+def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, jobs: str,
+                                                       tmp_path: Path) -> None:
+    process = started("map", "eyeriss", "resnet18", "--jobs", jobs, "-o", str(tmp_path))
     document, end = tmp_path / "result.json", time.monotonic() + WAIT
     while not document.exists() and time.monotonic() < end:
         time.sleep(0.05)
-    process.send_signal(number)
+    os.killpg(process.pid, number)          # as a terminal or `timeout` does, to all processes
     _, err = process.communicate(timeout=WAIT)
     assert process.returncode == 128 + number
     assert b"the best found so far" in err and b"Traceback" not in err

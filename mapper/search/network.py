@@ -250,6 +250,8 @@ _worker: dict[str, Any] = {}     # what a process is given when it starts
 def _start_worker(queue: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)     # the parent tells the processes to stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(signal, "sigwaitinfo"):
+        threading.Thread(target=_heed_parent, daemon=True).start()
     _worker.update(queue=queue, stop=stop)
 
 
@@ -261,13 +263,20 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _heed_parent() -> None:
+    """Go on SIGTERM from the parent. From others it reaches the parent too, which lets the search end."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(1)
+
+
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes started inside do not hear Ctrl-C, not even before they have started up."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Processes started inside do not hear Ctrl-C and SIGTERM, not even before they have started up."""
+    if not hasattr(signal, "sigwaitinfo"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
