@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .placed import Regions, distribution, whole
-from .places import check_axes
+from .placed import Regions, whole
+from .places import check_axes, others, sizes
 from .protocol import Integers, Occupancies, Tile
 
 
@@ -30,7 +30,8 @@ class Banded:
 
     def bind(self, shape: Tile) -> BoundBanded:
         check_axes(shape, self.axes)
-        return BoundBanded(shape, _Band(self.half_width, self.axes), *whole(shape))
+        band = _Band(min(self.half_width, max(shape)), self.axes)
+        return BoundBanded(shape, band, *whole(shape))
 
 
 @dataclass(frozen=True)
@@ -57,29 +58,42 @@ def _staircase(rows: Integers, columns: Integers, first: int) -> Integers:
 
 
 class BoundBanded(Regions):
-    """A band matrix, of which only the tiles that touch the band are looked at."""
+    """A band matrix, of which only the tiles at the edge of the band are looked at."""
 
     prefix: _Band
 
     def _tally(self, tile: Tile) -> Occupancies:
+        """Tiles within the band are full, those that do not touch it empty; the others are counted."""
         (rows, columns), (height, width) = ([extents[axis] for axis in self.prefix.axes]
                                             for extents in (self.shape, tile))
+        reach = self.prefix.half_width
         tops = np.arange(0, rows, height)
         bottoms = np.minimum(tops + height, rows)
-        firsts = np.clip(tops - self.prefix.half_width, 0, columns) // width
-        lasts = -(-np.clip(bottoms + self.prefix.half_width, 0, columns) // width)
-        touched = np.maximum(lasts - firsts, 0)
-        before = np.repeat(np.cumsum(touched) - touched, touched)
-        lefts = (np.repeat(firsts, touched) + np.arange(touched.sum()) - before) * width
-        above, below = np.repeat(tops, touched), np.repeat(bottoms, touched)
-        band = _Band(self.prefix.half_width, (0, 1))
-        rights = np.minimum(lefts + width, columns)
-        counts = band(below, rights) - band(above, rights) - band(below, lefts) + band(above, lefts)
-        depths = np.ones(1, np.int64)
-        for axis, (extent, cut) in enumerate(zip(self.shape, tile, strict=True)):
-            if axis not in self.prefix.axes:
-                lengths = np.minimum(cut, extent - np.arange(0, extent, cut))
-                depths = np.multiply.outer(depths, lengths).reshape(-1)
-        tiles = len(tops) * -(-columns // width)
-        untouched = (tiles - len(counts)) * len(depths)
-        return distribution(np.multiply.outer(counts, depths).reshape(-1), untouched)
+        # columns of tiles: those from `first` to `last` touch the band, those from `full` to `end` are in it
+        first = np.clip(tops - reach, 0, columns) // width
+        last = np.maximum(-(-np.clip(bottoms + reach, 0, columns) // width), first)
+        full = np.clip(-(-(bottoms - 1 - reach) // width), first, last)
+        end = np.clip(np.minimum(tops + reach + 1, columns) // width, full, last)
+        row, left = _ranges(np.concatenate([first, end]), np.concatenate([full, last]))
+        row, left = row % len(tops), left * width
+        counts = _inside(tops[row], bottoms[row], left, np.minimum(left + width, columns), reach)
+        values = np.concatenate([counts, (bottoms - tops) * width, [0]])
+        empty = len(tops) * -(-columns // width) - (last - first).sum()
+        weights = np.concatenate([np.ones(len(counts)), end - full, [empty]])
+        depths = sizes(self.shape, tile, others(self.shape, self.prefix.axes))
+        return Occupancies.of(np.concatenate([values * depth for depth, _ in depths]),
+                              np.concatenate([weights * share for _, share in depths]))
+
+
+def _ranges(starts: Integers, stops: Integers) -> tuple[Integers, Integers]:
+    """All numbers of several ranges, as (index of the range, number)."""
+    lengths = stops - starts
+    index = np.repeat(np.arange(len(starts)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return index, starts[index] + np.arange(len(index)) - before[index]
+
+
+def _inside(top: Integers, bottom: Integers, left: Integers, right: Integers, half_width: int) -> Integers:
+    """Words of the band in boxes of a matrix."""
+    band = _Band(half_width, (0, 1))
+    return band(bottom, right) - band(top, right) - band(bottom, left) + band(top, left)

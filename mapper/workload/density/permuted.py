@@ -9,7 +9,7 @@ from typing import Iterator
 import numpy as np
 
 from .draws import added, mixed
-from .places import ByPlace, check_axes, others, pieces, product_without, segments, sizes
+from .places import LARGEST, ByPlace, check_axes, others, pieces, product_without, segments, sizes
 from .protocol import BoundDensity, Occupancies, Tile, clipped
 from .uniform import scattered
 
@@ -30,9 +30,9 @@ class PermutedDiagonal:
     axes: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
-        if self.block < 1 or len(self.axes) != 2:
+        if not 1 <= self.block <= LARGEST or len(self.axes) != 2:
             raise ValueError(f"blocks of {self.block} words over {len(self.axes)} axes; "
-                             "expected 1 word or more, and 2 axes")
+                             f"expected 1 to {LARGEST}, and 2 axes")
 
     def bind(self, shape: Tile) -> BoundPermuted:
         check_axes(shape, self.axes)
@@ -106,7 +106,10 @@ def _matrix(block: int, top: int, rows: int, left: int, columns: int) -> Occupan
 def _corner(block: int, height: int, width: int) -> Occupancies:
     """Non-zeros of a part of one block: how many of `height` consecutive places of a cycle fall into an
     interval of `width`, with the shift at random."""
-    inside = (np.arange(2 * block) % block < width).astype(np.int64)
-    before = np.concatenate([[0], np.cumsum(inside)])
-    starts = np.arange(block)
-    return Occupancies.of(before[starts + height] - before[starts], np.ones(block))
+    low, high = sorted((height, width))
+    least = max(0, low + high - block)
+    if least == low:
+        return Occupancies.exactly(low)
+    weights = np.full(low - least + 1, 2.0)      # on its way in and on its way out
+    weights[0], weights[-1] = abs(block - low - high) + 1, high - low + 1
+    return Occupancies.of(np.arange(least, low + 1), weights)

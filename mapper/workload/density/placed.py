@@ -101,17 +101,14 @@ def whole(shape: Tile) -> tuple[Integers, Integers]:
     return np.zeros((1, len(shape)), np.int64), np.array([shape], np.int64).reshape(1, len(shape))
 
 
-def distribution(counts: Integers, zeros: int = 0) -> Occupancies:
-    """Of a list of numbers, each as likely as the others, and of so many zeros more."""
-    if counts.max(initial=0) < 4 * len(counts):
-        times = np.bincount(counts, minlength=1)
-        values = np.arange(len(times))
-    else:
-        values, times = np.unique(np.append(counts, 0), return_counts=True)
-        times[0] -= 1                            # the one appended, so that there is a place for zeros
-    times[0] += zeros
-    kept = times > 0
-    return Occupancies(values[kept].astype(np.int64), times[kept] / (len(counts) + zeros))
+def distribution(counts: Integers) -> Occupancies:
+    """Of a list of numbers, each as likely as the others."""
+    if counts.max() < 4 * len(counts):
+        times = np.bincount(counts)
+        values = np.flatnonzero(times).astype(np.int64)
+        return Occupancies(values, times[values] / len(counts))
+    values, times = np.unique(counts, return_counts=True)
+    return Occupancies(values, times / len(counts))
 
 
 def _along(values: NDArray[np.generic], axis: int, axes: int) -> NDArray[np.generic]:

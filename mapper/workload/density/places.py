@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
+from math import gcd, prod
 from typing import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .protocol import BoundDensity, Floats, Tile
+
+#: Words of the longest block.
+LARGEST = 1 << 31
 
 
 class ByPlace(BoundDensity):
@@ -29,13 +32,14 @@ def segments(extent: int, tile: int, period: int) -> tuple[tuple[int, int, float
     """The tiles along one axis, as (start modulo `period`, length, share of the tiles).
 
     >>> segments(10, 4, 8)
-    ((0, 2, 0.3333333333333333), (0, 4, 0.3333333333333333), (4, 4, 0.3333333333333333))
+    ((0, 4, 0.3333333333333333), (4, 4, 0.3333333333333333), (0, 2, 0.3333333333333333))
     """
-    starts = np.arange(0, extent, tile)
-    lengths = np.minimum(tile, extent - starts)
-    kinds, counts = np.unique(np.stack([starts % period, lengths]), axis=1, return_counts=True)
-    return tuple((phase, length, count / len(starts))
-                 for phase, length, count in zip(*kinds.tolist(), counts.tolist(), strict=True))
+    whole, rest = divmod(extent, tile)
+    tiles = whole + (rest > 0)
+    cycle = period // gcd(tile, period)          # after so many tiles, starts repeat
+    found = [(index * tile % period, tile, (whole // cycle + (index < whole % cycle)) / tiles)
+             for index in range(min(cycle, whole))]
+    return (*found, *([(whole * tile % period, rest, 1 / tiles)] if rest else []))
 
 
 def pieces(phase: int, length: int, period: int) -> tuple[int, int, int]:
@@ -75,10 +79,8 @@ def sizes(shape: Tile, tile: Tile, axes: Sequence[int]) -> list[tuple[int, float
     found = {1: 1.0}
     for axis in axes:
         longer: dict[int, float] = {}
-        whole, rest = divmod(shape[axis], tile[axis])
-        tiles = whole + (rest > 0)
-        for length, share in ((tile[axis], whole / tiles), (rest, (rest > 0) / tiles)):
-            for size, weight in found.items() if share else ():
+        for _, length, share in segments(shape[axis], tile[axis], 1):
+            for size, weight in found.items():
                 longer[size * length] = longer.get(size * length, 0.0) + share * weight
         found = longer
     return sorted(found.items(), reverse=True)

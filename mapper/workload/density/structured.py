@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Iterator
 
 from .draws import added, hypergeometric, mixed, repeated
-from .places import ByPlace, check_axes, others, pieces, product_without, segments, sizes
+from .places import LARGEST, ByPlace, check_axes, others, pieces, product_without, segments, sizes
 from .protocol import BoundDensity, Occupancies, Tile, clipped
 from .uniform import scattered
 
@@ -28,8 +28,8 @@ class StructuredNM:
     axis: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.m >= 1 and 0 <= self.n <= self.m):
-            raise ValueError(f"{self.n} of {self.m} words; expected 0 <= n <= m and m of 1 or more")
+        if not (1 <= self.m <= LARGEST and 0 <= self.n <= self.m):
+            raise ValueError(f"{self.n} of {self.m} words; expected 0 <= n <= m and m from 1 to {LARGEST}")
 
     def bind(self, shape: Tile) -> BoundNM:
         check_axes(shape, [self.axis])
