@@ -71,5 +71,10 @@ def test_zeros_skipped_in_space_need_no_instance(tmp_path: Path) -> None:
     half = ", density: {distribution: fixed_structured, density: 0.5}"
     assert reasons(tmp_path, skips, spatial, half) == []
     assert reasons(tmp_path, skips, spatial, half.replace("0.5", "0.75")) == [
-        "GLB: spatial loops need 3 instances along X (K 4), has 2"]
+        "GLB: spatial loops need 3 instances for what is not zero, has 2"]
+    plane = MAPPING.replace("for N in 4", "for N in 4 (Spatial-Y)").replace("K in 4", "K in 4 (Spatial-X)")
+    wide = skips.replace("fanout: 2", "fanout: {x: 2, y: 4}")
+    assert reasons(tmp_path, wide, plane, half) == []
+    assert reasons(tmp_path, skips.replace("fanout: 2", "fanout: {x: 2, y: 3}"), plane, half) == [
+        "GLB: spatial loops need 8 instances for what is not zero, has 6"]
     assert reasons(tmp_path, machine_of_two, spatial, half) != []

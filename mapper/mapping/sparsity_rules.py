@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 from typing import Iterable, Sequence
 from typing import Mapping as Dictionary
 
@@ -65,19 +66,22 @@ def _nonzeros(einsum: Einsum, tensor: Tensor, tile: Dictionary[str, int]) -> int
     return tensor.density.bind(einsum.tensor_shape(tensor.name)).max_occupancy(extents)
 
 
-def instances_needed(level: Storage, einsum: Einsum, loops: Sequence[Loop]) -> int:
-    """The fewest instances along one axis that the spatial `loops` below `level` may need: where zeros
-    of a tensor are skipped in space, only its non-zeros are given an instance."""
+def skips_in_space(level: Storage) -> bool:
+    """Whether instances below `level` are left out that would work on zeros."""
+    return any(x.kind == "skipping_spatial" for x in level.sparsity.optimizations)
+
+
+def instances_needed(level: Storage, einsum: Einsum, loops: Iterable[Loop]) -> int:
+    """The fewest instances that the spatial `loops` below `level` may need, where zeros are skipped in
+    space: each conditioning tensor asks for no more of them than it has non-zeros."""
     factors: dict[str, int] = {}
     for loop in loops:
         factors[loop.rank] = factors.get(loop.rank, 1) * loop.factor
+    need = Fraction(prod(factors.values()))
     leaders = {name for x in level.sparsity.optimizations if x.kind == "skipping_spatial"
                for option in x.options for name in option.on}
-    return min(_filled(einsum, factors, [t for t in einsum.tensors if t.name in leaders]),
-               default=prod(factors.values()))
-
-
-def _filled(einsum: Einsum, factors: Dictionary[str, int], leaders: Iterable[Tensor]) -> list[int]:
-    """Instances that work on the fullest fiber of each of the tensors."""
-    return [_nonzeros(einsum, tensor, factors)
-            * prod(n for rank, n in factors.items() if rank not in tensor.ranks) for tensor in leaders]
+    for tensor in einsum.tensors:
+        along = prod(n for rank, n in factors.items() if rank in tensor.ranks)
+        if tensor.name in leaders:
+            need *= Fraction(min(_nonzeros(einsum, tensor, factors), along), along)
+    return ceil(need)

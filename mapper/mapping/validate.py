@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping, factor_text
-from .sparsity_rules import instances_needed, sparse_reasons, stored_words
+from .sparsity_rules import instances_needed, skips_in_space, sparse_reasons, stored_words
 
 
 def validate(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
@@ -87,8 +89,8 @@ def _fanout_reasons(level: Storage, block: Block, einsum: Einsum, fanout: tuple[
         ("Y", block.spatial_y, level.spatial_y, fanout[1]))
     reasons = []
     for axis, loops, allowed, have in axes:
-        need = instances_needed(level, einsum, loops)
-        if need > have:
+        need = prod(loop.factor for loop in loops)
+        if need > have and not skips_in_space(level):
             listed = ", ".join(f"{loop.rank} {loop.factor}" for loop in loops)
             reasons.append(f"{level.name}: spatial loops need {need} instances along {axis} "
                            f"({listed}), has {have}")
@@ -96,6 +98,11 @@ def _fanout_reasons(level: Storage, block: Block, einsum: Einsum, fanout: tuple[
             if allowed is not None and loop.rank not in allowed:
                 reasons.append(f"{level.name}: rank {loop.rank} is unrolled along {axis}, where only "
                                f"{', '.join(allowed) or 'no rank'} may be")
+    if skips_in_space(level):
+        need = instances_needed(level, einsum, (*block.spatial_x, *block.spatial_y))
+        if need > prod(fanout):
+            reasons.append(f"{level.name}: spatial loops need {need} instances for what is not zero, "
+                           f"has {prod(fanout)}")
     return reasons
 
 
