@@ -24,7 +24,7 @@ from .metadata import expected_units, largest_units
 from .nest import Array, Mask, SparseNest
 from .propagate import KINDS, Held, Saving, Stream, propagate, scaled
 from .ranks import Ranks, level_ranks
-from .savings import p_ineffectual
+from .savings import p_empty
 from .space import Asked, asked, p_unasked
 from .zeros import Zeros
 
@@ -66,14 +66,16 @@ class SparseModel:
         levels: list[dict[str, TensorCounts]] = [{} for _ in nest.keep]
         operands, valid = [], np.ones(nest.size, dtype=np.bool_)
         for tensor in self.einsum.tensors:
-            found, p, fits = self._tensor(nest, dense, tensor, savings[tensor.name], space)
+            found, saving, fits = self._tensor(nest, dense, tensor, savings[tensor.name], space)
             valid &= fits
             for level, counts in found.items():
                 levels[level][tensor.name] = counts
             if not tensor.is_output:
-                operands.append(self._operand(nest, tensor.name, p, savings[tensor.name]))
-        units = self.architecture.compute.sparsity
-        computes = split_computes(dense.computes, operands, units, self.semantics)
+                both = saving.or_larger(savings[tensor.name][1])
+                operands.append(self._operand(nest, tensor.name, both))
+        units = self.architecture.compute
+        sparsity = units.sparsity if units.lockstep is None else replace(units.sparsity, skipping=True)
+        computes = split_computes(dense.computes, operands, sparsity, self.semantics)
         there, active = self._instances(dense, space)
         return SparseCounts(tuple(levels), computes, there, active, valid)
 
@@ -91,8 +93,8 @@ class SparseModel:
             if kind == order["skipping_spatial"]:
                 for condition in optimization.options:
                     by_level, in_space = found[condition.target]
-                    p = p_unasked(nest, self.zeros, condition, -minus)
-                    found[condition.target] = by_level, in_space.or_larger(Saving(p, yes, yes))
+                    saving = Saving.where(p_unasked(nest, self.zeros, condition, -minus), yes, True)
+                    found[condition.target] = by_level, in_space.or_larger(saving)
                 continue
             for target, kept, saving in self._options(nest, -minus, optimization.options, kind > 0):
                 by_level, _ = found[target]
@@ -108,11 +110,12 @@ class SparseModel:
             if kept is None:
                 continue
             storage, zeros = self.architecture.levels[kept], self.zeros[condition.target]
-            p = p_ineffectual(nest, self.zeros, condition, kept, storage.block_words)
+            saving = Saving.where(p_empty(nest, self.zeros, condition, kept, storage.block_words), yes,
+                                  skipping)
             read = storage.energy.get("read")
-            worth.append((1.0 if read is None else read.value) * p * zeros.expected(
+            worth.append((1.0 if read is None else read.value) * saving.p * zeros.expected(
                 zeros.tile(nest.tiles[kept])))
-            found.append((condition.target, kept, Saving(p, yes, np.full(nest.size, skipping))))
+            found.append((condition.target, kept, saving))
         if not found:
             return []
         best = np.argmax(np.stack(worth), axis=0)
@@ -126,17 +129,10 @@ class SparseModel:
             return level if target in nest.keep[level] else None
         return max((i for i in nest.kept(target) if i <= level), default=None)
 
-    def _operand(self, nest: SparseNest, name: str, p: Array,
-                 savings: tuple[dict[int, Saving], Saving]) -> Operand:
-        by_level, in_space = savings
-        there, skipping = in_space.there, in_space.skipping & in_space.there
-        for level in sorted(by_level):
-            there = there | by_level[level].there
-            skipping = np.where(by_level[level].there, by_level[level].skipping, skipping)
+    def _operand(self, nest: SparseNest, name: str, saving: Saving) -> Operand:
         kept = nest.kept(name)
         compressed = bool(kept) and name in self.architecture.levels[kept[-1]].sparsity.formats
-        return Operand(self.zeros[name].mean, compressed, np.maximum(p, in_space.p * in_space.there),
-                       there, skipping)
+        return Operand(name, self.zeros[name].mean, compressed, saving)
 
     # --- instances --------------------------------------------------------------------------------
 
@@ -163,9 +159,9 @@ class SparseModel:
 
     def _tensor(self, nest: SparseNest, dense: DenseCounts, tensor: Tensor,
                 savings: tuple[dict[int, Saving], Saving], space: list[Asked | None]) -> tuple[
-                    dict[int, TensorCounts], Array, Mask]:
-        """Counts by level, the share of accesses that never get to the units, and where the ranks of
-        all representations hold the loops."""
+                    dict[int, TensorCounts], Saving, Mask]:
+        """Counts by level, what keeps accesses from the units, and where the ranks of all
+        representations hold the loops."""
         kept, name = nest.kept(tensor.name), tensor.name
         ranks = self._ranks(nest, name, kept)
         valid = np.ones(nest.size, dtype=np.bool_)
@@ -175,19 +171,19 @@ class SparseModel:
             outer = tiles[-1].level if tiles else None
             tiles.append(self._tile(nest, dense.levels[level][name], name, level, outer, ranks[level]))
         if not kept:
-            return {}, np.zeros(nest.size), valid
+            return {}, Saving.none(nest.size), valid
         chosen = [savings[0][level] for level in kept]
-        p = propagate([x.held for x in tiles], chosen, tensor.is_output, self.semantics)
+        innermost = propagate([x.held for x in tiles], chosen, tensor.is_output, self.semantics)
         found = {}
-        for x, saving, outer_tile in zip(tiles, chosen, [None, *tiles], strict=False):
+        for x, own, outer_tile in zip(tiles, chosen, [None, *tiles], strict=False):
             for shrunk in space[:x.level]:
                 if shrunk is not None and name in shrunk.by_tensor:
                     x = replace(x, present=np.minimum(x.present / shrunk.by_tensor[name], 1.0))
             if self.semantics == "timeloop" and any(space):     # it forgets them, below and above
                 x = replace(x, present=np.ones(nest.size))
             reductions = dense.levels[x.level][name].temporal_reductions
-            found[x.level] = self._counts(nest, name, x, saving, outer_tile, reductions)
-        return found, p, valid
+            found[x.level] = self._counts(nest, name, x, own, outer_tile, reductions)
+        return found, innermost, valid
 
     def _ranks(self, nest: SparseNest, name: str, kept: list[int]) -> dict[int, Ranks]:
         """The ranks of the representations at each level."""

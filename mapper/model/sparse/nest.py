@@ -8,7 +8,9 @@ depend on where it stands, so rules ask for loops through `Loop.real`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import mul
 from typing import Sequence
 
 import numpy as np
@@ -53,6 +55,15 @@ class SparseNest:
     tiles: tuple[Extents, ...]
     unrolled: tuple[bool, ...]
     size: int
+
+    @property
+    def factors(self) -> NDArray[np.int64]:
+        """Factors of shape (batch, slots, ranks), spatial loops all along x."""
+        found = np.ones((self.size, 3 * len(self.loops), len(self.einsum.ranks)), np.int64)
+        for loop in (loop for loops in self.loops for loop in loops):
+            found[:, slot(loop.level, "x" if loop.spatial else "temporal"), loop.rank] *= \
+                loop.factor.astype(np.int64)
+        return found
 
     @classmethod
     def of_mapping(cls, architecture: Architecture, einsum: Einsum, mapping: Mapping) -> SparseNest:
@@ -117,12 +128,16 @@ class Shape:
                      for axis in tensor.projection]
         self.ranks = frozenset(rank for axis in self.axes for rank, _ in axis)
 
-    def sides(self, extents: Sequence[Array]) -> Array:
-        """Extents of a tile along the axes of the tensor, shape (axes, batch)."""
-        return np.stack([1.0 + sum(weight * (extents[rank] - 1.0) for rank, weight in axis)
-                         + np.zeros_like(extents[0]) for axis in self.axes])
+    def lengths(self, extents: Sequence[Array]) -> list[Array]:
+        """Extents of a tile along each axis of the tensor."""
+        return [_length(axis, extents) for axis in self.axes]
 
     def words(self, extents: Sequence[Array]) -> Array:
         """Words in a tile."""
-        words: Array = self.sides(extents).prod(axis=0)
-        return words
+        return reduce(mul, self.lengths(extents), np.ones_like(extents[0]))
+
+
+def _length(axis: Sequence[tuple[int, int]], extents: Sequence[Array]) -> Array:
+    if len(axis) == 1 and axis[0][1] == 1:
+        return extents[axis[0][0]]
+    return sum((weight * (extents[rank] - 1.0) for rank, weight in axis), np.ones_like(extents[0]))

@@ -7,7 +7,9 @@ below it shrinks, down to the next level inside that saves accesses to the tenso
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Iterable
+from functools import reduce
+from operator import mul
+from typing import Iterable, Mapping
 
 import numpy as np
 
@@ -22,11 +24,18 @@ KINDS = ("reads", "fills", "updates")
 @dataclass(frozen=True, slots=True, eq=False)
 class Saving:
     """Accesses that a level saves: a share `p` of them, `there` where it does at all, by `skipping` or by
-    gating them."""
+    gating them. `empty` is the probability, by conditioning tensor, that there is nothing of it."""
 
     p: Array
     there: Mask
     skipping: Mask
+    empty: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def where(cls, empty: Mapping[str, Array], there: Mask, skipping: bool) -> Saving:
+        """What is saved where any of the conditioning tensors is empty."""
+        left: Array = reduce(mul, (1.0 - p for p in empty.values()), np.ones(len(there)))
+        return cls(1.0 - left, there, np.full(len(there), skipping), empty)
 
     @classmethod
     def none(cls, size: int) -> Saving:
@@ -35,9 +44,15 @@ class Saving:
 
     def or_larger(self, other: Saving) -> Saving:
         """Of two savings of the same accesses, the one that saves more."""
-        better = other.there & (~self.there | (self.p < other.p))
-        return Saving(np.where(better, other.p, self.p), self.there | other.there,
-                      np.where(better, other.skipping, self.skipping))
+        return self.replaced(other, other.there & (~self.there | (self.p < other.p)))
+
+    def replaced(self, other: Saving, by: Mask) -> Saving:
+        """This saving, but for the `other` one where `by` says so."""
+        none = np.zeros_like(self.p)
+        return Saving(np.where(by, other.p, self.p), self.there | by,
+                      np.where(by, other.skipping, self.skipping),
+                      {name: np.where(by, other.empty.get(name, none), self.empty.get(name, none))
+                       for name in {**self.empty, **other.empty}})
 
 
 @dataclass(eq=False)
@@ -80,11 +95,10 @@ class Held:
             for (words, payloads), (metadata, payload) in zip(self.largest, self.ranks, strict=True))[::-1]
 
 
-def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantics: Semantics) -> Array:
+def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantics: Semantics) -> Saving:
     """Take the `savings` of each level (outermost first) off the accesses in `held`.
 
-    Returns the share of accesses that the innermost saving leaves out: that of computes, where the tensor
-    is an operand.
+    Returns the innermost saving: it leaves out computes, where the tensor is an operand.
     """
     outer = Saving.none(len(savings[0].p))
     above: Held | None = None       # only where one level saves: its metadata
@@ -94,13 +108,11 @@ def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantic
         if saving.there.any():
             rest = 1.0 - outer.p
             p = 1.0 - (1.0 - saving.p) / np.where(rest > 0, rest, 1.0)
-            p = np.where(outer.there, p, saving.p) if semantics == "timeloop" else \
-                np.where(outer.there, np.maximum(p, 0.0), saving.p)
+            p = np.where(outer.there, np.maximum(p, 0.0), saving.p)
             _take_here(x, np.where(saving.there, p, 0.0), is_output, outer.there, semantics)
             above = x
-        outer = Saving(np.where(saving.there, saving.p, outer.p), outer.there | saving.there,
-                       np.where(saving.there, saving.skipping, outer.skipping))
-    return outer.p
+        outer = outer.replaced(saving, saving.there)
+    return outer
 
 
 def _take_below(x: Held, p: Array, above: Held | None, semantics: Semantics) -> None:

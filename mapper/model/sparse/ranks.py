@@ -100,8 +100,9 @@ def _steps(nest: SparseNest, zeros: Zeros, level: int, below: int, inner: Extent
 
     take(early)
     top = early[-1].extents if early else inner
-    for rank in open_:
-        left = open_[rank]
+    for rank, left in open_.items():
+        if not (left > 1).any():
+            continue
         steps.append(_Step(rank, left, zeros.tile(top), left > 1))
         open_[rank] = np.ones(nest.size)
     take(late)
@@ -117,7 +118,8 @@ def _assign(nest: SparseNest, zeros: Zeros, form: Representation, steps: Sequenc
     order = range(start, count) if form.inner_to_outer else range(count - 1, start - 1, -1)
     holds = _holders(nest, formats, steps if form.inner_to_outer else steps[::-1], order)
     held = holds if form.inner_to_outer else holds[::-1]
-    exact, spare = zeros.semantics == "exact", _innermost(steps, inner)
+    exact = zeros.semantics == "exact"
+    spare = inner if exact else _innermost(steps, inner)
     outermost = exact or not form.inner_to_outer
     valid = np.full(nest.size, count >= start)
     for step, holder in zip(steps, held, strict=True):

@@ -34,18 +34,19 @@ class _Leader:
     first: list[Mask]         # the rank of the loop that was found
 
 
-def p_ineffectual(nest: SparseNest, zeros: Mapping[str, Zeros], condition: Condition, level: int,
-                  block_words: int) -> Array:
-    """Probability that an access of `condition.target` at `level`, which keeps it, is of no use.
+def p_empty(nest: SparseNest, zeros: Mapping[str, Zeros], condition: Condition, level: int,
+            block_words: int) -> dict[str, Array]:
+    """By conditioning tensor, the probability that it is empty where an access of `condition.target` at
+    `level`, which keeps it, is used.
 
     `block_words` are read at once: all of them must be of no use.
     """
-    effectual = np.ones(nest.size)
+    found = {}
     for name in condition.on:
         tile, lost = leader_tile(nest, zeros[condition.target], zeros[name], condition.target, level,
                                  block_words)
-        effectual = np.where(lost, effectual, effectual * (1.0 - zeros[name].empty(tile)))
-    return 1.0 - effectual
+        found[name] = np.where(lost, 0.0, zeros[name].empty(tile))
+    return found
 
 
 def leader_tile(nest: SparseNest, target: Zeros, leader: Zeros, name: str, level: int,

@@ -26,13 +26,10 @@ class Asked:
     by_tensor: Mapping[str, Array]
 
 
-def p_unasked(nest: SparseNest, zeros: Mapping[str, Zeros], condition: Condition, level: int) -> Array:
-    """Share of the work below `level` that is never handed out: the parts of instances in which one of the
-    conditioning tensors is empty."""
-    some = np.ones(nest.size)
-    for name in condition.on:
-        some = some * (1.0 - zeros[name].empty(zeros[name].tile(nest.tiles[level + 1])))
-    return 1.0 - some
+def p_unasked(nest: SparseNest, zeros: Mapping[str, Zeros], condition: Condition,
+              level: int) -> dict[str, Array]:
+    """By conditioning tensor, the probability that the part of an instance below `level` is empty."""
+    return {name: zeros[name].empty(zeros[name].tile(nest.tiles[level + 1])) for name in condition.on}
 
 
 def asked(nest: SparseNest, zeros: Mapping[str, Zeros], optimizations: Sequence[Optimization],
@@ -57,7 +54,8 @@ def asked(nest: SparseNest, zeros: Mapping[str, Zeros], optimizations: Sequence[
         for loop in along:
             inner[loop.rank] = inner[loop.rank] * loop.factor
         most = np.minimum(instances, zeros[name].most(zeros[name].tile(tuple(inner)))) / instances
-        share = np.where(most < 1, 1.0 - zeros[name].empty(part), 1.0)
+        share = np.where((most > 0) & (most < 1), 1.0 - zeros[name].empty(part), 1.0)
+        most = np.where(most > 0, most, 1.0)        # nothing to do anywhere: they stand idle
         apart = seen.isdisjoint(loop.rank for loop in along)
         there = there * most if apart else np.minimum(there, most)
         active = active * share if apart else np.minimum(active, share)

@@ -37,8 +37,9 @@ class Zeros:
 
     def tile(self, extents: Extents) -> Array:
         """The tile of the given rank extents."""
-        sides = self.shape.sides(extents)
-        return sides.prod(axis=0, keepdims=True) if self.density.by_volume else sides
+        if self.density.by_volume:
+            return self.shape.words(extents)[None]
+        return np.stack(self.shape.lengths(extents))
 
     def point(self, size: int) -> Array:
         """Tiles of one word."""
