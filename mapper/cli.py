@@ -28,6 +28,8 @@ DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130
 
 #: Sections that say which mappings a search may consider.
 _CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints")
+#: Sections of Timeloop's inputs that are known and have no meaning here.
+_NEVER_USED = ("layout", "model")
 
 _EPILOG = """Exit status: 0 done; 1 internal error; 2 bad input, every problem on a line of its own;
 3 no valid mapping exists; 130 interrupted by Ctrl-C, 143 by SIGTERM: the best found so far is written."""
@@ -89,7 +91,7 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 
     loaded, architecture, workload = _load(specs, folder, define)
     options = _switched(loaded.options, switches)
-    _note_unused(loaded, (*_CONSTRAINTS, "mapper"))
+    _note_unused(loaded, (*_CONSTRAINTS, "mapper", *_NEVER_USED))
     layers = _evaluated(loaded, architecture, workload, semantics, options)
     result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics, options=options)
     return _answer(result, workload, as_json, folder)
@@ -130,7 +132,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
     objective, jobs = objective or asked.objective or "edp", jobs or asked.jobs or 1
-    _note_unused(loaded, ("mapping",))
+    _note_unused(loaded, ("mapping", *_NEVER_USED))
     from .report.progress import ProgressDisplay
     from .search.network import search_network  # slow to import: only for sound specs
 
@@ -313,8 +315,9 @@ def _note_unused(loaded: Loaded, keys: Sequence[str]) -> None:
     if loaded.mappings:
         nodes["mapping"] = next(iter(loaded.mappings.values()))
     for key in keys:
-        if key in nodes:
-            click.echo(f"{nodes[key].place}: note: {key!r} is not used here", err=True)
+        if (node := nodes.get(key)) is not None:
+            note = Problem(node.file, node.line, node.column, f"{key!r} is not used here", "note")
+            click.echo(str(note), err=True)
 
 
 def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGraph,

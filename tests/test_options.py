@@ -108,3 +108,12 @@ def test_settings_one_by_one() -> None:
     given = tb.Options(torus=True)
     assert with_switches(given, {"updated_rmw": "ON"}) == replace(given, updated_rmw=True)
     assert with_switches(given, {}).changed() == {"torus": True}
+
+
+def test_sections_without_a_meaning_are_noted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "more.yaml"
+    path.write_text("layout: []\nmodel:\n  version: 0.4\n")
+    assert run(["evaluate", str(CASES / "conv1_s1" / "input.yaml"), str(path)]) == 0
+    noted = [line for line in capsys.readouterr().err.splitlines() if "more.yaml" in line]
+    assert noted == [f"{path}:1:9: note: 'layout' is not used here",
+                     f"{path}:3:3: note: 'model' is not used here"]

@@ -90,7 +90,7 @@ def _check_names(entries: list[Node], problems: Problems) -> None:
         first = seen.setdefault(str(name.value), name)
         if first is not name:
             problems.error(name, f"a second level {name.value!r}; expected unique level names; "
-                           f"the first is at line {first.line}")
+                           f"the first is at {first.place}")
 
 
 def _check_gating(entries: list[Node], problems: Problems) -> None:

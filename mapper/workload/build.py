@@ -52,7 +52,7 @@ def build_workload(node: Node, problems: Problems) -> WorkloadGraph | None:
         name = layer.einsum.name
         if name in layers:
             problems.error(entry, f"a second layer {name!r}; expected unique layer names; the first "
-                           f"is at line {layers[name].node.line}")
+                           f"is at {layers[name].node.place}")
             continue
         for producer in layer.inputs:
             if producer in layers:
