@@ -1,7 +1,7 @@
 """What machines do about zeros, in recorded cases: as Timeloop read it, and as it is written again.
 
 The environment variable TILEBOUND_REFERENCE names a folder with recorded cases, under public/, of specs
-that others have published.
+that others have published, and with their sources, under public_sources/.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from test_convert import again, contents
 from test_sparsity_spec import machine
 
 CASES = sorted((Path(__file__).parent / "sparse_cases").iterdir())
-PUBLISHED = [path.parent for path in sorted(Path(os.environ.get("TILEBOUND_REFERENCE") or "/none").glob(
-    "public/*/input.yaml")) if "sparse_optimizations" in path.read_text()]
+REFERENCE = Path(os.environ.get("TILEBOUND_REFERENCE") or "/none")
+PUBLISHED = [path.parent for path in sorted(REFERENCE.glob("public/*/input.yaml"))
+             if "sparse_optimizations" in path.read_text()]
+SOURCES = sorted(REFERENCE.glob("public_sources/v0.4/sparseloop/*"))
 
 
 def recorded(case: Path) -> tuple[Architecture, dict[str, Any]]:
@@ -95,3 +97,13 @@ def test_recorded_mappings_are_valid(case: Path) -> None:
     if loaded.mappings:
         mapping = read_mapping(loaded.mappings[""], machine(loaded), einsum)
         assert check_mapping(machine(loaded), einsum, mapping) == []
+
+
+@pytest.mark.parametrize("case", SOURCES, ids=lambda path: path.name)
+def test_trees_of_nodes_say_what_their_resolved_form_says(case: Path) -> None:
+    """Files for Timeloop's front-end, and what that made of them."""
+    written = machine(load_specs(sorted(case.glob("*.yaml"))))
+    resolved = machine(load_specs([case.parents[3] / "public" / f"sparseloop-{case.name}" / "input.yaml"]))
+    assert any(level.sparsity.active for level in written.levels) or "DUDU" in case.name
+    assert [level.sparsity for level in written.levels] == [level.sparsity for level in resolved.levels]
+    assert written.compute.sparsity == resolved.compute.sparsity
