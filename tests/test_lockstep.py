@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import comb, prod
 
@@ -472,3 +473,34 @@ def test_declarations_survive_the_other_dialect():
     first = machine(MASKS, *MASKS_LEVELS)
     written = {"architecture": architecture_to_timeloop(first), "ERT": energy_table(first)}
     assert tb.load_architecture(written).compute.lockstep == first.compute.lockstep
+
+
+# --- whole evaluations -----------------------------------------------------------------------------
+
+
+def test_cycles_of_an_evaluation_are_those_of_its_steps():
+    core, layer = machine(OUTER, *OUTER_LEVELS), gemm(64, 64, 32, at_random(0.4), at_random(0.6))
+    found, steps = tb.evaluate(core, layer, OUTER_NEST), cost(core, layer, OUTER_NEST)
+    assert found.cycles == np.ceil(steps.cycles[0]) == found.compute.cycles
+    assert found.bottleneck == "compute"
+    assert found.utilization == pytest.approx(steps.utilization[0], rel=2 / steps.cycles[0])
+    assert found.computes == pytest.approx(64 * 64 * 32 * 0.24, abs=2)
+    dense = tb.evaluate(core, gemm(64, 64, 32), OUTER_NEST)
+    assert (dense.cycles, dense.computes, dense.utilization) == (1024, 64 * 64 * 32, 1)
+    without = replace(core, compute=replace(core.compute, lockstep=None))
+    plain = tb.evaluate(without, gemm(64, 64, 32), OUTER_NEST)
+    assert (dense.energy_pj, dense.cycles) == (plain.energy_pj, plain.cycles)
+
+
+def test_bandwidth_may_hold_lockstep_back():
+    core, layer = machine(OUTER, *OUTER_LEVELS), gemm(64, 64, 32, at_random(0.4), at_random(0.6))
+    slow = replace(core, levels=(replace(core.levels[0], read_bandwidth=1.0), core.levels[1]))
+    found = tb.evaluate(slow, layer, OUTER_NEST)
+    assert found.bottleneck == "DRAM" and found.cycles > found.compute.cycles
+
+
+def test_units_that_a_mapping_leaves_idle_do_not_help():
+    """Half of the columns are unrolled: with nothing zero, it takes twice the steps' cycles."""
+    core = machine(OUTER, *OUTER_LEVELS)
+    nest = OUTER_NEST.replace("N in 16", "N in 8").replace("            for N in 2", "            for N in 4")
+    assert tb.evaluate(core, gemm(64, 64, 32), nest).cycles == 2048

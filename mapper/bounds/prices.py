@@ -132,7 +132,8 @@ class Prices:
     def _leaves_out(self) -> bool:
         """Whether computes may be skipped, or go since neither operand is there."""
         formats = any(level.sparsity.formats for level in self.levels)
-        return self.unit.sparsity.skipping or formats or bool(self.kinds - {"gating"})
+        units = self.unit.sparsity.skipping or self.unit.lockstep is not None
+        return units or formats or bool(self.kinds - {"gating"})
 
     @property
     def computes(self) -> float:

@@ -153,7 +153,8 @@ class Architecture:
     def sparse(self) -> bool:
         """Whether the machine does anything about zeros."""
         units = self.compute.sparsity
-        return units.gating or units.skipping or any(level.sparsity.active for level in self.levels)
+        return (units.gating or units.skipping or self.compute.lockstep is not None
+                or any(level.sparsity.active for level in self.levels))
 
     def level_index(self, name: str) -> int:
         """Position of the storage level called `name`; KeyError when there is none."""

@@ -75,6 +75,12 @@ def lockstep_cycles(architecture: Architecture, einsum: Einsum, factors: Integer
     return LockstepCost(cycles, unhindered, dense, steps, at.groups, layer.useful / could)
 
 
+def lockstep_pace(architecture: Architecture, einsum: Einsum, factors: Integers) -> Floats:
+    """`lockstep_cycles` as whole cycles, one at least."""
+    cycles = lockstep_cycles(architecture, einsum, factors).cycles
+    return np.maximum(np.ceil(cycles * (1 - 1e-9)), 1.0)      # sums may be off in the last digits
+
+
 def checked(architecture: Architecture, einsum: Einsum) -> Layer:
     """The steps of `einsum` on a machine with lockstep skipping; MappingError where it does not fit."""
     lockstep = architecture.compute.lockstep

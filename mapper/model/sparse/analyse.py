@@ -130,8 +130,11 @@ class SparseModel:
         return max((i for i in nest.kept(target) if i <= level), default=None)
 
     def _operand(self, nest: SparseNest, name: str, saving: Saving) -> Operand:
-        kept = nest.kept(name)
+        kept, units = nest.kept(name), self.architecture.compute
         compressed = bool(kept) and name in self.architecture.levels[kept[-1]].sparsity.formats
+        if units.lockstep is not None:      # the units themselves find the zeros of its operands
+            found = any(x.tensor == name for x in units.lockstep.operands)
+            compressed = found or (compressed and units.sparsity.skipping)
         return Operand(name, self.zeros[name].mean, compressed, saving)
 
     # --- instances --------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...hardware.architecture import Architecture
 from ..cost import Semantics
+from ..lockstep.cycles import lockstep_pace
 from ..network import network_cycles
 from .counts import SparseCounts
 from .fit import Fit, fit
@@ -59,6 +60,8 @@ def sparse_costs(architecture: Architecture, nest: SparseNest, zeros: Mapping[st
                                       found.confidence, semantics).items():
             prices[i][tensor.name] = price
     own = compute_cycles(counts)
+    if architecture.compute.lockstep is not None:
+        own = np.maximum(own, lockstep_pace(architecture, nest.einsum, nest.factors))
     paces = tuple(level_pace(architecture, i, counts, own, semantics) for i in levels)
     busy = np.maximum.reduce([own, *(pace.cycles for pace in paces)])
     return SparseCosts(

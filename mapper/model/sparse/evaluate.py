@@ -25,8 +25,7 @@ from .nest import Array, SparseNest
 
 def is_sparse(architecture: Architecture) -> bool:
     """Whether a machine does anything about zeros."""
-    units = architecture.compute.sparsity
-    return units.gating or units.skipping or any(level.sparsity.active for level in architecture.levels)
+    return architecture.sparse
 
 
 def refuse(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
