@@ -219,7 +219,8 @@ class UnevenSearch(LayerSearch):
         if may_enumerate(self.space, mappings) and self.explorer.evaluated + mappings <= _EVALUATIONS:
             self._enumerate(node)
             return True
-        return False
+        # Where every choice is made, its bound is all that is left to say.
+        return None not in node.region.innermost and len(node.region.fixed) == len(self.space.ranks)
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
