@@ -15,6 +15,12 @@ import tilebound
 from tilebound.signals import Terminated, heeded
 
 WAIT = 60
+#: The first layer takes no time, the others much.
+LAYERS = """workload: {name: net, layers: [
+  {name: small, type: matmul, M: 2, N: 2, K: 2},
+  {name: large, type: conv, C: 360, K: 720, P: 120, Q: 120, R: 3, S: 3},
+  {name: larger, type: conv, C: 720, K: 360, P: 120, Q: 120, R: 3, S: 3}]}
+"""
 HOME = str(Path(tilebound.__file__).parent)
 
 
@@ -27,7 +33,8 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, jobs: str,
                                                        tmp_path: Path) -> None:
-    process = started("map", "eyeriss", "resnet18", "--jobs", jobs, "-o", str(tmp_path))
+    (tmp_path / "net.yaml").write_text(LAYERS)
+    process = started("map", "eyeriss", str(tmp_path / "net.yaml"), "--jobs", jobs, "-o", str(tmp_path))
     document, end = tmp_path / "result.json", time.monotonic() + WAIT
     while not document.exists() and time.monotonic() < end:
         time.sleep(0.05)
@@ -43,7 +50,7 @@ def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, j
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.3, 0.6])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_no_signal_shows_a_traceback(number: signal.Signals, delay: float) -> None:
-    process = started("map", "eyeriss", "resnet18", "--time-limit", "20")
+    process = started("map", "eyeriss", "alexnet", "--time-limit", "20")
     while "tilebound" not in Path(f"/proc/{process.pid}/cmdline").read_text():      # not python yet
         time.sleep(0.001)
     time.sleep(delay)
