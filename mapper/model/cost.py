@@ -83,6 +83,7 @@ class LevelCost:
     area_um2: float | None      # all instances; None when not known
     tensors: Mapping[str, TensorCost]
     throttling: float = 1.0     # bandwidth there is to bandwidth asked for; 1 where it suffices
+    dense_instances: float | None = None    # utilized in a dense run, on a machine that leaves zeros out
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from .schema import (
     TransferEntry,
     validate,
 )
+from .sparse import ONE, share, sparse_parts, sparse_tensor
 
 
 def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> ResultDocument:
@@ -202,10 +203,16 @@ def _total(result: NetworkResult) -> Total:
         "edp_pj_cycles": result.energy_pj * cycles,
         "area_um2": areas[0] if areas else None,
         "macs": macs,
-        "utilization": macs / slots if slots else 0.0,
+        "utilization": sum(x.count * _busy(x) for x in result.layers) / slots if slots else 0.0,
     }
     certificate = network_certificate(result)
     return total if certificate is None else {**total, "certificate": certificate}
+
+
+def _busy(layer: LayerResult) -> float:
+    """Operations that take a unit its time."""
+    states = layer.cost.compute_states
+    return layer.einsum.macs if states is None else states.actual + states.gated
 
 
 def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
@@ -236,7 +243,8 @@ def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
         "area_um2": cost.area_um2,
         "utilization": cost.utilization,
         "bottleneck": cost.bottleneck,
-        "computes": _actions(cost.computes),
+        "computes": _actions(cost.computes) if cost.compute_states is None
+        else ONE.totals(cost.compute_states),
         "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
         "networks": [_network_entry(x, cost.level(x.level).utilized_instances) for x in cost.networks],
         "mapping": format_nest(layer.mapping, architecture, layer.einsum),
@@ -262,7 +270,7 @@ def _actions(count: int) -> Actions:
 
 
 def _level_entry(level: LevelCost) -> LevelEntry:
-    return {
+    entry: LevelEntry = {
         "name": level.name,
         "instances": level.instances,
         "utilized_instances": level.utilized_instances,
@@ -271,12 +279,16 @@ def _level_entry(level: LevelCost) -> LevelEntry:
         "leakage_pj": level.leakage_pj,
         "area_um2": level.area_um2,
         "throttling": level.throttling,
-        "tensors": {name: _tensor_entry(x, level.utilized_instances)
-                    for name, x in level.tensors.items()},
+        "tensors": {name: _tensor_entry(x, level) for name, x in level.tensors.items()},
     }
+    return entry if level.dense_instances is None else {**entry, "dense_instances": level.dense_instances}
 
 
-def _tensor_entry(tensor: TensorCost, instances: float) -> TensorEntry:
+def _tensor_entry(tensor: TensorCost, level: LevelCost) -> TensorEntry:
+    instances = level.utilized_instances
+    if tensor.sparse is not None:
+        return sparse_parts(tensor, tensor.sparse, instances, level.dense_instances or instances)
+
     def total(words: float) -> int:
         return round(words * instances)     # the mean of one instance need not be whole
 
@@ -350,15 +362,17 @@ def _cost(entry: LayerEntry) -> Cost:
         x["name"], x["energy_pj"],
         {name: _transfer_cost(t, above[x["level"]]) for name, t in x["tensors"].items()},
         x["level"], x["hop_pj"]) for x in entry["networks"])
+    sparse = any(x.dense_instances is not None for x in levels)
     return Cost(entry["cycles"], entry["energy_pj"], entry["computes"]["actual"],
                 entry["utilization"], entry["bottleneck"], entry["area_um2"],
-                tuple(levels[:-1]), levels[-1], networks)
+                tuple(levels[:-1]), levels[-1], networks,
+                ONE.tally(entry["computes"]) if sparse else None)
 
 
 def _transfer_cost(entry: TransferEntry, instances: float) -> TransferCost:
     n = instances or 1
     return TransferCost(
-        {x["factor"]: _share(x["words"], n) for x in entry["accesses"]}, entry["energy_pj"],
+        {x["factor"]: share(x["words"], n) for x in entry["accesses"]}, entry["energy_pj"],
         tuple(Delivery(x["multicast"], x["scatter"], x["words"] / n,
                        None if x["hops"] is None else x["hops"] / n) for x in entry["deliveries"]),
         entry["ingresses"] / n, entry["hops"], entry["reductions"] / n, entry["passed"] / n,
@@ -367,17 +381,18 @@ def _transfer_cost(entry: TransferEntry, instances: float) -> TransferCost:
 
 def _level_cost(entry: LevelEntry) -> LevelCost:
     n = entry["utilized_instances"]
-    tensors: MappingOf[str, TensorCost] = {name: TensorCost(
-        x["tile_words"], x["partition_words"], _share(x["reads"]["actual"], n),
-        _share(x["fills"]["actual"], n), _share(x["updates"]["actual"], n),
-        _share(x["temporal_reductions"], n), _share(x["address_generations"], n), x["energy_pj"],
-        x["address_pj"], x["read_bandwidth"], x["write_bandwidth"])
-        for name, x in entry["tensors"].items()}
+    tensors: MappingOf[str, TensorCost] = {
+        name: _tensor_cost(x, n, entry.get("dense_instances", n)) for name, x in entry["tensors"].items()}
     return LevelCost(entry["name"], entry["instances"], n, entry["cycles"], entry["energy_pj"],
-                     entry["leakage_pj"], entry["area_um2"], tensors, entry["throttling"])
+                     entry["leakage_pj"], entry["area_um2"], tensors, entry["throttling"],
+                     entry.get("dense_instances"))
 
 
-def _share(total: int, instances: float) -> float:
-    """One instance's share of a total; whole where it can be."""
-    share = total / instances if instances else 0.0
-    return int(share) if share.is_integer() else share
+def _tensor_cost(x: TensorEntry, n: float, dense: float) -> TensorCost:
+    if "sparse" in x:
+        return sparse_tensor(x, x["sparse"], n, dense)
+    return TensorCost(
+        x["tile_words"], x["partition_words"], share(x["reads"]["actual"], n),
+        share(x["fills"]["actual"], n), share(x["updates"]["actual"], n),
+        share(x["temporal_reductions"], n), share(x["address_generations"], n), x["energy_pj"],
+        x["address_pj"], x["read_bandwidth"], x["write_bandwidth"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any, Sequence
 
-from . import text, units
+from . import text, units, zeros
 from .chart import GREY, PALE, Chart, colors, stacked
 from .schema import LayerEntry, ResultDocument
 from .views import (
@@ -122,5 +122,9 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
                  for line in nest(layer)],
         "proof": text.certificate(layer),
         "differs": text.difference(layer),
-        "networks": text.networks(layer),
+        "computed": zeros.computes(layer),
+        "more": [(title, table) for title, table in (
+            ("Networks", text.networks(layer)), ("What zeros leave", zeros.accesses(layer)),
+            ("Formats", zeros.formats(layer, document["architecture"]["levels"])))
+            if table is not None and table.rows],
     }

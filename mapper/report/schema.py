@@ -93,7 +93,8 @@ class Total(TypedDict):
 
 @with_config(_STRICT)
 class Actions(TypedDict):
-    """How often something happens: `algorithmic` = `actual` + `gated` + `skipped`."""
+    """How often something happens in a dense run, and of these times how often it happens, is gated
+    and is skipped once zeros are taken note of. The rest was never asked for."""
 
     algorithmic: Count
     actual: Count
@@ -103,11 +104,36 @@ class Actions(TypedDict):
 
 @with_config(_STRICT)
 class MetadataEntry(TypedDict):
-    """Accesses to the metadata of a compressed tensor, in words."""
+    """Accesses to the metadata of a tensor, in bits."""
 
     reads: Count
     fills: Count
     updates: Count
+
+
+@with_config(_STRICT)
+class SparseEntry(TypedDict):
+    """What zeros change for one tensor at one level. `density`: expected share of non-zeros of a tile that
+    is there, `present`: share of the instances that have one, `fitting`: share of the tiles that fit.
+    `formats`: kinds of the ranks, outermost first. Bits of the fullest tile are of one instance. The
+    energies are parts of that of the tensor: accesses to data and to metadata, changes of format, and reads
+    that the level inside could not serve since its tiles were too full."""
+
+    density: Amount
+    present: Amount
+    fitting: Amount
+    formats: list[str]
+    tile_bits: Count
+    tile_metadata_bits: Count
+    metadata_reads: Actions              # bits
+    metadata_fills: Actions
+    metadata_updates: Actions
+    compressions: Count
+    decompressions: Count
+    data_pj: Amount
+    metadata_pj: Amount
+    conversion_pj: Amount
+    refetched_pj: Amount
 
 
 @with_config(_STRICT)
@@ -126,6 +152,7 @@ class TensorEntry(TypedDict):
     address_pj: Amount                   # the addresses alone
     read_bandwidth: Amount               # words a cycle and instance
     write_bandwidth: Amount
+    sparse: NotRequired[SparseEntry]     # on a machine that does something about zeros
 
 
 @with_config(_STRICT)
@@ -140,6 +167,7 @@ class LevelEntry(TypedDict):
     leakage_pj: Amount
     area_um2: Amount | None
     throttling: Amount                   # bandwidth there is to bandwidth asked for, at most 1
+    dense_instances: NotRequired[Count | Amount]    # utilized in a dense run, where zeros are left out
     tensors: dict[str, TensorEntry]
 
 

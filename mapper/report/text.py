@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from . import units
+from . import units, zeros
 from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
 from .views import bandwidths, counting, energy_by_tensor, figures, network_energy, occupancy
@@ -63,6 +63,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
     layers, listed = sum(x["count"] for x in document["layers"]), len(document["layers"])
     rows.append(("work", f"{units.si(total['macs'])} MACs",
                  f"{layers} layers" + (f", {listed} listed" if listed != layers else "")))
+    rows += zeros.totals(document)
     if total["area_um2"] is not None:
         rows.append(("area", f"{total['area_um2'] / 1e6:,.4g} mm²", ""))
     return rows
@@ -121,10 +122,12 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
                        f"({layer['energy_pj'] / layer['macs']:#.4g} pJ / MAC)"),
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("utilization", units.percent(layer["utilization"]))]
-    yield from _pairs(seen + difference(layer) + certificate(layer))
+    yield from _pairs(seen + zeros.computes(layer) + difference(layer) + certificate(layer))
     yield from ("", *(f"    {line}" for line in layer["mapping"]), "")
     yield from (*_levels(layer, components).lines(), "")
     yield from _tensors(layer).lines()
+    for table in (zeros.accesses(layer), zeros.formats(layer, components)):
+        yield from ("", *table.lines()) if table is not None else ()
     if any(network["tensors"] for network in layer["networks"]):
         yield from ("", *networks(layer).lines())
     yield ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
-from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
+from .schema import Actions, ComponentEntry, LayerEntry, LevelEntry, ResultDocument, SparseEntry
 
 COMPUTE = "compute"        # names of the parts of an energy that belong to no tensor
 LEAKAGE = "leakage"
@@ -82,7 +82,7 @@ def counting(document: ResultDocument) -> str:
 
 @dataclass(frozen=True)
 class Bandwidth:
-    """Words a cycle and instance that a level moves on average, and the most it can."""
+    """Words a cycle and instance that a level moves on average, metadata among them, and the most it can."""
 
     name: str                  # "read" | "write" | "shared"
     words: float
@@ -92,14 +92,20 @@ class Bandwidth:
 def bandwidths(level: LevelEntry, component: ComponentEntry, cycles: int) -> list[Bandwidth]:
     """What `level` moves in a layer that takes `cycles`; "shared" only where it has a limit."""
     slots = max(1, level["utilized_instances"] * cycles)
-    reads = sum(t["reads"]["actual"] for t in level["tensors"].values()) / slots
-    writes = sum(t["fills"]["actual"] + t["updates"]["actual"]
-                 for t in level["tensors"].values()) / slots
+    tensors, bits = level["tensors"].values(), component["word_bits"]
+    reads = sum(_moved(t["reads"]) + t["metadata"]["reads"] / bits for t in tensors) / slots
+    writes = sum(_moved(t["fills"]) + _moved(t["updates"])
+                 + (t["metadata"]["fills"] + t["metadata"]["updates"]) / bits for t in tensors) / slots
     rows = [Bandwidth("read", reads, component["read_bandwidth"]),
             Bandwidth("write", writes, component["write_bandwidth"])]
     if component["shared_bandwidth"] is not None:
         rows.append(Bandwidth("shared", reads + writes, component["shared_bandwidth"]))
     return rows
+
+
+def _moved(actions: Actions) -> int:
+    """Accesses that take their time."""
+    return actions["actual"] + actions["gated"]
 
 
 def occupancy(level: LevelEntry, component: ComponentEntry) -> float | None:
@@ -108,6 +114,22 @@ def occupancy(level: LevelEntry, component: ComponentEntry) -> float | None:
     if not size:
         return None
     return sum(t["tile_words"] for t in level["tensors"].values()) / size
+
+
+def metadata_energy(document: ResultDocument) -> float:
+    """pJ of metadata and of changes of format, of all layers and their repetitions."""
+    return sum(layer["count"] * (part["metadata_pj"] + part["conversion_pj"])
+               for layer in document["layers"] for part in _sparse(layer))
+
+
+def _sparse(layer: LayerEntry) -> Iterator[SparseEntry]:
+    for level in layer["levels"]:
+        yield from (t["sparse"] for t in level["tensors"].values() if "sparse" in t)
+
+
+def is_sparse(layer: LayerEntry) -> bool:
+    """Whether the machine does something about zeros."""
+    return any(True for _ in _sparse(layer))
 
 
 def figures(document: ResultDocument) -> Iterator[tuple[str, str, str, float, str, str]]:

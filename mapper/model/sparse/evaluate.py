@@ -76,7 +76,8 @@ def cost_of(architecture: Architecture, nest: SparseNest, dense: Counts, counts:
     unit = architecture.compute
     compute = LevelCost(unit.name, unit.instances, _number(counts.active[-1]), int(costs.compute_cycles[0]),
                         float(costs.compute[0]), 0.0,
-                        None if unit.area is None else unit.area.value * unit.instances, {})
+                        None if unit.area is None else unit.area.value * unit.instances, {},
+                        dense_instances=dense.instances[-1])
     outputs = [tensor.name for tensor in nest.einsum.tensors if tensor.is_output]
     traffic = dense.traffic if semantics == "timeloop" else _left(architecture, nest, dense.traffic, counts)
     networks: tuple[NetworkCost, ...] = tuple(cost for i in range(len(levels)) for cost in network_costs(
@@ -103,7 +104,7 @@ def _level(architecture: Architecture, nest: SparseNest, dense: Counts, counts: 
         level.name, level.instances, _number(counts.active[index]), int(pace.cycles[0]),
         sum(x.energy_pj for x in tensors.values()) + leakage, leakage,
         None if level.area is None else level.area.value * level.instances, tensors,
-        float(pace.throttling[0]))
+        float(pace.throttling[0]), dense.instances[index])
 
 
 def _tensor(architecture: Architecture, tensor: Tensor, dense: Counts, counts: SparseCounts,

@@ -39,7 +39,7 @@ def level_pace(architecture: Architecture, index: int, counts: SparseCounts, cyc
     scale = dict(level.bandwidth_scale)
     read, write = {}, {}
     for name, x in counts.levels[index].items():
-        reads, writes = _moved(level, name, x)
+        reads, writes = _moved(level, name, x, semantics)
         share = counts.active[index] * x.present / counts.instances[index]
         if semantics == "timeloop":     # an average instance is made to move a whole number
             reads, written = np.ceil(reads * share), sum((np.ceil(n * share) for n in writes), NOTHING)
@@ -58,7 +58,7 @@ def level_pace(architecture: Architecture, index: int, counts: SparseCounts, cyc
                      {n: x * throttling for n, x in write.items()})
 
 
-def _moved(level: Storage, name: str, x: TensorCounts) -> tuple[Array, list[Array]]:
+def _moved(level: Storage, name: str, x: TensorCounts, semantics: Semantics) -> tuple[Array, list[Array]]:
     """Words that one instance reads, and those that it fills and that it updates. Gated ones count:
     their time passes."""
     form = level.sparsity.formats.get(name)
@@ -68,5 +68,6 @@ def _moved(level: Storage, name: str, x: TensorCounts) -> tuple[Array, list[Arra
         if form is not None and x.ranks:
             bits = moved_bits(level.sparsity, form.ranks, x.ranks, access, "actual") \
                 + moved_bits(level.sparsity, form.ranks, x.ranks, access, "gated")
-        found.append(split.actual + split.gated + np.floor(bits / level.word_bits))
+        words = bits / level.word_bits
+        found.append(split.actual + split.gated + (np.floor(words) if semantics == "timeloop" else words))
     return found[0], found[1:]

@@ -1,0 +1,88 @@
+"""What zeros change, in the result document and in the reports made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tilebound.model.cost import Cost, Semantics
+from tilebound.model.evaluate import evaluate
+from tilebound.report.check import check_document
+from tilebound.report.document import from_document, to_document
+from tilebound.report.html import render_html
+from tilebound.report.schema import ResultDocument, validate
+from tilebound.report.text import render_text
+from tilebound.search.differences import difference
+from tilebound.search.result import LayerResult, NetworkResult
+
+from sparse_recorded import OWN, Case
+
+
+def folder(name: str) -> Path:
+    return next(path for path in OWN if path.name == name)
+
+
+def document(name: str, semantics: Semantics = "timeloop") -> tuple[ResultDocument, Cost]:
+    case = Case.load(folder(name))
+    cost = evaluate(case.architecture, case.einsum, case.mapping, semantics)
+    other = difference(case.architecture, case.einsum, case.mapping, cost, semantics)
+    layer = LayerResult(case.einsum, 1, case.mapping, cost, difference=other)
+    return to_document(NetworkResult(case.architecture, "one", "energy", (layer,), semantics=semantics)), cost
+
+
+@pytest.mark.parametrize("name", [path.name for path in OWN])
+def test_documents_hold_and_read_back(name: str) -> None:
+    for semantics in ("exact", "timeloop"):
+        made, cost = document(name, semantics)      # type: ignore[arg-type]
+        validate(made)
+        assert check_document(made) == []
+        result, _ = from_document(made)
+        found = result.layers[0].cost
+        assert found.energy_pj == cost.energy_pj
+        assert found.compute_states == cost.compute_states
+        assert to_document(result) == made
+
+
+def test_document_states_what_was_printed() -> None:
+    made, _ = document("sp_AB_cp_skip_both")
+    layer, = made["layers"]
+    assert layer["computes"] == {"algorithmic": 8192, "actual": 1024, "gated": 0, "skipped": 0}
+    rf = next(level for level in layer["levels"] if level["name"] == "RF")
+    assert rf["tensors"]["B"]["reads"] == {"algorithmic": 8192, "actual": 1025, "gated": 0, "skipped": 3072}
+    # Rows of offsets are of 8 bits, coordinates of 4: 384 and 1086 words are read.
+    assert rf["tensors"]["B"]["metadata"]["reads"] == 384 * 8 + 1086 * 4
+    assert rf["tensors"]["B"]["sparse"]["metadata_reads"]["skipped"] == 1152 * 8 + 3258 * 4
+    assert made["total"]["utilization"] == 1.0
+
+
+def test_energy_parts_add_up() -> None:
+    for name in ("sp_AB_cp_skip_both", "sp_Z_compressed", "sp_overbook_fits", "sp_gate_A_on_B"):
+        _, cost = document(name)
+        for level in cost.levels:
+            for x in level.tensors.values():
+                assert x.sparse is not None
+                parts = (x.sparse.data_pj, x.sparse.metadata_pj, x.sparse.conversion_pj,
+                         x.sparse.refetched_pj)
+                assert x.energy_pj == pytest.approx(sum(parts) + x.address_pj, rel=1e-12)
+
+
+def test_reports_show_zeros_only_where_something_is_done_about_them() -> None:
+    made, _ = document("sp_AB_cp_skip_both")
+    text, page = render_text(made), render_html(made)
+    assert "algorithmic" in text and "1,024 of 8,192, 0 gated, 0 skipped" in text
+    assert "UOP CP" in text and "UOP CP" in page and "What zeros leave" in page
+    assert "metadata              6.507 nJ (7.8 % of the energy)" in text
+    for name in ("sp_empty_opt", "sp_density_only"):
+        plain, _ = document(name)
+        assert "sparse" not in plain["layers"][0]["levels"][0]["tensors"]["A"]
+        assert "dense_instances" not in plain["layers"][0]["levels"][0]
+        assert "algorithmic" not in render_text(plain) and "What zeros leave" not in render_html(plain)
+
+
+def test_semantics_differ_in_the_cycles_of_what_is_gated() -> None:
+    """A unit whose operand is gated idles: the cycle passes. Timeloop forgets it."""
+    right, found = document("sp_gate_A_on_B", "exact"), document("sp_gate_A_on_B", "timeloop")
+    assert (right[1].cycles, found[1].cycles) == (8192, 4096)
+    other = right[0]["layers"][0]["difference"]
+    assert (other["semantics"], other["cycles"]) == ("timeloop", 4096)
+    assert "timeloop semantics" in render_text(right[0])
