@@ -113,6 +113,10 @@ def test_sections_are_merged_and_templates_ask_nothing():
       {"target": "GLB", "type": "temporal", "permutation": "N"}], "a second temporal inner"),
     ([{"target": "GLB", "type": "parallelism", "min": 4}], "from 0 to 1"),
     ([{"target": "GLB", "type": "temporal", "permutation": "M,M"}], "both innermost and outermost"),
+    ([{"target": "GLB", "type": "temporal", "permutation": "MNM"}], "lists rank M twice; expected once"),
+    ([{"target": "GLB", "type": "temporal", "permutation": ["M", "M"]}], "lists rank M twice; expected once"),
+    ([{"target": "GLB", "type": "temporal", "factors": [["M", 2]]}], "a list among factors"),
+    ({"targts": []}, "unknown key 'targts' among constraints; .* did you mean 'targets'"),
     ("everything", "expected a list of entries"),
     ({"levels": [{"level": "GLB", "temporal": {"factors": {"M": "2 or so"}}}]}, "expected a number"),
     ({"levels": [{"level": "GLB", "temporal": {"split": 2}}]}, "unknown key 'split'")])

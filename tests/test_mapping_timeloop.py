@@ -178,6 +178,8 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
      "factors 'M<=2'; expected RANK=NUMBER, separated by spaces or commas"),
     ({"target": "RF", "type": "temporal", "factors": "M=2.5"},
      "factors '.5'; expected RANK=NUMBER, separated by spaces or commas"),
+    ({"target": "RF", "type": "temporal", "factors": [["M", 2]]},
+     "a list among factors; expected RANK=NUMBER"),
     ({"target": "RF", "type": "temporal", "permutation": "MNM"},
      "permutation lists rank M twice; expected once"),
     ({"target": "RF", "type": "spatial", "split": "X"}, "split 'X'; expected a number of ranks, 0 or more"),

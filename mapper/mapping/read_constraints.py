@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Iterable
 
 from ..hardware.architecture import Architecture
-from ..spec.fields import whole
+from ..spec.fields import describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from ..workload.graph import WorkloadGraph
 from .constraints import Constraints, FactorRange, LevelConstraints, LoopRules
@@ -26,6 +26,7 @@ _TYPES = ("temporal", "spatial", *_KEEP, *_SHARE, "max_overbooked_proportion")
 _KEYS = ("target", "name", "type", "factors", "permutation", "split", "keep", "bypass", "min",
          "default_max_factor", "default_min_factor", "remainders", "no_reuse", "no_link_transfer",
          "proportion")
+_SECTION_KEYS = ("targets", "constraints", "version", "template")
 _UNSUPPORTED = ("no_temporal_reuse", "no_coalesce", "rmw_first_update")
 _FACTOR = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)\s*(?P<sign><=|>=|==?)|(?P<short>[A-Za-z_]+))\s*"
                      r"(?P<bound>-?\d{1,15})(?:\s*,\s*(?P<rest>\d{1,15})(?!\w))?[\s,]*")
@@ -59,6 +60,10 @@ class _TimeloopReader(Reader):
         """A list of entries, bare or under `targets` or `constraints`."""
         entries = node
         if node.is_map:
+            for key, _ in node.items():
+                if key not in _SECTION_KEYS:
+                    self.problems.error(node.key(key), f"unknown key {key!r} among constraints; expected "
+                                        f"{one_of(_SECTION_KEYS)}{did_you_mean(key, _SECTION_KEYS)}")
             inner = node.get("targets") or node.get("constraints")
             if inner is None:
                 return      # a version or the name of a template, nothing asked
@@ -136,6 +141,9 @@ class _TimeloopReader(Reader):
         found: dict[str, FactorRange] = {}
         signs: dict[str, set[str]] = {}
         for at, text in _texts(node):
+            if not at.is_scalar:
+                self.problems.error(at, f"{describe(at)} among factors; expected RANK=NUMBER")
+                continue
             position = 0
             while position < len(text):
                 match = _FACTOR.match(text, position)
@@ -172,11 +180,15 @@ class _TimeloopReader(Reader):
         if node is None or node.value is None:
             return (), ()
         if node.is_list:
-            return self.known(node, [str(x.value) for x in node], self.ranks, "rank"), ()
-        parts = [self.word(part) for part in re.split(r"[\s,]+", str(node.value))]
+            parts = [[str(x.value) for x in node]]
+        else:
+            parts = [self.word(part) for part in re.split(r"[\s,]+", str(node.value))]
         if len(parts) > 2:          # a list of ranks written as text
             parts = [[rank for part in parts for rank in part]]
         inner, outer = (self.known(node, part, self.ranks, "rank") for part in [*parts, []][:2])
+        for part in parts:
+            for rank in dict.fromkeys(rank for rank in part if part.count(rank) > 1):
+                self.problems.error(node, f"permutation lists rank {rank} twice; expected once")
         return inner, outer
 
     def word(self, text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Iterable
 
 from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture, Storage
+from ..spec.fields import describe
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Einsum
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
@@ -297,6 +298,9 @@ class _Reader:
         """Loops by rank, from text, a list of texts or a mapping; 0 is the full extent."""
         factors: dict[str, Loop] = {}
         for node, text in _factor_texts(entry.get("factors")):
+            if not node.is_scalar:
+                self.problems.error(node, f"{describe(node)} among factors; expected RANK=NUMBER")
+                continue
             position = 0
             while position < len(text):
                 match = FACTOR.match(text, position)
