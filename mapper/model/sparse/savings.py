@@ -30,7 +30,7 @@ class _Leader:
     in_time: Mask             # a loop in time is among those met
     factors: list[Array]
     shared: Mask              # a loop that both tensors depend on is among those of `factors`
-    lost: Mask                # instances see different parts: nothing can be said
+    lost: Mask                # instances see different parts: Timeloop gives up
     first: list[Mask]         # the rank of the loop that was found
 
 
@@ -52,7 +52,7 @@ def p_empty(nest: SparseNest, zeros: Mapping[str, Zeros], condition: Condition, 
 def leader_tile(nest: SparseNest, target: Zeros, leader: Zeros, name: str, level: int,
                 block_words: int) -> tuple[Array, Mask]:
     """The part of the `leader` tensor that one access of the target `name` at `level` meets, and
-    where there is none that decides."""
+    where Timeloop finds none."""
     below, levels = nest.below(name, level), len(nest.keep)
     ones, no = np.ones(nest.size), np.zeros(nest.size, dtype=np.bool_)
     ranks = range(len(nest.einsum.ranks))
@@ -103,9 +103,8 @@ def _meet(x: _Leader, loop: Loop, target: Zeros, leader: Zeros, kept_below: bool
     else:
         local = x.in_time | ~x.spatial
         around = loop.real & x.found & ~local if kept_below and not steps else np.zeros_like(x.found)
-    if common:
-        lost = (here | around) & (x.spatial | (loop.spatial & here)) & x.shared
-        x.lost = x.lost | lost
+    if common and target.semantics == "timeloop":
+        x.lost = x.lost | (around & x.spatial & x.shared)
     if not loop.spatial and (steps or not kept_below):
         x.in_time = x.in_time | (loop.real & x.found)
     for rank, extent in enumerate(loop.extents):
