@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .fields import finite, whole
+from .fields import describe, finite, whole
 from .nodes import Node, Problems, Value, did_you_mean
 from .timeloop_names import Attributes, look_at_keys
 from .timeloop_networks import KINDS, KNOWN, OWN, bound_networks, implied_network, named_network
@@ -115,7 +115,13 @@ def _walk(node: Node, names: Attributes) -> tuple[list[_Component], dict[str, No
                 system["cycle"] = value.at(f"{seconds!r} s")
         count = _times(count, times)
         local = node.get("local")
+        if local is not None and local.value is not None and not local.is_list:
+            problems.error(local, f"local is {describe(local)}; expected a list of components")
         for entry in local or ():
+            if not entry.is_map:
+                problems.error(entry, f"a component that is {describe(entry)}; expected a mapping with 'name' "
+                               "and 'class'")
+                continue
             _look(entry, names)
             name, times = _split_name(entry, problems)
             found.append(_Component(entry, name, _kind(entry), _times(count, times),
@@ -127,6 +133,8 @@ def _look(entry: Node, names: Attributes) -> None:
     """Check the names of the keys of a component, and of the attributes of one that counts."""
     look_at_keys(entry, _KEYS, "a component", names.problems)
     attributes, kind = entry.get("attributes"), _kind(entry)
+    if attributes is not None and attributes.value is not None and not attributes.is_map:
+        names.problems.error(attributes, f"attributes is {describe(attributes)}; expected a mapping")
     if attributes is not None and any(word in kind for word in (*STORAGE_CLASSES, *COMPUTE_CLASSES, *KINDS)):
         names.look(attributes, OWN if any(word in kind for word in KINDS) else ())
 
