@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from itertools import permutations, product
 from math import comb, prod
+from random import Random
 
 import numpy as np
 import pytest
 import tilebound as tb
 import yaml
 from tilebound.energy.ert import energy_table
-from tilebound.hardware.lockstep import Barrier
+from tilebound.hardware.lockstep import Barrier, Lockstep, Operand
 from tilebound.hardware.write import architecture_to_dict
 from tilebound.hardware.write_timeloop import architecture_to_timeloop
 from tilebound.loading import load_specs
+from tilebound.mapping.template import Template
 from tilebound.mapping.text import parse_nest
+from tilebound.model.batch_sparse import batch_evaluator
 from tilebound.model.lockstep.block import Block, expected_cycles
 from tilebound.model.lockstep.cycles import LockstepCost, lockstep_cycles
 from tilebound.model.lockstep.place import factors_of
 from tilebound.model.lockstep.work import Part
+from tilebound.search.layer import LayerSearch
+from tilebound.search.space import Mapspace
 from tilebound.workload.density import Occupancies
+
+from sparse_strategies import with_zeros
+from strategies import random_case
+from test_model_batch import class_members
 
 ACCURACY = 0.005
 
@@ -88,7 +97,7 @@ def _group_cycles(block: Block, found: dict, at: tuple[int, ...]) -> int:
     Block((part(4, 0.3, 2), part(3, 0.6, 1)), least=1, spread=((differ(1), 2),)),
     Block((part(3, 0.3, 2), part(2, 0.6, 1)), steps=2, spread=((differ(1), 2),)),
     Block((part(2, 0.3, 1), part(2, 0.6, 1)), steps=2, spread=((differ(0), 2),)),
-    Block((part(3, 0.3, 2, tiles=2), part(2, 0.6)), spread=((differ(0, 1), 2),)),
+    Block((part(2, 0.3, tiles=2), part(2, 0.6)), spread=((differ(0, 1), 2),)),
     Block((part(2, 0.3), part(3, 0.6, 2)), spread=((differ(0), 2), (differ(1), 2))),
     Block((part(3, 0.3), part(3, 0.6)), matches=1, least=1, spread=((differ(1), 3),)),
     Block((part(3, 0.3), part(3, 0.6)), matches=2, spread=((differ(0, 1), 2),)),
@@ -97,7 +106,7 @@ def _group_cycles(block: Block, found: dict, at: tuple[int, ...]) -> int:
     Block((part(5, 0.3, 2),), steps=1, spread=((differ(0), 3),)),
     Block((part(3, 0.3, 2), part(2, 0.6), part(2, 0.5)), least=1),
     Block((part(2, 0.3), part(2, 0.6), part(2, 0.5)), least=3, spread=((differ(0), 2), (differ(2), 2))),
-    Block((part(2, 0.3), part(2, 0.6), part(2, 0.5)), 1, spread=((differ(0), 2), (differ(0, 1, 2), 2))),
+    Block((part(2, 0.3), part(2, 0.6), part(2, 0.5)), 1, spread=((differ(0), 3),)),
     Block((part(3, 0.3, 2), part(3, 0.6)), least=2),
 ], ids=brief)
 def test_small_blocks_are_exact(block):
@@ -504,3 +513,60 @@ def test_units_that_a_mapping_leaves_idle_do_not_help():
     core = machine(OUTER, *OUTER_LEVELS)
     nest = OUTER_NEST.replace("N in 16", "N in 8").replace("            for N in 2", "            for N in 4")
     assert tb.evaluate(core, gemm(64, 64, 32), nest).cycles == 2048
+
+
+def declared(rng: Random, einsum: tb.Einsum, architecture: tb.Architecture) -> Lockstep:
+    """A declaration that fits the machine."""
+    inner, outer = architecture.levels[-1], architecture.levels[:-1]
+    units = architecture.compute.instances // inner.instances
+    inputs = [t.name for t in einsum.tensors if not t.is_output][:rng.choice((1, 2))]
+    spanned = {rank for t in einsum.tensors if t.name in inputs for rank in t.ranks}
+    step = tuple((rank, rng.choice((1, 2, 3, 8))) for rank in einsum.ranks if rank in spanned)
+    every = tuple((rank, rng.choice((None, 2))) for rank in einsum.ranks if rng.random() < 0.3)
+    barrier = Barrier(rng.choice(outer).name, every) if outer and rng.random() < 0.7 else None
+    matches = rng.choice((1, units)) if len(inputs) == 1 and rng.random() < 0.3 else None
+    widths = (units, 1) if matches is None else (1,)
+    return Lockstep(step, tuple(map(Operand, inputs, widths)), matches, rng.choice((0, 1)), None, barrier)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_many_mappings_at_once_cost_what_each_of_them_does(seed):
+    rng = Random(seed)
+    architecture, einsum, mapping = random_case(rng, max_points=400)
+    einsum = with_zeros(rng, einsum)
+    units = replace(architecture.compute, lockstep=declared(rng, einsum, architecture))
+    architecture = replace(architecture, compute=units)
+    template, factors = Template.of(einsum, mapping)
+    members = class_members(rng, einsum, factors, 6, 1.0)
+    found = batch_evaluator(architecture, einsum, template)(members)
+    assert found.valid[0]
+    for i in np.flatnonzero(found.valid):
+        single = tb.evaluate(architecture, einsum, template.mapping(einsum, members[i]))
+        assert found.cycles[i] == single.cycles
+        assert found.energy_pj[i] == pytest.approx(single.energy_pj, rel=1e-12)
+
+
+@pytest.mark.parametrize(("lockstep", "fanout"), [
+    (Lockstep((("M", 4), ("N", 4)), (Operand("Inputs", 2), Operand("Weights", 2))), 4),
+    (Lockstep((("K", 4),), (Operand("Inputs"), Operand("Weights")), 1, 1, None,
+              Barrier("DRAM", (("K", None),))), 1),
+])
+def test_a_search_finds_the_best_and_bounds_it(lockstep, fanout):
+    levels = [{"name": "DRAM", "energy": 20, "fanout": 4 // fanout},
+              {"name": "Lines", "energy": 1, "size": "24 words", "fanout": fanout}]
+    core = tb.load_architecture({"levels": levels, "compute": {"name": "MAC", "energy": 1}})
+    core = replace(core, compute=replace(core.compute, lockstep=lockstep))
+    layer = gemm(8, 4, 8, at_random(0.4), at_random(0.6))
+    space = Mapspace(core, layer)
+    factors = space.enumerate(space.root(space.keeps[0]))
+    factors, best = factors[space.allowed(factors)], dict.fromkeys(("latency", "edp"), np.inf)
+    for keep, order in product(space.keeps, permutations(layer.ranks)):
+        found = batch_evaluator(core, layer, Template(("DRAM", "Lines"), keep, (order, layer.ranks)))(factors)
+        energy, cycles = found.energy_pj[found.valid], found.cycles[found.valid]
+        best["latency"] = min(best["latency"], cycles.min(initial=np.inf))
+        best["edp"] = min(best["edp"], (energy * cycles).min(initial=np.inf))
+    for objective, value in best.items():
+        _, certificate = LayerSearch(core, layer, objective).run()
+        assert certificate.lower_bound <= value * (1 + 1e-9) <= certificate.value * (1 + 2e-9)
+        if certificate.status == "optimal":
+            assert certificate.value == pytest.approx(value, rel=1e-9)
