@@ -119,8 +119,8 @@ def _walk(node: Node, names: Attributes) -> tuple[list[_Component], dict[str, No
             problems.error(local, f"local is {describe(local)}; expected a list of components")
         for entry in local or ():
             if not entry.is_map:
-                problems.error(entry, f"a component that is {describe(entry)}; expected a mapping with 'name' "
-                               "and 'class'")
+                problems.error(entry, f"a component that is {describe(entry)}; expected a mapping with "
+                               "'name' and 'class'")
                 continue
             _look(entry, names)
             name, times = _split_name(entry, problems)
