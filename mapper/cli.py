@@ -119,7 +119,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     """Find the best mapping of every layer, and prove how good it is.
 
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
-    Interrupt it with Ctrl-C to get the best found so far, with the bounds proven so far.
+    Ctrl-C (or SIGTERM) gives the best found so far, with the bounds proven so far.
     """
     loaded, architecture, workload = _load(specs, folder, define)
     _refuse_switches(loaded)
