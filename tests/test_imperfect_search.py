@@ -11,7 +11,7 @@ from math import inf, prod
 
 import numpy as np
 import pytest
-from tilebound.api import read_constraints, read_mapping
+from tilebound.api import evaluate_layer, read_constraints, read_mapping
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.region import TRIVIAL, Region
 from tilebound.bounds.relax import Relaxation, _Builder
@@ -30,6 +30,7 @@ from tilebound.mapping.splits import last_passes, real_factors, steps, uneven_sp
 from tilebound.mapping.template import KINDS
 from tilebound.mapping.timeloop import to_timeloop
 from tilebound.mapping.validate import check_mapping
+from tilebound.mapping.write_constraints import constraints_to_dict, constraints_to_timeloop
 from tilebound.model.evaluate import evaluate
 from tilebound.model.remainder import steps as steps_of
 from tilebound.model.reuse import placed_loops
@@ -38,7 +39,7 @@ from tilebound.report.document import to_document
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.result import OBJECTIVES, NetworkResult
 from tilebound.search.space import Mapspace
 from tilebound.search.uneven import UnevenSearch, layer_search
 from tilebound.workload.graph import WorkloadGraph
@@ -399,3 +400,49 @@ def test_layers_without_room_for_remainders_are_searched_as_ever():
         search = layer_search(ROW, einsum, "energy", Limits(), constraints=constraints)
         assert not isinstance(search, UnevenSearch)
         assert search.space.size == Mapspace(ROW, einsum).size
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_remainders_are_written_and_read_back_in_both_dialects(seed):
+    rng = random.Random(seed)
+    graph = WorkloadGraph("net", [(gemm(29, 13, 4), 1)])
+    allowed = {f"{x}_{kind}": {r: rng.randint(1, 9) for r in "MNK" if rng.random() < 0.5}
+               for x in ("DRAM", "GLB", "RF") for kind in ("temporal", "spatial") if rng.random() < 0.6}
+    constraints = allowing(**allowed)
+    constraints = replace(constraints, levels=tuple(x for x in constraints.levels
+                                                    if x != LevelConstraints(x.level)))
+    constraints = replace(constraints, levels=tuple(sorted(
+        constraints.levels, key=lambda x: ("DRAM", "GLB", "RF").index(x.level))))
+    bare = replace(ROW, levels=tuple(replace(x, keep=frozenset()) for x in ROW.levels))
+    for text in (constraints_to_dict(constraints), constraints_to_timeloop(constraints, bare)):
+        assert read_constraints([text], bare, graph) == constraints
+    assert not any(x.temporal.remainders or x.spatial.remainders for x in constraints.whole.levels)
+
+
+def test_sections_that_name_the_same_place_allow_the_smaller_remainder():
+    graph = WorkloadGraph("net", [(gemm(29, 13, 4), 1)])
+    entries = [{"target": "GLB", "type": "spatial", "remainders": "M=7 N=2"},
+               {"target": "GLB", "type": "spatial", "remainders": "M=3"},
+               {"target": "GLB", "type": "temporal", "factors": "K=4,2"}]
+    rules = read_constraints([entries], ROW, graph).level("GLB")
+    assert dict(rules.spatial.remainders) == {"M": 3, "N": 2}
+    assert (rules.temporal.range("K"), rules.temporal.remainder("K")) == (FactorRange(4, 4), 2)
+
+
+def test_violations_name_the_loop_whose_last_pass_is_wrong():
+    mapping = Mapping((Block("DRAM", frozenset("ABZ"), (Loop("M", 4), Loop("N", 13), Loop("K", 4))),
+                       Block("GLB", frozenset("ABZ"), (), (Loop("M", 8, 5),)), Block("RF", frozenset("ABZ"))))
+    for most, broken in ((7, 0), (5, 0), (4, 1)):
+        found = violations(allowing(GLB_spatial={"M": most}), ROW, gemm(29, 13, 4), mapping)
+        assert len(found) == broken
+        assert all("5 iterations in its last pass, must be 8, or 4 or less" in x for x in found)
+    assert len(violations(Constraints(), ROW, gemm(29, 13, 4), mapping)) == 1
+
+
+def test_documents_of_given_mappings_with_remainders_are_held_to_no_constraints():
+    einsum = gemm(29, 13, 4)
+    mapping = Mapping((Block("DRAM", frozenset("ABZ"), (Loop("M", 4), Loop("N", 13), Loop("K", 4))),
+                       Block("GLB", frozenset("ABZ"), (), (Loop("M", 8, 5),)), Block("RF", frozenset("ABZ"))))
+    given = NetworkResult(ROW, "net", "edp", (evaluate_layer(ROW, einsum, mapping),))
+    document = json.loads(json.dumps(to_document(given, WorkloadGraph("net", [(einsum, 1)]))))
+    assert check_document(document) == []
