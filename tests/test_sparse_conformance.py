@@ -18,7 +18,6 @@ from tilebound.model.network import single
 from tilebound.model.sparse.analyse import SparseModel
 from tilebound.model.sparse.counts import RankMetadata
 from tilebound.model.sparse.dense import DenseCounts
-from tilebound.model.sparse.evaluate import is_sparse
 from tilebound.model.sparse.nest import SparseNest
 
 from sparse_recorded import ACCESSES, OWN, PUBLISHED, STATES, Case
@@ -54,7 +53,7 @@ class Check:
             assert set(level.tensors) == set(self.case.tensors(level.name))
             if printed is not None:
                 self.level(index, level, printed)
-        if is_sparse(self.case.architecture):
+        if self.case.architecture.sparse:
             self.metadata()
         self.summary()
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tilebound.mapping.template import Template
 from tilebound.model.sparse.costs import SparseCosts, sparse_costs
-from tilebound.model.sparse.evaluate import is_sparse
 from tilebound.model.sparse.nest import SparseNest
 from tilebound.model.sparse.zeros import Zeros
 
@@ -38,7 +37,7 @@ def test_published_counts_give_published_costs(folder: Path) -> None:
 
 
 def check(case: Case) -> None:
-    if not is_sparse(case.architecture):
+    if not case.architecture.sparse:
         pytest.skip("nothing is done about zeros")
     costs = priced(case)
     assert costs.fit.valid.all()

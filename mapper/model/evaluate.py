@@ -16,7 +16,7 @@ from .energy import access_energy, action_energy, address_energy, clusters, gate
 from .latency import Pace, level_pace
 from .network import network_costs, network_cycles
 from .options import DEFAULT, Options
-from .sparse.evaluate import is_sparse, sparse_cost
+from .sparse.evaluate import sparse_cost
 
 
 def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
@@ -53,7 +53,7 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     if semantics not in ("exact", "timeloop"):
         raise ValueError(f"semantics is {semantics!r}; expected 'exact' or 'timeloop'")
     counts = count(architecture, einsum, mapping, semantics, options)
-    if is_sparse(architecture):
+    if architecture.sparse:
         return sparse_cost(architecture, einsum, mapping, counts, semantics)
     outputs = [t.name for t in einsum.tensors if t.is_output]
     traffic = share_copies(architecture, counts.traffic, outputs, semantics)

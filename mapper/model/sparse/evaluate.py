@@ -21,11 +21,7 @@ from .costs import SparseCosts, sparse_costs
 from .counts import SparseCounts, Split, TensorCounts
 from .dense import DenseCounts
 from .nest import Array, SparseNest
-
-
-def is_sparse(architecture: Architecture) -> bool:
-    """Whether a machine does anything about zeros."""
-    return architecture.sparse
+from .networks import share_moved
 
 
 def refuse(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> None:
@@ -145,38 +141,20 @@ def _sparse(architecture: Architecture, name: str, x: TensorCounts, costs: Spars
 
 def _left(architecture: Architecture, nest: SparseNest, traffic: MappingOf[str, Traffic],
           counts: SparseCounts) -> dict[str, Traffic]:
-    """`traffic` over the networks without the words that are not asked for, and with the metadata of
-    those that are, as words. Below the innermost level that keeps a tensor only data go on."""
+    """`traffic` with what is left of the words on networks, see `share_moved`."""
     result = {}
     for tensor in nest.einsum.tensors:
-        x, kept = traffic[tensor.name], nest.kept(tensor.name)
-        scales = []
-        for level in range(len(nest.keep)):
-            above = [i for i in kept if i <= level]
-            scales.append(_share(architecture, tensor, counts, above[-1], above[-1] != kept[-1])
-                          if above else 1.0)
-        deliveries = tuple(tuple(_scaled(d, scale) for d in entries)
-                           for entries, scale in zip(x.deliveries, scales, strict=True))
+        x = traffic[tensor.name]
+        shares = [_one(share_moved(architecture, nest, tensor, counts, i)) for i in range(len(nest.keep))]
+        deliveries = tuple(tuple(_scaled(d, share) for d in entries)
+                           for entries, share in zip(x.deliveries, shares, strict=True))
         result[tensor.name] = replace(x, deliveries=deliveries, sent=tuple(map(by_multicast, deliveries)),
-                                      passed=tuple(n * s for n, s in zip(x.passed, scales, strict=True)))
+                                      passed=tuple(n * s for n, s in zip(x.passed, shares, strict=True)))
     return result
 
 
-def _scaled(x: Delivery, scale: float) -> Delivery:
-    return replace(x, words=x.words * scale, hops=None if x.hops is None else x.hops * scale)
-
-
-def _share(architecture: Architecture, tensor: Tensor, counts: SparseCounts, index: int,
-           with_metadata: bool) -> float:
-    """Words that go between a level and what is below it, to those of a dense run."""
-    level, x = architecture.levels[index], counts.levels[index][tensor.name]
-    access: Access = "update" if tensor.is_output else "read"
-    split = x.data.updates if tensor.is_output else x.data.reads
-    words = split.actual
-    form = level.sparsity.formats.get(tensor.name)
-    if with_metadata and form is not None:
-        words = words + moved_bits(level.sparsity, form.ranks, x.ranks, access, "actual") / level.word_bits
-    return float(_one(words) / _one(split.algorithmic)) if _one(split.algorithmic) else 1.0
+def _scaled(x: Delivery, share: float) -> Delivery:
+    return replace(x, words=x.words * share, hops=None if x.hops is None else x.hops * share)
 
 
 def _tally(split: Split) -> Tally:
