@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 from typing import Any, Callable, Iterator
@@ -37,6 +37,8 @@ from tilebound.model.sparse.analyse import sparse_counts
 from tilebound.model.sparse.counts import Actions, SparseCounts, Split, TensorCounts
 from tilebound.model.sparse.dense import DenseAccesses, DenseCounts
 from tilebound.model.sparse.nest import SparseNest
+from tilebound.model.sparse.savings import leader_tile
+from tilebound.model.sparse.zeros import Zeros
 from tilebound.workload.density import Density
 from tilebound.workload.density.uniform import FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor, Term
@@ -186,27 +188,28 @@ MACHINES = {
         Condition("A", ("B",)), Condition("B", ("A",)))),)), store(saves("skipping", ("A", "B"))), mesh=8)}
 
 
-def random_factors(random: Random, einsum: Einsum, levels: int, fanout: int) -> np.ndarray:
-    """Factors of shape (slots, ranks) whose products are the extents, with loops over instances below
-    the second level where there is room."""
+def random_factors(random: Random, einsum: Einsum, levels: int, fanout: int, row: int = 5) -> np.ndarray:
+    """Factors of shape (slots, ranks) whose products are the extents, with loops over instances in slot
+    `row`, below the second level, where there is room."""
     while True:
         factors = np.ones((3 * levels, len(einsum.ranks)), dtype=np.int64)
         for column, extent in enumerate(einsum.extents):
             for prime in [p for p in (2, 2, 2, 3) if extent % p == 0]:
-                slots = [0, 3, 6] + ([5] if fanout > 1 else [])
+                slots = [0, 3, 6] + ([row] if fanout > 1 else [])
                 if extent % (int(factors[:, column].prod()) * prime) == 0:
                     factors[random.choice(slots), column] *= prime
             factors[0, column] *= extent // int(factors[:, column].prod())
-        if factors[5].prod() <= fanout:
+        if factors[row].prod() <= fanout:
             return factors
 
 
-def random_class(random: Random, einsum: Einsum, fanout: int, size: int) -> tuple[Template, np.ndarray]:
+def random_class(random: Random, einsum: Einsum, fanout: int, size: int,
+                 row: int = 5) -> tuple[Template, np.ndarray]:
     orders = tuple(tuple(random.sample(einsum.ranks, len(einsum.ranks))) for _ in range(3))
     names = [tensor.name for tensor in einsum.tensors]
     keep = (frozenset(names), frozenset(random.sample(names, random.randint(1, 3))), frozenset(
         random.sample(names, random.randint(1, 3))))
-    factors = np.stack([random_factors(random, einsum, 3, fanout) for _ in range(size)])
+    factors = np.stack([random_factors(random, einsum, 3, fanout, row) for _ in range(size)])
     return Template(("DRAM", "GLB", "RF"), keep, orders), factors
 
 
@@ -372,6 +375,18 @@ def test_words_sent_to_several_instances_may_be_of_no_use_to_all() -> None:
     assert theirs.actual[0] == theirs.algorithmic[0] == right.algorithmic[0]
 
 
+def test_words_that_stay_serve_loops_of_levels_above() -> None:
+    """A is fetched once, for all of B: Timeloop looks at one of six columns of it."""
+    architecture = machine(store(), store(saves("skipping", ("A", "B"))), store())
+    first, second, third = GEMM.tensors
+    sparse = replace(GEMM, tensors=(first, replace(second, density=Hypergeometric(1 / 16)), third))
+    mapping = Mapping((Block("DRAM", frozenset("ABZ"), (Loop("N", 6),)), Block("GLB", frozenset("ABZ")),
+                       Block("RF", frozenset("ABZ"), (Loop("M", 4), Loop("K", 8)))))
+    right, theirs = (one(architecture, sparse, mapping, s).levels[1]["A"].data.reads
+                     for s in ("exact", "timeloop"))
+    assert (states(right), states(theirs)) == ([32, 32, 0, 0], [32, 14, 0, 18])
+
+
 def test_units_at_work_are_no_whole_number_on_average() -> None:
     architecture, einsum, mapping = case("sp_spatial_skip_fixed")
     first, *others = einsum.tensors
@@ -479,3 +494,62 @@ def test_instances_without_work_against_all_masks() -> None:
     assert values(counts.instances[2], counts.active[2], counts.active[3]) == [1, 1, 1]
     assert counts.levels[2]["A"].present[0] == 1
     assert counts.computes.actual[0] == 4 * masks.sum() / len(masks)
+
+# --- against a walk ---------------------------------------------------------------------------------------
+
+def parts_met(template: Template, factors: np.ndarray, einsum: Einsum, level: int, below: int,
+              target: str, leader: str) -> set[int]:
+    """Words of `leader` that are met from one fetch of `target` at `level` by the level `below` to the next, in
+    a walk over the first instance of `level`: the sizes that occur. Units fetch at every step. Tensors
+    have disjoint tiles."""
+    mapping = template.mapping(einsum, factors)
+    outer = [(loop, j >= len(block.temporal)) for i, block in enumerate(mapping) if i < below
+             for j, loop in enumerate(block.loops) if i >= level or j < len(block.temporal)]
+    tile = mapping.tile(below, einsum.extent)
+    steps = dict.fromkeys(einsum.ranks, 1)
+    weights: list[int] = []         # of each outer loop, in tiles
+    for loop, _ in reversed(outer):
+        weights.insert(0, steps[loop.rank])
+        steps[loop.rank] *= loop.factor
+    times = [i for i, (_, spatial) in enumerate(outer) if not spatial]
+    places = [i for i, (_, spatial) in enumerate(outer) if spatial]
+
+    def part(name: str, index: dict[int, int]) -> tuple[int, ...]:
+        at = dict.fromkeys(einsum.ranks, 0)
+        for i, value in index.items():
+            at[outer[i][0].rank] += weights[i] * value
+        return tuple(at[rank] for rank in sorted(einsum.tensor(name).ranks))
+
+    held: dict[tuple[int, ...], tuple[tuple[int, ...], set[Any]]] = {}     # by place: what is there, what it met
+    met: list[set[Any]] = []
+    for now in product(*(range(outer[i][0].factor) for i in times)):
+        fetched: dict[tuple[int, ...], set[Any]] = {}
+        for here in product(*(range(outer[i][0].factor) for i in places)):
+            index = dict(zip((*times, *places), (*now, *here), strict=True))
+            mine = part(target, index)
+            if here not in held or held[here][0] != mine or below == len(mapping.blocks):
+                held[here] = mine, fetched.setdefault(mine, set())     # sent to all that ask, at once
+                met.append(held[here][1])
+            held[here][1].add(part(leader, index))
+    words = einsum.tile_words(einsum.tensor(leader), tile)
+    return {len(x) * words for x in met}
+
+
+@pytest.mark.parametrize("mesh, row", [(1, 5), (8, 5), (8, 8)])
+def test_leader_tiles_against_a_walk(mesh: int, row: int) -> None:
+    architecture, random, names = machine(store(), store(), store(), mesh=mesh), Random(row), frozenset("ABZ")
+    if row == 8:        # units of one innermost store, not stores with a unit each
+        architecture = replace(architecture, levels=tuple(replace(x, mesh_x=1) for x in architecture.levels))
+    zeros = {x.name: Zeros(GEMM, x, "exact") for x in GEMM.tensors}
+    for _ in range(25):
+        template, factors = random_class(random, GEMM, mesh, 3, row)
+        template = replace(template, keep=(names, random.choice([names, frozenset("A")]), names))
+        nest = SparseNest.of_factors(architecture, GEMM, template, factors)
+        for target, leader in (("A", "B"), ("B", "A"), ("Z", "A")):
+            for level in nest.kept(target):
+                tile, lost = leader_tile(nest, zeros[target], zeros[leader], target, level, 1)
+                assert not lost.any()
+                for i in range(len(factors)):
+                    below = nest.below(target, level)
+                    walked = parts_met(template, factors[i], GEMM, level, below, target, leader)
+                    assert walked == {int(tile[:, i].prod())}

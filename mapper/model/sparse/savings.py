@@ -65,10 +65,12 @@ def leader_tile(nest: SparseNest, target: Zeros, leader: Zeros, name: str, level
         loops = [loop for loop in loops if not (loop.spatial and loop.level == levels - 1)]
     for loop in loops:
         _meet(x, loop, target, leader, below < levels)
-    # Where no loop moves the target, all of the tile is met.
+    # Where no loop steps the target, all of the tile is met.
     for rank in ranks:
         x.extents[rank] = np.where(x.found, x.extents[rank], nest.tiles[level][rank])
     x.words = np.where(x.found, x.words, target.tile(nest.tiles[level]).prod(axis=0))
+    if target.semantics == "exact" and below < levels:
+        _stay(x, [loop for loop in nest.between(level - 1, 0) if not loop.spatial], target)
     return leader.tile(tuple(_stepped(x, block_words, target.semantics == "timeloop"))), x.lost
 
 
@@ -118,6 +120,16 @@ def _meet(x: _Leader, loop: Loop, target: Zeros, leader: Zeros, kept_below: bool
     x.first[loop.rank] = x.first[loop.rank] | here
     x.spatial = np.where(here, loop.spatial, x.spatial)
     x.found = x.found | here
+
+
+def _stay(x: _Leader, outer: list[Loop], target: Zeros) -> None:
+    """Go on in time through loops of levels above, for as long as the words stay where they are."""
+    stays = ~x.found | (x.spatial & ~x.in_time)
+    for loop in outer:
+        if loop.rank in target.shape.ranks:
+            stays = stays & ~loop.real
+        else:
+            x.extents[loop.rank] = np.where(stays, x.extents[loop.rank] * loop.factor, x.extents[loop.rank])
 
 
 def _stepped(x: _Leader, block_words: int, timeloop: bool) -> list[Array]:
