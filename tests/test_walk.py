@@ -127,13 +127,13 @@ def test_neighbours_pass_on_what_the_simulation_passes_on(batch: int) -> None:
 def test_neighbours_in_every_array_pass_words_on(batch: int) -> None:
     """With whole factors; Timeloop sees one array, and takes averages for whole words."""
     tried = 0
-    for seed in range(500 * batch, 500 * batch + 500):
+    for seed in range(200 * batch, 200 * batch + 200):
         architecture, einsum, mapping = random_case(Random(f"links {seed}"), max_levels=4, max_points=128)
         machine, mapping = with_links(architecture, mapping)
         if any(any(x.passed) for x in count(machine, einsum, mapping).traffic.values()):
             assert not (found := differences(machine, einsum, mapping)), "\n".join([f"seed {seed}", *found])
             tried += 1
-    assert tried > 40
+    assert tried > 20
 
 
 @pytest.mark.parametrize(("name", "macs", "cycles", "dram_reads"), [
