@@ -76,6 +76,12 @@ class Block:
         return prod(count for parts, count in self.spread if len(parts) == len(self.parts))
 
     @property
+    def dealt(self) -> bool:
+        """Whether it matters who gets which tile: groups have several, and not the same ones."""
+        return (self.greedy is not None and self.parts[self.greedy].tiles > 1
+                and any(self.greedy in moved for moved, _ in self.spread))
+
+    @property
     def mixed(self) -> bool:
         """Whether groups differ in some of the parts, which are more than one and not all."""
         return any(1 < len(parts) < len(self.parts) for parts, _ in self.spread)
@@ -90,18 +96,19 @@ def expected_step(block: Block) -> float:
     return mean(at_least(cycles, block.least))
 
 
-def expected_cycles(block: Block) -> float:
-    """Expected cycles from one barrier to the next.
+def expected_cycles(block: Block, step: float | None = None) -> float:
+    """Expected cycles from one barrier to the next. `step` is `expected_step` where that is known.
 
     Exact where that takes no more than some millions of terms, else by cumulants (many steps) or from
     draws with a fixed seed, so that equal blocks have equal results.
     """
+    alone = expected_step(block) if step is None else step
     if not any(count > 1 for _, count in block.spread):
-        return block.tiles * expected_step(block)
+        return block.tiles * alone
     found = None
-    if block.greedy is None and not block.mixed:
+    if not block.dealt and not block.mixed:
         found = _product(block) if block.matches is None else _match(block)
-    return sampled_largest(block, expected_step(block)) if found is None else found
+    return sampled_largest(block, alone) if found is None else found
 
 
 def _product(block: Block) -> float | None:

@@ -190,7 +190,8 @@ class Layer:
         key = (*((run.length, run.steps) for run in along.values()), spread)
         if key not in self._expected:
             block, times = self._block(along, spread)
-            self._expected[key] = (times * expected_cycles(block), times * block.tiles * expected_step(block),
+            step = expected_step(block)
+            self._expected[key] = (times * expected_cycles(block, step), times * block.tiles * step,
                                    times * block.dense, times * block.tiles)
         return self._expected[key]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.int64]
 #: Steps drawn at a time, and for one result.
-_HELD, _MOST = 1 << 18, 1 << 25
+_HELD, _MOST = 1 << 15, 1 << 25
 #: Standard error of the result at which drawing ends; it is first looked at after so many runs (the
 #: second number where a run is long, so that its parts are many draws already).
 ERROR, _FEWEST = 0.001, (200, 16)
@@ -30,7 +30,7 @@ def sampled_largest(block: Block, step: float) -> float:
     """
     rng = np.random.default_rng(2024)
     size = block.tiles * prod(count for _, count in block.spread)
-    fewest = min(max(_HELD * 16 // size, _FEWEST[1]), _FEWEST[0])
+    fewest = min(max((1 << 22) // size, _FEWEST[1]), _FEWEST[0])
     alone, runs, late, squares = block.tiles * step, 0, 0.0, 0.0
     while runs * size < _MOST or runs < fewest:
         cycles = _run(block, rng, max(_HELD // size, 1))
@@ -48,7 +48,7 @@ def _run(block: Block, rng: np.random.Generator, runs: int) -> Integers:
 
     Arrays have the axes runs, steps, one of tiles for each part, and one for each loop of `spread`.
     """
-    counts = [_dealt(_drawn(block, i, rng, runs), block, i) if i == block.greedy
+    counts = [_dealt(_drawn(block, i, rng, runs), block, i) if block.dealt and i == block.greedy
               else _drawn(block, i, rng, runs) for i in range(len(block.parts))]
     if block.matches is None:
         cycles = np.ones(1, np.int64)
