@@ -204,8 +204,9 @@ class UnevenSearch(LayerSearch):
                             lambda value, bound: self.report(value, 0.0), self.space.rules.constraints.whole)
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
-        self._offer(whole.best)
         self.whole = whole
+        self._offer(whole.best)
+        self._improve(self.best)
         if self.best is None:
             super()._begin()
 
