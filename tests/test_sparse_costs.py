@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil, comb
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ from tilebound.model.cost import Cost, Semantics
 from tilebound.model.evaluate import evaluate
 from tilebound.model.sparse.bits import rows, widths
 
+from sparse_recorded import OWN, Case
 from sparse_strategies import with_zeros
 from strategies import random_case
 from test_model_batch import varied
@@ -195,3 +197,43 @@ def test_what_cannot_be_counted_is_refused(change: dict[str, Any], reason: str) 
                        replace(Block("Buffer", every, (Loop("K", 8),)), **change)))
     with pytest.raises(MappingError, match=reason):
         evaluate(machine, gemv(0.25), mapping)
+
+
+def test_both_numbers_of_the_deviations_page() -> None:
+    """Where costs differ from Timeloop's, with the numbers that docs/deviations.md shows."""
+    density = {"model": "hypergeometric", "density": 0.25}
+    page = (Path(__file__).parent.parent / "docs" / "deviations.md").read_text()
+    for what, figures in {
+            "blocks of 8": {x: _blocks(density, x) for x in ("timeloop", "exact")},
+            "share that fits": {x: _fitting(x) for x in ("timeloop", "exact")},
+            "refetched": {x: _refetched(density, x) for x in ("timeloop", "exact")}}.items():
+        row = next(line for line in page.splitlines() if line.startswith("|") and what in line)
+        assert [f"{figures[x]:.4g}" for x in ("timeloop", "exact")] == [
+            cell.strip().split()[0] for cell in row.split("|")[-3:-1]], figures
+
+
+def _blocks(density: Any, semantics: Semantics) -> float:
+    x = run(density, OUTER_CP, {**CP, "block_words": 8}, semantics).level("Buffer").tensors["A"].sparse
+    assert x is not None
+    return x.data_pj / 2 / x.present / 4      # filled and read; a tile that is there
+
+
+def _fitting(semantics: Semantics) -> float:
+    case = Case.load(next(path for path in OWN if path.name == "sp_overbook_fits"))
+    x = evaluate(case.architecture, case.einsum, case.mapping, semantics).level("RF").tensors["A"].sparse
+    assert x is not None
+    return x.fitting
+
+
+def _refetched(density: Any, semantics: Semantics) -> float:
+    """Words that four buffers, each with one row, read once more, for each that does not fit."""
+    machine = tb.load_architecture({
+        "levels": [{"name": "DRAM", "energy": {**FAR, "metadata_read": 0}, **OUTER_CP},
+                   {"name": "Buffer", "size": "11 words", "energy": NEAR, "instances": 4, **CP,
+                    "overbooking": True}],
+        "compute": {"name": "MAC", "energy": 0.5, "instances": 4}})
+    cost = tb.evaluate(machine, gemv(density), "DRAM\n  for M in 4 (Spatial-X)\nBuffer\n  for K in 8",
+                       semantics=semantics)
+    far, near = (cost.level(name).tensors["A"].sparse for name in ("DRAM", "Buffer"))
+    assert far is not None and near is not None
+    return far.refetched_pj / 100 / (1 - near.fitting)
