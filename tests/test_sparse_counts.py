@@ -499,9 +499,9 @@ def test_instances_without_work_against_all_masks() -> None:
 
 def parts_met(template: Template, factors: np.ndarray, einsum: Einsum, level: int, below: int,
               target: str, leader: str) -> set[int]:
-    """Words of `leader` that are met from one fetch of `target` at `level` by the level `below` to the next, in
-    a walk over the first instance of `level`: the sizes that occur. Units fetch at every step. Tensors
-    have disjoint tiles."""
+    """Words of `leader` that are met from one fetch of `target` at `level` by the level `below` to the
+    next, in a walk over the first instance of `level`: the sizes that occur. Units fetch at every step.
+    Tensors have disjoint tiles."""
     mapping = template.mapping(einsum, factors)
     outer = [(loop, j >= len(block.temporal)) for i, block in enumerate(mapping) if i < below
              for j, loop in enumerate(block.loops) if i >= level or j < len(block.temporal)]
@@ -520,7 +520,7 @@ def parts_met(template: Template, factors: np.ndarray, einsum: Einsum, level: in
             at[outer[i][0].rank] += weights[i] * value
         return tuple(at[rank] for rank in sorted(einsum.tensor(name).ranks))
 
-    held: dict[tuple[int, ...], tuple[tuple[int, ...], set[Any]]] = {}     # by place: what is there, what it met
+    held: dict[tuple[int, ...], tuple[tuple[int, ...], set[Any]]] = {}     # by place: what is there, and met
     met: list[set[Any]] = []
     for now in product(*(range(outer[i][0].factor) for i in times)):
         fetched: dict[tuple[int, ...], set[Any]] = {}

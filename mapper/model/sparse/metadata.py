@@ -13,14 +13,12 @@ Fibers under an empty coordinate are not there. The payload of the innermost ran
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from ...hardware.sparsity import FormatKind, Representation
 from .nest import Array, Mask
 from .ranks import Ranks
-from .zeros import Key, Zeros, added_up, distinct
+from .zeros import Key, Zeros, added_up, distinct_keys
 
 #: Words of metadata and of payload in each rank, innermost first.
 Units = list[tuple[Array, Array]]
@@ -104,20 +102,15 @@ def _summed(zeros: Zeros, form: Representation, ranks: Ranks, tile: Array, fille
         rows += [rank.coordinates[None], rank.below]
     if most is not None:
         rows.append(most[None])
-    table: dict[Key, list[float]] = {}
-
-    def words(key: Key) -> float:
-        table[key] = _one(zeros, form, key, axes, filled, most is not None)
-        return 0.0
-
-    stacked = np.concatenate(rows)
-    distinct(stacked, words)
-    columns = [distinct(stacked, partial(_entry, table, i)) for i in range(2 * len(ranks.ranks))]
+    keys, where = distinct_keys(np.concatenate(rows))
+    found = np.empty((len(keys), 2 * len(ranks.ranks)))
+    for i, key in enumerate(keys):
+        known = key, form, filled, most is None
+        if known not in zeros.units:
+            zeros.units[known] = _one(zeros, form, key, axes, filled, most is not None)
+        found[i] = zeros.units[known]
+    columns = found[where].T
     return list(zip(columns[::2], columns[1::2], strict=True))
-
-
-def _entry(table: dict[Key, list[float]], index: int, key: Key) -> float:
-    return table[key][index]
 
 
 def _one(zeros: Zeros, form: Representation, key: Key, axes: int, filled: bool, fullest: bool) -> list[float]:

@@ -34,6 +34,7 @@ class Zeros:
         self._most: dict[Key, float] = {}
         self._sums: dict[Key, float] = {}
         self._smallest: dict[Key, float] = {}
+        self.units: dict[tuple[object, ...], list[float]] = {}      # see `metadata`
 
     def tile(self, extents: Extents) -> Array:
         """The tile of the given rank extents."""
@@ -122,9 +123,17 @@ def remember(known: dict[Key, T], key: Key, find: Callable[[], T]) -> T:
 
 def distinct(rows: Array, answer: Callable[[Key], float]) -> Array:
     """`answer` for each column of an array of shape (numbers, batch), asked once for equal ones."""
+    keys, where = distinct_keys(rows)
+    return np.array([answer(key) for key in keys])[where]
+
+
+def distinct_keys(rows: Array) -> tuple[list[Key], Integers]:
+    """The different columns of an array of whole numbers of shape (numbers, batch), and which of them
+    each column is."""
     whole = rows.astype(np.int64)
-    if len(whole) == 1:
-        values, where = np.unique(whole[0], return_inverse=True)
-        return np.array([answer((value,)) for value in values.tolist()])[where]
-    keys, where = np.unique(whole, axis=1, return_inverse=True)
-    return np.array([answer(tuple(key)) for key in keys.T.tolist()])[where.reshape(-1)]
+    code = np.zeros(whole.shape[1], dtype=np.int64)
+    first = np.zeros(1, dtype=np.int64)
+    for row in whole:       # a sort of numbers for each row is faster than one of whole columns
+        values, place = np.unique(row, return_inverse=True)
+        _, first, code = np.unique(code * len(values) + place, return_index=True, return_inverse=True)
+    return [tuple(key) for key in whole[:, first].T.tolist()], code
