@@ -4,6 +4,7 @@ accepts that its tiles do not always."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..cost import Semantics
 from .bits import stored_bits
 from .counts import SparseCounts
 from .nest import Array, Mask, SparseNest
-from .zeros import Key, Zeros
+from .zeros import Key, Zeros, distinct_keys
 
 #: Timeloop halves the interval of the share of tiles that may fit until it is this short.
 _STEPS = 128
@@ -86,19 +87,21 @@ def _data(level: Storage, nest: SparseNest, zeros: Mapping[str, Zeros], counts: 
     if not level.sparsity.overbooking or not loose:
         return np.ones(nest.size), words
     rest = sum((x for name, x in words.items() if name not in loose), np.zeros(nest.size))
-    tiles = [zeros[name].tile(nest.tiles[index]).astype(np.int64) for name in loose]
-    shares, taken = np.empty(nest.size), np.empty((len(loose), nest.size))
-    for j in range(nest.size):
-        keys = [tuple(tile[:, j].tolist()) for tile in tiles]
-        shares[j], taken[:, j] = _booked([zeros[name] for name in loose], keys,
-                                         np.inf if have is None else have - rest[j], semantics)
-    return shares, words | dict(zip(loose, taken, strict=True))
+    tiles = [zeros[name].tile(nest.tiles[index]) for name in loose]
+    room = sum((tile.prod(axis=0) for tile in tiles), np.zeros(nest.size))
+    if have is not None:
+        room = np.minimum(room, have - rest)
+    keys, where = distinct_keys(np.concatenate([*tiles, room[None]]))
+    ends = np.cumsum([0, *(len(tile) for tile in tiles)])
+    booked = np.array([_booked([zeros[name] for name in loose], [
+        key[start:end] for start, end in pairwise(ends)], key[-1], semantics) for key in keys]).T[:, where]
+    return booked[0], words | dict(zip(loose, booked[1:], strict=True))
 
 
-def _booked(zeros: Sequence[Zeros], keys: Sequence[Key], room: float,
-            semantics: Semantics) -> tuple[float, list[float]]:
+def _booked(zeros: Sequence[Zeros], keys: Sequence[Key], room: float, semantics: Semantics) -> list[float]:
     """The largest share of tiles of each tensor that fits into `room` words together with the same
-    share of the others, and the words of the fullest of these; 0 where not even the emptiest do.
+    share of the others, and for each tensor the words of the fullest of these; 0 where not even the
+    emptiest do.
 
     Timeloop looks for it by halving an interval that it never closes: it finds 127 of 128 at most.
     """
@@ -113,5 +116,5 @@ def _booked(zeros: Sequence[Zeros], keys: Sequence[Key], room: float,
     needed = [values[at] for (values, _), at in zip(models, places, strict=True)]
     fits = np.flatnonzero(np.sum(needed, axis=0) <= room)
     if not len(fits):
-        return 0.0, [float(values[0]) for values, _ in models]
-    return float(candidates[fits[-1]]), [float(words[fits[-1]]) for words in needed]
+        return [0.0, *(float(values[0]) for values, _ in models)]
+    return [float(candidates[fits[-1]]), *(float(words[fits[-1]]) for words in needed)]
