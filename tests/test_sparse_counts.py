@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import replace
 from itertools import combinations, product
+from math import comb, floor
 from pathlib import Path
 from random import Random
 from typing import Any, Callable, Iterator
@@ -385,6 +386,37 @@ def test_words_that_stay_serve_loops_of_levels_above() -> None:
     right, theirs = (one(architecture, sparse, mapping, s).levels[1]["A"].data.reads
                      for s in ("exact", "timeloop"))
     assert (states(right), states(theirs)) == ([32, 32, 0, 0], [32, 14, 0, 18])
+
+
+def test_two_levels_that_save_one_after_the_other() -> None:
+    """Where a row of B is empty, A is not fetched and nothing goes on below; else its words are gated."""
+    first, second, third = GEMM.tensors
+    sparse = replace(GEMM, tensors=(first, replace(second, density=Hypergeometric(1 / 16)), third))
+    loops = Loop("M", 4), Loop("K", 8)
+    mapping = Mapping((Block("DRAM", frozenset("ABZ")), Block("GLB", frozenset("AB"), loops),
+                       Block("RF", frozenset("ABZ"), (Loop("N", 6),))))
+    architecture = machine(store(), store(saves("skipping", ("A", "B"))), store(saves("gating", ("A", "B"))))
+    counts = one(architecture, sparse, mapping)
+    never = comb(42, 3) / comb(48, 3)
+    asked = 192 - floor(192 * never)
+    gated = floor(asked * (1 - 3 / 48 / (1 - never)))
+    assert abs(asked - gated - 192 * 3 / 48) <= 1
+    assert states(counts.levels[1]["A"].data.reads) == [32, 32 - floor(32 * never), 0, floor(32 * never)]
+    assert states(counts.levels[2]["A"].data.reads) == [192, asked - gated, gated, 0]
+    assert states(counts.computes) == [192, asked - gated, gated, 0]
+
+
+def test_savings_of_outputs_on_one_input_after_another() -> None:
+    first, second, third = GEMM.tensors
+    sparse = replace(GEMM, tensors=(replace(first, density=FixedStructured(0.5)), second, third))
+    loops = Loop("M", 4), Loop("N", 6)
+    mapping = Mapping((Block("DRAM", frozenset("ABZ")), Block("GLB", frozenset("Z"), loops),
+                       Block("RF", frozenset("Z"), (Loop("K", 8),))))
+    for outer, inner, left in (("", "A", 96), ("", "AB", 58), ("A", "B", 116), ("B", "A", 96)):
+        architecture = machine(store(), store(saves("skipping", ("Z", outer)) if outer else ()), store(
+            saves("skipping", ("Z", inner))))
+        updates = one(architecture, sparse, mapping).levels[2]["Z"].data.updates
+        assert (updates.actual[0], updates.skipped[0]) == (left, 192 - left)     # rows are never empty
 
 
 def test_units_at_work_are_no_whole_number_on_average() -> None:

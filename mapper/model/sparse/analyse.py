@@ -22,7 +22,7 @@ from .counts import Actions, SparseCounts, TensorCounts
 from .dense import DenseAccesses, DenseCounts
 from .metadata import expected_units, largest_units
 from .nest import Array, Mask, SparseNest
-from .propagate import KINDS, Held, Saving, Stream, propagate, scaled
+from .propagate import KINDS, Held, Lost, Saving, Stream, propagate, scaled
 from .ranks import Ranks, level_ranks
 from .savings import p_empty
 from .space import Asked, asked, p_unasked
@@ -66,13 +66,15 @@ class SparseModel:
         levels: list[dict[str, TensorCounts]] = [{} for _ in nest.keep]
         operands, valid = [], np.ones(nest.size, dtype=np.bool_)
         for tensor in self.einsum.tensors:
-            found, saving, fits = self._tensor(nest, dense, tensor, savings[tensor.name], space)
+            found, lost, fits = self._tensor(nest, dense, tensor, savings[tensor.name], space)
             valid &= fits
             for level, counts in found.items():
                 levels[level][tensor.name] = counts
             if not tensor.is_output:
-                both = saving.or_larger(savings[tensor.name][1])
-                operands.append(self._operand(nest, tensor.name, both))
+                in_space = savings[tensor.name][1]
+                lost = lost.then(in_space) if self.semantics == "exact" else replace(
+                    lost, saving=lost.saving.or_larger(in_space))
+                operands.append(self._operand(nest, tensor.name, lost))
         units = self.architecture.compute
         sparsity = units.sparsity if units.lockstep is None else replace(units.sparsity, skipping=True)
         computes = split_computes(dense.computes, operands, sparsity, self.semantics)
@@ -129,13 +131,13 @@ class SparseModel:
             return level if target in nest.keep[level] else None
         return max((i for i in nest.kept(target) if i <= level), default=None)
 
-    def _operand(self, nest: SparseNest, name: str, saving: Saving) -> Operand:
+    def _operand(self, nest: SparseNest, name: str, lost: Lost) -> Operand:
         kept, units = nest.kept(name), self.architecture.compute
         compressed = bool(kept) and name in self.architecture.levels[kept[-1]].sparsity.formats
         if units.lockstep is not None:      # the units themselves find the zeros of its operands
             found = any(x.tensor == name for x in units.lockstep.operands)
             compressed = found or (compressed and units.sparsity.skipping)
-        return Operand(name, self.zeros[name].mean, compressed, saving)
+        return Operand(name, self.zeros[name].mean, compressed, lost)
 
     # --- instances --------------------------------------------------------------------------------
 
@@ -162,7 +164,7 @@ class SparseModel:
 
     def _tensor(self, nest: SparseNest, dense: DenseCounts, tensor: Tensor,
                 savings: tuple[dict[int, Saving], Saving], space: list[Asked | None]) -> tuple[
-                    dict[int, TensorCounts], Saving, Mask]:
+                    dict[int, TensorCounts], Lost, Mask]:
         """Counts by level, what keeps accesses from the units, and where the ranks of all
         representations hold the loops."""
         kept, name = nest.kept(tensor.name), tensor.name
@@ -174,9 +176,10 @@ class SparseModel:
             outer = tiles[-1].level if tiles else None
             tiles.append(self._tile(nest, dense.levels[level][name], name, level, outer, ranks[level]))
         if not kept:
-            return {}, Saving.none(nest.size), valid
+            none = np.zeros(nest.size)
+            return {}, Lost(Saving.none(nest.size), none, none), valid
         chosen = [savings[0][level] for level in kept]
-        innermost = propagate([x.held for x in tiles], chosen, tensor.is_output, self.semantics)
+        lost = propagate([x.held for x in tiles], chosen, tensor.is_output, self.semantics)
         found = {}
         for x, own, outer_tile in zip(tiles, chosen, [None, *tiles], strict=False):
             for shrunk in space[:x.level]:
@@ -186,7 +189,7 @@ class SparseModel:
                 x = replace(x, present=np.ones(nest.size))
             reductions = dense.levels[x.level][name].temporal_reductions
             found[x.level] = self._counts(nest, name, x, own, outer_tile, reductions)
-        return found, innermost, valid
+        return found, lost, valid
 
     def _ranks(self, nest: SparseNest, name: str, kept: list[int]) -> dict[int, Ranks]:
         """The ranks of the representations at each level."""

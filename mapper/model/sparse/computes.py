@@ -17,19 +17,19 @@ from ...hardware.sparsity import ComputeSparsity
 from ..cost import Semantics
 from .counts import Split
 from .nest import Array
-from .propagate import Saving
+from .propagate import Lost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operand:
     """A tensor that computes read. `density` is the share of its non-zeros, `compressed` whether the
-    innermost level that keeps it knows where they are, `saving` says which of its words, and so which
+    innermost level that keeps it knows where they are, `lost` says which of its words, and so which
     computes, are left out."""
 
     name: str
     density: float
     compressed: bool
-    saving: Saving
+    lost: Lost
 
 
 def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeSparsity,
@@ -42,12 +42,12 @@ def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeS
     left, gated = computes, np.zeros_like(computes)
     if semantics == "timeloop":
         for x in operands:
-            left = np.floor(left) - np.floor(left * x.saving.p)
+            left = np.floor(left) - np.floor(left * x.lost.saving.p)
     else:
         for x in operands:
-            left = left - np.floor(left * np.where(x.saving.skipping, x.saving.p, 0.0))
+            left = left - np.floor(left * x.lost.skipped)
         for x in operands:
-            idle = np.floor(left * np.where(x.saving.skipping, 0.0, x.saving.p))
+            idle = np.floor(left * x.lost.gated / np.where(x.lost.skipped < 1, 1.0 - x.lost.skipped, 1.0))
             left, gated = left - idle, gated + idle
     states = [_states(i, operands, semantics) for i in range(len(operands))]
     skipped, absent, at_unit = np.zeros_like(computes), np.zeros_like(computes), np.zeros_like(computes)
@@ -70,14 +70,14 @@ def _states(index: int, operands: Sequence[Operand], semantics: Semantics) -> tu
     """Share of the computes left in which an operand is a non-zero, a zero, or not there: of those that
     savings on other operands leave since this one is not empty."""
     x = operands[index]
-    share = np.full_like(x.saving.p, x.density)
+    share = np.full_like(x.lost.skipped, x.density)
     if semantics == "timeloop":
         share = np.round(share * 1e6) / 1e6
     for other in (*operands[:index], *operands[index + 1:]):
         if semantics == "timeloop":     # whatever it was that the other one was saved for
-            left = 1.0 - np.round(other.saving.p * 1e6) / 1e6
+            left = 1.0 - np.round(other.lost.saving.p * 1e6) / 1e6
         else:
-            left = 1.0 - other.saving.empty.get(x.name, np.zeros_like(share))
+            left = 1.0 - other.lost.saving.empty.get(x.name, np.zeros_like(share))
         share = np.where(left > 0, share / np.where(left > 0, left, 1.0), share)
     share = np.minimum(share, 1.0)
     zero, none = 1.0 - share, np.zeros_like(share)

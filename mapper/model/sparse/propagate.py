@@ -55,6 +55,33 @@ class Saving:
                        for name in {**self.empty, **other.empty}})
 
 
+    def then(self, inner: Saving) -> Saving:
+        """Both, one after the other: what is empty for the outer one is part of what is for the inner."""
+        none = np.zeros_like(self.p)
+        here = {name: np.where(inner.there, p, none) for name, p in inner.empty.items()}
+        empty = {name: np.maximum(self.empty.get(name, none), here.get(name, none))
+                 for name in {**self.empty, **here}}
+        both = Saving.where(empty, self.there | inner.there, False)
+        return replace(both, skipping=np.where(inner.there, inner.skipping, self.skipping))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lost:
+    """What levels save of the accesses to a tensor from the outermost on: all of it as one `saving`, and the
+    shares that are `skipped` and that are `gated` on the way."""
+
+    saving: Saving
+    skipped: Array
+    gated: Array
+
+    def then(self, inner: Saving) -> Lost:
+        """With what comes further in."""
+        both = self.saving.then(inner)
+        more = np.maximum(both.p - self.saving.p, 0.0)
+        return Lost(both, self.skipped + np.where(inner.skipping, more, 0.0),
+                    self.gated + np.where(inner.skipping, 0.0, more))
+
+
 @dataclass(eq=False)
 class Stream:
     """Accesses of each kind to the words, or to the metadata of one rank, of a tensor at a level."""
@@ -95,24 +122,30 @@ class Held:
             for (words, payloads), (metadata, payload) in zip(self.largest, self.ranks, strict=True))[::-1]
 
 
-def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantics: Semantics) -> Saving:
+def propagate(held: list[Held], savings: list[Saving], is_output: bool, semantics: Semantics) -> Lost:
     """Take the `savings` of each level (outermost first) off the accesses in `held`.
 
-    Returns the innermost saving: it leaves out computes, where the tensor is an operand.
+    Returns what never gets to the units: it leaves out computes, where the tensor is an operand. Timeloop
+    looks at the innermost saving of those around each level only.
     """
-    outer = Saving.none(len(savings[0].p))
+    lost = Lost(Saving.none(len(savings[0].p)), np.zeros_like(savings[0].p), np.zeros_like(savings[0].p))
     above: Held | None = None       # only where one level saves: its metadata
     for x, saving in zip(held, savings, strict=True):
+        outer = lost.saving
         if outer.there.any():
-            _take_below(x, np.where(outer.there, outer.p, 0.0), above, semantics)
-        if saving.there.any():
-            rest = 1.0 - outer.p
-            p = 1.0 - (1.0 - saving.p) / np.where(rest > 0, rest, 1.0)
-            p = np.where(outer.there, np.maximum(p, 0.0), saving.p)
-            _take_here(x, np.where(saving.there, p, 0.0), is_output, outer.there, semantics)
-            above = x
-        outer = outer.replaced(saving, saving.there)
-    return outer
+            _take_below(x, outer.p, above, semantics)
+        if not saving.there.any():
+            continue
+        if semantics == "exact":
+            lost = lost.then(saving)
+        else:
+            lost = replace(lost, saving=outer.replaced(saving, saving.there))
+        rest = 1.0 - outer.p
+        p = np.maximum(1.0 - (1.0 - lost.saving.p) / np.where(rest > 0, rest, 1.0), 0.0)
+        p = np.where(outer.there, p, lost.saving.p)     # where there is no other, to the last digit
+        _take_here(x, np.where(saving.there, p, 0.0), is_output, outer.there, semantics)
+        above = x
+    return lost
 
 
 def _take_below(x: Held, p: Array, above: Held | None, semantics: Semantics) -> None:
