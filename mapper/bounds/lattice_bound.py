@@ -44,7 +44,7 @@ class LatticeBound:
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
         self.prices = lattice.prices
-        self.steps = self.macs * self.prices.busy     # cycles of one unit, at the least
+        self.steps = self.macs * self.prices.busy(keep)     # cycles of one unit, at the least
         self.everything = frozenset(lattice.ranks)
         self.distinct: dict[str, np.ndarray] = {}     # by tensor, at every pair
         self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
@@ -57,7 +57,7 @@ class LatticeBound:
         floor = min(float(cost.min()) for cost in outer.values())
         if not np.isfinite(floor):
             return cutoff, []
-        base = self.prices.computes - self.prices.rounded_away(self.keep)
+        base = self.prices.computes(self.keep) - self.prices.rounded_away(self.keep)
         pairs = self.l.pairs(inner_words, self._least_parallel(base + floor, cutoff))
         if pairs is None:
             return None

@@ -117,10 +117,9 @@ class Prices:
         """Share of the computes none of whose operands is zero."""
         return prod(self.density[t.name] for t in self.einsum.tensors if not t.is_output)
 
-    @property
-    def busy(self) -> float:
+    def busy(self, keep: Keep) -> float:
         """Share of the computes that surely take a cycle: all of them unless some are left out."""
-        return self._operands if self.sparse and self._leaves_out else 1.0
+        return self._operands if self.sparse and self._leaves_out(keep) else 1.0
 
     @property
     def awake(self) -> float:
@@ -128,21 +127,24 @@ class Prices:
         instances may be skipped."""
         return self._operands if "skipping_spatial" in self.kinds else 1.0
 
-    @property
-    def _leaves_out(self) -> bool:
-        """Whether computes may be skipped, or go since neither operand is there."""
-        formats = any(level.sparsity.formats for level in self.levels)
-        units = self.unit.sparsity.skipping or self.unit.lockstep is not None
-        return units or formats or bool(self.kinds - {"gating"})
+    def _leaves_out(self, keep: Keep) -> bool:
+        """Whether computes may be skipped, or go since no operand is there."""
+        if self.unit.sparsity.skipping or self.kinds - {"gating"}:
+            return True
+        innermost = [max((i for i, names in enumerate(keep) if t.name in names), default=0)
+                     for t in self.einsum.tensors if not t.is_output]
+        names = [t.name for t in self.einsum.tensors if not t.is_output]
+        return all(name in self.levels[i].sparsity.formats for i, name in zip(innermost, names, strict=True))
 
-    @property
-    def computes(self) -> float:
+    def computes(self, keep: Keep) -> float:
         """pJ for all computes."""
         price = figure(self.unit, "compute")
         if not self.sparse:
             return price * self.einsum.macs
-        idle = 0.0 if self._leaves_out else min(price, figure(self.unit, "gated_compute"))
-        return (self._operands * price + (1.0 - self._operands) * idle) * self.einsum.macs
+        out = self._leaves_out(keep)
+        share = self._operands if out or self.unit.sparsity.gating or self.kinds else 1.0
+        idle = 0.0 if out else min(price, figure(self.unit, "gated_compute"))
+        return (share * price + (1.0 - share) * idle) * self.einsum.macs
 
 
 def figure(component: Storage | Compute, action: str) -> float:

@@ -38,7 +38,7 @@ class Relaxation:
         self.size = 3 * self.depth * len(einsum.ranks)
         self.prices = Prices(architecture, einsum)
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
-        self.least_cycles = max(einsum.macs / most_parallel * self.prices.busy, least_steps)
+        self.least_cycles = max(einsum.macs / most_parallel, least_steps)
 
     def program(self, region: Region, energy_power: int, cycles_power: int) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
@@ -211,11 +211,12 @@ class _Builder(Terms):
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
-        self.lower[self.cycles] = log(self.r.least_cycles)
+        self.lower[self.cycles] = log(self.r.least_cycles * self.r.prices.busy(self.region.keep))
         self.upper[self.cycles] = log(macs) + self._slowest()
         prices, units = self.r.prices, self.factors(self.spatial(0, self.r.depth))
-        self.at_most(self.monomial(macs * prices.busy, -units), self.cycles)
-        self._charge(prices.computes, self.monomial())
+        busy = prices.busy(self.region.keep)
+        self.at_most(self.monomial(macs * busy, -units), self.cycles)
+        self._charge(prices.computes(self.region.keep), self.monomial())
         self.offset += prices.rounded_away(self.region.keep)
         for tensor in self.einsum.tensors:
             self._tensor(tensor)
