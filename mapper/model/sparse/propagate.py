@@ -88,17 +88,22 @@ class Stream:
 
     algorithmic: dict[str, Array]
     actual: dict[str, Array] = field(default_factory=dict)
-    saved: dict[str, Array] = field(default_factory=dict)
+    saved: dict[str, Array] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.actual = dict(self.actual or self.algorithmic)
-        self.saved = {kind: np.zeros_like(x) for kind, x in self.algorithmic.items()}
 
     def actions(self, skipping: Mask) -> Actions:
         """What happens, and what is saved, which is skipped or else gated."""
-        return Actions(*(Split(self.algorithmic[kind], self.actual[kind],
-                               np.where(skipping, 0.0, self.saved[kind]),
-                               np.where(skipping, self.saved[kind], 0.0)) for kind in KINDS))
+        none = np.zeros(len(skipping))
+        return Actions(*(self._split(kind, skipping, none) for kind in KINDS))
+
+    def _split(self, kind: str, skipping: Mask, none: Array) -> Split:
+        saved = self.saved.get(kind)
+        if saved is None:
+            return Split(self.algorithmic[kind], self.actual[kind], none, none)
+        return Split(self.algorithmic[kind], self.actual[kind], np.where(skipping, none, saved),
+                     np.where(skipping, saved, none))
 
 
 @dataclass(eq=False)
