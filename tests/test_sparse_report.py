@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
+from tilebound.errors import MappingError
+from tilebound.mapping.validate import validate as validate_mapping
 from tilebound.model.cost import Cost, Semantics
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
@@ -16,6 +19,9 @@ from tilebound.search.differences import difference
 from tilebound.search.result import LayerResult, NetworkResult
 
 from sparse_recorded import OWN, Case
+from sparse_strategies import sparse, with_zeros
+from strategies import random_case
+from test_model_batch import varied
 
 
 def folder(name: str) -> Path:
@@ -86,3 +92,31 @@ def test_semantics_differ_in_the_cycles_of_what_is_gated() -> None:
     other = right[0]["layers"][0]["difference"]
     assert (other["semantics"], other["cycles"]) == ("timeloop", 4096)
     assert "timeloop semantics" in render_text(right[0])
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_documents_of_random_machines_hold(seed: int) -> None:
+    rng = Random(seed)
+    architecture, einsum, mapping = random_case(rng, max_points=400, max_levels=4, max_instances=16)
+    architecture, einsum = varied(rng, architecture, einsum), with_zeros(rng, einsum)
+    architecture = sparse(rng, architecture, einsum, in_space=True)
+    semantics: Semantics = rng.choice(("exact", "timeloop"))
+    try:
+        validate_mapping(architecture, einsum, mapping)
+        cost = evaluate(architecture, einsum, mapping, semantics)
+    except MappingError:
+        return
+    layer = LayerResult(einsum, 2, mapping, cost, difference=difference(
+        architecture, einsum, mapping, cost, semantics))
+    made = to_document(NetworkResult(architecture, "one", "energy", (layer,), semantics=semantics))
+    validate(made)
+    assert check_document(made) == []
+    assert render_text(made) and render_html(made)
+    for level in cost.levels:
+        tensors = sum(x.energy_pj for x in level.tensors.values())
+        assert level.energy_pj == pytest.approx(tensors + level.leakage_pj)
+        for tensor in level.tensors.values():
+            assert tensor.sparse is not None
+            for x in (tensor.sparse.reads, tensor.sparse.fills, tensor.sparse.updates):
+                assert min(x.actual, x.gated, x.skipped) >= 0
+                assert x.actual + x.gated + x.skipped <= x.algorithmic + 2     # each rounded to whole words

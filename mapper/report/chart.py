@@ -81,7 +81,8 @@ def stacked(title: str, rows: Sequence[tuple[str, MappingOf[str, float]]],
     sums = [sum(parts.get(name, 0.0) for name in color) for _, parts in rows]
     step = _tick_step(limit or max(sums, default=0.0) or 1.0)
     end = limit or step * max(1, ceil(max(sums, default=0.0) / step - 1e-9))
-    left = min(150.0, max((len(_clip(name)) for name, _ in rows), default=0) * LETTER + 10)
+    # Short names may be of wide letters alone.
+    left = min(150.0, max((len(_clip(name)) for name, _ in rows), default=0) * LETTER + 20)
     scale = (WIDTH - left - VALUE) / end
     bars = []
     for index, ((name, parts), total) in enumerate(zip(rows, sums, strict=True)):

@@ -123,8 +123,8 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
         "proof": text.certificate(layer),
         "differs": text.difference(layer),
         "computed": zeros.computes(layer),
-        "more": [(title, table) for title, table in (
-            ("Networks", text.networks(layer)), ("What zeros leave", zeros.accesses(layer)),
-            ("Formats", zeros.formats(layer, document["architecture"]["levels"])))
-            if table is not None and table.rows],
+        "networks": text.networks(layer),
+        "zeros": [(title, table) for title, table in (
+            ("What zeros leave", zeros.accesses(layer)),
+            ("Formats", zeros.formats(layer, document["architecture"]["levels"]))) if table is not None],
     }

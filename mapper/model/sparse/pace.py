@@ -26,9 +26,10 @@ class LevelPace:
 
 
 def compute_cycles(counts: SparseCounts) -> Array:
-    """Cycles that the units need: one for each compute that happens or is gated."""
-    cycles: Array = np.ceil((counts.computes.actual + counts.computes.gated)
-                            / np.maximum(counts.active[-1], 1e-300))
+    """Cycles that the units need: one for each compute that happens or is gated. Where the number of units
+    at work has been cut off to none, one works."""
+    units = np.where(counts.active[-1] > 0, counts.active[-1], 1.0)
+    cycles: Array = np.ceil((counts.computes.actual + counts.computes.gated) / units)
     return np.maximum(cycles, 1.0)
 
 
