@@ -40,8 +40,7 @@ from tilebound.model.sparse.dense import DenseAccesses, DenseCounts
 from tilebound.model.sparse.nest import SparseNest
 from tilebound.model.sparse.savings import leader_tile
 from tilebound.model.sparse.zeros import Zeros
-from tilebound.workload.density import Density
-from tilebound.workload.density.uniform import FixedStructured, Hypergeometric
+from tilebound.workload.density import Banded, Density, FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 OWN = sorted((Path(__file__).parent / "sparse_cases").iterdir())
@@ -153,6 +152,11 @@ GEMM = Einsum("gemm", ("M", "N", "K"), (4, 6, 8), (
     Tensor("B", ((Term("K"),), (Term("N"),)), density=FixedStructured(0.6)),
     Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True, density=Hypergeometric(0.5))))
 
+FILTER = Einsum("filter", ("P", "R", "M"), (8, 6, 4), (
+    Tensor("A", ((Term("P", 2), Term("R")),), density=Hypergeometric(0.4)),
+    Tensor("B", ((Term("M"),), (Term("R"),)), density=Banded(1)),
+    Tensor("Z", ((Term("M"),), (Term("P"),)), is_output=True)))
+
 
 def form(*kinds: Any, inner: bool = False, flattened: bool = False) -> Representation:
     groups = (("M", "N", "K", "P", "R"),) if flattened else ()
@@ -248,16 +252,17 @@ def flat(counts: SparseCounts) -> dict[Any, np.ndarray]:
 
 @pytest.mark.parametrize("semantics", ["exact", "timeloop"])
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_class_is_counted_as_its_mappings_are(name: str, semantics: Semantics) -> None:
+@pytest.mark.parametrize("einsum", [GEMM, FILTER], ids=lambda einsum: einsum.name)
+def test_a_class_is_counted_as_its_mappings_are(einsum: Einsum, name: str, semantics: Semantics) -> None:
     architecture, random = MACHINES[name], Random(name)
     for _ in range(6):
-        template, factors = random_class(random, GEMM, architecture.compute.instances, 12)
-        mappings = [template.mapping(GEMM, x) for x in factors]
-        dense = [DenseCounts.of(count(architecture, GEMM, x, semantics)) for x in mappings]
-        nest = SparseNest.of_factors(architecture, GEMM, template, factors)
-        together = flat(sparse_counts(architecture, GEMM, nest, stacked(dense), semantics))
+        template, factors = random_class(random, einsum, architecture.compute.instances, 12)
+        mappings = [template.mapping(einsum, x) for x in factors]
+        dense = [DenseCounts.of(count(architecture, einsum, x, semantics)) for x in mappings]
+        nest = SparseNest.of_factors(architecture, einsum, template, factors)
+        together = flat(sparse_counts(architecture, einsum, nest, stacked(dense), semantics))
         for i, mapping in enumerate(mappings):
-            alone = flat(one(architecture, GEMM, mapping, semantics))
+            alone = flat(one(architecture, einsum, mapping, semantics))
             assert {key: x[i] for key, x in together.items()} == {key: x[0] for key, x in alone.items()}
         assert all(len(x) == len(factors) and not np.isnan(x).any() for x in together.values())
 

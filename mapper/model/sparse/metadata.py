@@ -13,11 +13,13 @@ Fibers under an empty coordinate are not there. The payload of the innermost ran
 
 from __future__ import annotations
 
+from typing import Iterator
+
 import numpy as np
 
 from ...hardware.sparsity import FormatKind, Representation
 from .nest import Array, Mask
-from .ranks import Ranks
+from .ranks import Rank, Ranks
 from .zeros import Key, Zeros, added_up, distinct_keys
 
 #: Words of metadata and of payload in each rank, innermost first.
@@ -58,7 +60,7 @@ def largest_units(zeros: Zeros, form: Representation, ranks: Ranks, tile: Array)
     return _data_is_payload(_summed(zeros, form, ranks, tile, False, most), ranks, form)
 
 
-def _outermost_first(form: Representation, ranks: Ranks):  # type: ignore[no-untyped-def]
+def _outermost_first(form: Representation, ranks: Ranks) -> Iterator[tuple[FormatKind, Rank]]:
     return zip((rank.kind for rank in form.ranks), reversed(ranks.ranks), strict=True)
 
 
