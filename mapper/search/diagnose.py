@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..mapping.constraints import FactorRange
+from ..mapping.sparsity_rules import sparse_reasons
 from ..workload.einsum import footprint
 from .feasible import Fit
 from .space import Mapspace
@@ -30,7 +31,9 @@ def _tensors(space: Mapspace) -> list[str]:
         for i, level in enumerate(space.architecture.levels):
             if len(space.rules.keeps(i, tensor.name)) + (tensor.name in level.keep | level.bypass) > 1:
                 lines.append(f"{level.name}: tensor {tensor.name} must be kept and bypassed")
-    return lines or ["a tensor is bypassed at every level"]
+    everywhere = [frozenset(t.name for t in space.einsum.tensors)] * space.depth
+    return lines or sparse_reasons(space.architecture, space.einsum, everywhere) or [
+        "a tensor is bypassed at every level"]
 
 
 def _ranks(space: Mapspace) -> list[str]:

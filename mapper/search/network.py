@@ -73,8 +73,8 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     constraints : Constraints
         Which mappings are considered.
     semantics : "exact" or "timeloop"
-        How the mappings found are counted; on whole factors the two agree, and remainders are
-        searched in exact semantics only.
+        How the mappings found are counted; on whole factors of dense machines the two agree, and all
+        others are searched in exact semantics only.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
@@ -96,10 +96,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     _require_options(gap, time_limit, jobs, seed)
     require_word_prices(architecture)
     require_boxes(graph)
-    if semantics != "exact" and constraints != constraints.whole:
-        raise SpecError([Problem(architecture.name, 0, 0, "remainders in the constraints; a search in "
-                                 "timeloop semantics expects none: what Timeloop counts for them is not "
-                                 "bounded")])
+    _require_bounded(architecture, constraints, semantics)
     _require_size(architecture, graph, constraints)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
@@ -127,6 +124,22 @@ def require_boxes(graph: WorkloadGraph) -> None:
                 for einsum in graph for flat in einsum.flattened]
     if problems:
         raise SpecError(problems)
+
+
+def _require_bounded(architecture: Architecture, constraints: Constraints, semantics: Semantics) -> None:
+    """Raise a SpecError for what no bound is known of."""
+    problems = []
+    if semantics != "exact":
+        theirs = "a search in timeloop semantics expects none: what Timeloop counts for them is not bounded"
+        if constraints != constraints.whole:
+            problems.append(f"remainders in the constraints; {theirs}")
+        if architecture.sparse:
+            problems.append(f"formats, gating or skipping; {theirs}")
+    elif architecture.sparse and constraints != constraints.whole:
+        problems.append("remainders in the constraints; a search where zeros are left out or gated "
+                        "expects none")
+    if problems:
+        raise SpecError([Problem(architecture.name, 0, 0, text) for text in problems])
 
 
 def _require_options(gap: float, time_limit: float | None, jobs: int, seed: int) -> None:

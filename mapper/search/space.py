@@ -14,6 +14,7 @@ from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
+from ..mapping.sparsity_rules import sparse_reasons
 from ..mapping.splits import steps, uneven_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
@@ -51,8 +52,10 @@ class Mapspace:
         found = []
         for choice in product(*self._keep_options):
             rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
-            if all(any(row[t] for row in rows) for t in range(len(names))):
-                found.append(tuple(frozenset(compress(names, row)) for row in rows))
+            keep = tuple(frozenset(compress(names, row)) for row in rows)
+            if frozenset().union(*keep) == frozenset(names) and not (
+                    self.architecture.sparse and sparse_reasons(self.architecture, self.einsum, keep)):
+                found.append(keep)
         return tuple(found)
 
     @property
@@ -137,7 +140,7 @@ class Mapspace:
     def size(self) -> float:
         """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
         splits = prod(float(len(w)) for w in self.ways.values())
-        orders = prod(float(factorial(len(self._open_order(i)))) for i in range(self.depth - 1))
+        orders = prod(float(factorial(len(self._open_order(i)))) for i in range(self.ordered))
         return splits * orders * len(self.keeps)
 
     def allowed(self, factors: np.ndarray) -> np.ndarray:
@@ -198,11 +201,18 @@ class Mapspace:
         """Whether no order outside `orders` can be better than all of them: all are tried, or no
         window slides, no rank is reused by two tensors (then the order is the choice of the
         stationary tensor) and no pass of a loop is shorter."""
-        return all(len(self._open_order(i)) <= _ALL_ORDERS for i in range(self.depth - 1)) or (
-            not self.uneven and not self.windows and all(len(x) <= 1 for x in self.reused_by.values()))
+        return all(len(self._open_order(i)) <= _ALL_ORDERS for i in range(self.ordered)) or (
+            not self.uneven and not self.windows and self.ordered < self.depth
+            and all(len(x) <= 1 for x in self.reused_by.values()))
+
+    @property
+    def ordered(self) -> int:
+        """Levels whose loop order matters: not the innermost one, unless formats and savings ask which
+        loop is which."""
+        return self.depth - (not any(level.sparsity.active for level in self.architecture.levels))
 
     def order_options(self, region: Region) -> list[list[tuple[str, ...]]]:
-        """By level the loop orders that agree with `region`; the innermost level's does not matter."""
+        """By level the loop orders that agree with `region`."""
         options = []
         for level, (inner, orders) in enumerate(zip(region.innermost, self.orders, strict=False)):
             if inner == TRIVIAL:
@@ -213,7 +223,7 @@ class Mapspace:
                 agreeing = [o for o in orders if set(o[o.index(inner) + 1:]) <= inside]
                 orders = tuple({tuple(r for r in o if r not in inside): o for o in agreeing}.values())
             options.append(list(orders))
-        return [*options, [self.orders[-1][0]]]
+        return [*options, list(self.orders[-1][:1 if self.ordered < self.depth else None])]
 
     # ---- splitting -------------------------------------------------------------------------
 
