@@ -159,6 +159,7 @@ COLUMNS = (differ(1), 64)
     (Block((part(128, 0.05), part(128, 0.1)), 1, 1, 36, ((differ(1), 32),)), 3_000),
     (Block((part(128, 0.4), part(128, 0.35)), 2, 1, 400, ((differ(0, 1), 32),)), 150),
     (Block((part(64, 0.4), part(64, 0.1)), 8, 0, 4, ((differ(1), 32),)), 20_000),
+    (Block((part(128, 0.8), part(9, 0.8, 16)), least=1, steps=24, spread=(COLUMNS,)), 2_000),
 ], ids=brief)
 def test_large_blocks_agree_with_simulation(block, runs):
     found, (mean, error) = expected_cycles(block), simulated(block, runs)
@@ -570,3 +571,22 @@ def test_a_search_finds_the_best_and_bounds_it(lockstep, fanout):
         assert certificate.lower_bound <= value * (1 + 1e-9) <= certificate.value * (1 + 2e-9)
         if certificate.status == "optimal":
             assert certificate.value == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("least", [0, 1])
+@pytest.mark.parametrize("lockstep", [
+    {"step": {"K": 4, "P": 4, "C": 1}, "operands": {"Weights": 2, "Inputs": 2}},
+    {"step": {"C": 8}, "operands": ["Weights", "Inputs"], "matches": 4},
+])
+def test_nothing_but_zeros_takes_the_least(lockstep, least):
+    barrier = {"level": "Cluster", "every": {"K": "all"}}
+    units = machine(lockstep | {"least": least, "barrier": barrier}, ("DRAM", 1), ("Cluster", 4), ("Unit", 4))
+    layer = conv(at_random(0.5), 0.0, K=16, C=8, P=4, Q=1, R=1, S=1)
+    found = cost(units, layer, """
+        Cluster
+          for K in 4 (Spatial-X)
+        Unit
+              for C in 8
+                for K in 4
+                  for P in 4""")
+    assert (found.cycles, found.utilization) == (least * found.steps, 0)

@@ -15,8 +15,8 @@ from .work import Floats, Work, largest, mean, total
 _LONGEST = 1 << 21
 #: Most combinations of shared states, and most terms over all of them, that are gone through.
 _COMBINATIONS, _TERMS = 20_000, 1 << 24
-#: Cumulants suffice from so many steps on, up to this skewness of the sum.
-_MANY, _SKEWNESS = 24, 0.3
+#: Cumulants suffice from so many steps on, up to this skewness and excess kurtosis of the sum.
+_MANY, _SKEWNESS, _EXCESS = 24, 0.3, 0.3
 
 
 def expected_largest(work: Work, steps: int, rows: int, columns: int) -> float | None:
@@ -34,8 +34,9 @@ def expected_largest(work: Work, steps: int, rows: int, columns: int) -> float |
     choices = comb(steps + len(work.states) - 1, steps)
     if choices <= _COMBINATIONS and choices * length <= _TERMS:
         return mean(largest(_largest_in_row(work, steps, columns), rows))
-    _, k2, k3, _ = (work.states @ k for k in cumulants(work.cycles))
-    smooth = steps >= _MANY and k3 <= _SKEWNESS * k2**1.5 * sqrt(steps)
+    _, k2, k3, k4 = (float(work.states @ k) for k in cumulants(work.cycles))
+    smooth = (steps >= _MANY and abs(k3) <= _SKEWNESS * k2**1.5 * sqrt(steps)
+              and abs(k4) <= _EXCESS * k2**2 * steps)
     return largest_by_cumulants(work, steps, columns) if rows == 1 and smooth else None
 
 

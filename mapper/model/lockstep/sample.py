@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 _HELD, _MOST = 1 << 15, 1 << 25
 #: Standard error of the result at which drawing ends; it is first looked at after so many runs (the
 #: second number where a run is long, so that its parts are many draws already).
-ERROR, _FEWEST = 0.001, (200, 16)
+ERROR, _FEWEST = 0.0007, (200, 16)
 
 
 def sampled_largest(block: Block, step: float) -> float:
