@@ -19,7 +19,7 @@ from tilebound.hardware.sparsity import (
 from tilebound.workload.density.uniform import Binomial, FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor
 
-_MANY = 24      # ranks of a representation: as many as there may be loops
+_MANY = 7       # ranks of a representation
 
 
 def with_zeros(rng: Random, einsum: Einsum) -> Einsum:

@@ -57,8 +57,15 @@ class Prices:
         return 0.0 if self.levels[level].sparsity.overbooking else self.density[tensor]
 
     def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
-        form = self.density[tensor] if tensor in self.levels[level].sparsity.formats else 1.0
-        return form * min((share for _, _, share in self._savings(keep, level, tensor)), default=1.0)
+        shares = [share for _, _, share in self._savings(keep, level, tensor)]
+        return self._written(keep, level, tensor) * min(shares, default=1.0)
+
+    def _written(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
+        """Share of the words that formats surely leave: a level also does without the tiles that the one
+        outside it knows to be empty."""
+        outside = max((k for k in range(level) if tensor in keep[k]), default=level)
+        known = any(tensor in self.levels[i].sparsity.formats for i in (outside, level))
+        return self.density[tensor] if known else 1.0
 
     def _savings(self, keep: tuple[frozenset[str], ...], level: int,
                  tensor: str) -> list[tuple[int, Optimization, float]]:
@@ -87,7 +94,7 @@ class Prices:
                 and (action != "fill"):
             # What is asked for and not done has a price as well.
             state = "gated_" if savings[0][1].kind == "gating" else "skipped_"
-            own = self.density[tensor] if tensor in spec.formats else 1.0
+            own = self._written(keep, level, tensor)
             saved = min(price, figure(self.levels[level], state + action))
             price = share * price + (own - share) * saved
         else:

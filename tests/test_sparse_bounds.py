@@ -1,0 +1,92 @@
+"""Bounds where zeros are left out or gated: of every word, and of whole mapspaces."""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+
+import numpy as np
+import pytest
+from tilebound.bounds.prices import Prices
+from tilebound.errors import InfeasibleError, MappingError
+from tilebound.mapping.validate import check_mapping
+from tilebound.model.counts import count
+from tilebound.model.evaluate import evaluate
+from tilebound.search.check import rederive
+from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.local import Explorer
+from tilebound.search.result import OBJECTIVES
+
+from sparse_strategies import sparse, with_zeros
+from strategies import random_case
+
+
+def hold(seed: object) -> bool:
+    """Compare what a random mapping costs with what its words cost at the least."""
+    rng = Random(str(seed))
+    architecture, einsum, mapping = random_case(rng, max_points=600, max_levels=4, max_instances=16)
+    einsum = with_zeros(rng, einsum)
+    architecture = sparse(rng, architecture, einsum, in_space=rng.random() < 0.3)
+    if check_mapping(architecture, einsum, mapping):
+        return False
+    dense = count(architecture, einsum, mapping)
+    try:
+        cost = evaluate(architecture, einsum, mapping)
+    except MappingError:
+        return False
+    prices, keep = Prices(architecture, einsum), tuple(block.keep for block in mapping)
+    rounding, least = prices.rounded_away(keep), prices.computes(keep)
+    assert cost.compute.energy_pj >= least * (1 - 1e-9) - rounding, seed
+    busy = einsum.macs * prices.busy(keep) / dense.instances[-1]
+    assert cost.cycles >= np.floor(busy * (1 - 1e-9)), seed
+    for i, level in enumerate(cost.levels):
+        for name, x in level.tensors.items():
+            own, moved = 0.0, dense.traffic[name].accesses[i]
+            assert moved is not None
+            for action, words in (("read", moved.reads), ("fill", moved.fills), ("update", moved.updates)):
+                own += words * prices.word(keep, i, name, action) * dense.instances[i]
+            assert x.energy_pj >= own * (1 - 1e-9) - rounding, (seed, level.name, name)
+            room = moved.tile_words * prices.held(i, name)
+            assert x.tile_words >= room * (1 - 1e-9), (seed, level.name, name)
+    return True
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_no_word_costs_less(batch: int) -> None:
+    assert sum(hold(seed) for seed in range(150 * batch, 150 * batch + 150)) > 40
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_optimum_is_that_of_exhaustion(seed: int) -> None:
+    rng = Random(f"small {seed}")
+    architecture, einsum, _ = random_case(rng, max_points=24, max_levels=3, max_instances=4)
+    einsum = with_zeros(rng, einsum)
+    architecture = sparse(rng, architecture, einsum, in_space=rng.random() < 0.3)
+    objective = rng.choice(tuple(OBJECTIVES))
+    search = LayerSearch(architecture, einsum, objective)
+    space, explorer = search.space, Explorer(search.space, *OBJECTIVES[objective])
+    if space.size > 5000:
+        pytest.skip("too large to enumerate")
+    assert space.orders_complete
+    least = min((float(explorer.values(keep, orders, space.enumerate(space.root(keep))).min(initial=np.inf))
+                 for keep in space.keeps for orders in product(*space.order_options(space.root(keep)))),
+                default=np.inf)
+    if least == np.inf:
+        with pytest.raises(InfeasibleError):
+            search.run()
+        return
+    mapping, found = search.run()
+    assert found.status == "optimal"
+    assert found.value == pytest.approx(least, rel=1e-9)
+    cost = evaluate(architecture, einsum, mapping)
+    energy, cycles = OBJECTIVES[objective]
+    assert found.value == pytest.approx(cost.energy_pj ** energy * cost.cycles ** cycles, rel=1e-9)
+    relaxed, proven = rederive(architecture, einsum, objective, found.value, found.dual)
+    assert relaxed <= least * (1 + 1e-9)
+    assert proven == pytest.approx(least, rel=1e-9)
+    bounded = LayerSearch(architecture, einsum, objective, Limits())     # bounds alone, root by root
+    for keep in space.keeps:
+        factors = space.enumerate(space.root(keep))
+        own = min((float(explorer.values(keep, orders, factors).min(initial=np.inf))
+                   for orders in product(*space.order_options(space.root(keep)))), default=np.inf)
+        assert bounded._node(space.root(keep), 0.0, 0.0).value <= own * (1 + 1e-9)
