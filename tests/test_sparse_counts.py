@@ -1,5 +1,5 @@
-"""What zeros leave of accesses and computes: against recorded outputs of Timeloop, against counting over
-all ways in which non-zeros can lie, and one mapping against many.
+"""What zeros leave of accesses and computes: against recorded outputs of Timeloop, one mapping against
+many, and both numbers wherever right ones differ from that program's.
 
 The environment variable TILEBOUND_REFERENCE names a folder with more recorded cases, under public/:
 specs that others have published.
@@ -8,9 +8,7 @@ specs that others have published.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
-from itertools import combinations, product
 from math import comb, floor
 from pathlib import Path
 from random import Random
@@ -18,34 +16,38 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 import pytest
-from tilebound.hardware.architecture import Architecture, Compute, Storage
-from tilebound.hardware.sparsity import (
-    DENSE_COMPUTE,
-    ComputeSparsity,
-    Condition,
-    Optimization,
-    RankFormat,
-    Representation,
-    StorageSparsity,
-)
-from tilebound.loading import load_specs
+from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.nest import Block, Loop, Mapping
-from tilebound.mapping.template import Template
-from tilebound.mapping.timeloop import from_timeloop
 from tilebound.model.cost import Semantics
 from tilebound.model.counts import count
 from tilebound.model.sparse.analyse import sparse_counts
-from tilebound.model.sparse.counts import Actions, SparseCounts, Split, TensorCounts
+from tilebound.model.sparse.counts import Actions, SparseCounts, TensorCounts
 from tilebound.model.sparse.dense import DenseAccesses, DenseCounts
 from tilebound.model.sparse.nest import SparseNest
-from tilebound.model.sparse.savings import leader_tile
-from tilebound.model.sparse.zeros import Zeros
-from tilebound.workload.density import Banded, Density, FixedStructured, Hypergeometric
-from tilebound.workload.einsum import Einsum, Tensor, Term
+from tilebound.workload.density import Density, FixedStructured, Hypergeometric
+from tilebound.workload.einsum import Einsum
 
-OWN = sorted((Path(__file__).parent / "sparse_cases").iterdir())
-PUBLISHED = [path.parent for path in sorted(Path(os.environ.get("TILEBOUND_REFERENCE") or "/none").glob(
-    "public/*/input.yaml")) if "sparse_optimizations" in path.read_text()]
+from sparse_machines import (
+    FILTER,
+    GEMM,
+    KINDS,
+    MACHINES,
+    OWN,
+    PUBLISHED,
+    SMALL,
+    STATES,
+    all_masks,
+    case,
+    form,
+    load,
+    machine,
+    one,
+    random_class,
+    saves,
+    states,
+    store,
+    values,
+)
 
 #: Tensors of more than 104723 words, for which Timeloop's hypergeometric probabilities are about nine
 #: digits right, so that what is rounded up or down from them can be off by one.
@@ -57,34 +59,9 @@ OFF_BY_ONE = {
     "stc_STC_flexible_dualCompress-RLE_M128-K1152-N1024-IAD0.44-WD0.3333",
     "stc_STC_flexible_dualCompress-RLE_M128-K1152-N1024-IAD0.44-WD1.0"}
 
-STATES = ("algorithmic", "actual", "gated", "skipped")
-KINDS = ("reads", "fills", "updates")
-
-
-def one(architecture: Architecture, einsum: Einsum, mapping: Mapping,
-        semantics: Semantics = "exact") -> SparseCounts:
-    """Counts of a single mapping."""
-    dense = DenseCounts.of(count(architecture, einsum, mapping, semantics))
-    nest = SparseNest.of_mapping(architecture, einsum, mapping)
-    return sparse_counts(architecture, einsum, nest, dense, semantics)
-
-
-def load(folder: Path) -> tuple[Architecture, Einsum, Mapping]:
-    loaded = load_specs([folder / "input.yaml"], need=("architecture", "workload", "mapping"))
-    assert loaded.architecture is not None and loaded.workload is not None
-    einsum, = loaded.workload
-    return loaded.architecture, einsum, from_timeloop(loaded.mappings[""], loaded.architecture, einsum)
-
-
-def values(*arrays: np.ndarray) -> list[float]:
-    return [float(array[0]) for array in arrays]
-
-
-def states(split: Split) -> list[float]:
-    return values(split.algorithmic, split.actual, split.gated, split.skipped)
-
 
 # --- recorded cases --------------------------------------------------------------------------------
+
 
 def ranks_of(printed: Any, count: int) -> list[list[float]]:
     """Metadata and payload of each rank, outermost first; a plain 0 is printed where there is none."""
@@ -145,79 +122,6 @@ def test_recorded_counts(folder: Path) -> None:
         assert max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= slack, (what, mine, theirs)
 
 
-# --- machines and mappings to try -------------------------------------------------------------------
-
-GEMM = Einsum("gemm", ("M", "N", "K"), (4, 6, 8), (
-    Tensor("A", ((Term("M"),), (Term("K"),)), density=Hypergeometric(0.3)),
-    Tensor("B", ((Term("K"),), (Term("N"),)), density=FixedStructured(0.6)),
-    Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True, density=Hypergeometric(0.5))))
-
-FILTER = Einsum("filter", ("P", "R", "M"), (8, 6, 4), (
-    Tensor("A", ((Term("P", 2), Term("R")),), density=Hypergeometric(0.4)),
-    Tensor("B", ((Term("M"),), (Term("R"),)), density=Banded(1)),
-    Tensor("Z", ((Term("M"),), (Term("P"),)), is_output=True)))
-
-
-def form(*kinds: Any, inner: bool = False, flattened: bool = False) -> Representation:
-    groups = (("M", "N", "K", "P", "R"),) if flattened else ()
-    return Representation(tuple(RankFormat(kind, flattened=groups) for kind in kinds), inner)
-
-
-def machine(outer: StorageSparsity, middle: StorageSparsity, inner: StorageSparsity,
-            units: ComputeSparsity = DENSE_COMPUTE, mesh: int = 1) -> Architecture:
-    return Architecture("three", (
-        Storage("DRAM", sparsity=outer), Storage("GLB", sparsity=middle),
-        Storage("RF", mesh_x=mesh, sparsity=inner)), Compute("MAC", mesh_x=mesh, sparsity=units))
-
-
-def saves(kind: Any, *pairs: tuple[str, str]) -> tuple[Optimization, ...]:
-    return tuple(Optimization(kind, (Condition(target, tuple(on)),)) for target, on in pairs)
-
-
-def store(optimizations: tuple[Optimization, ...] = (), **formats: Representation) -> StorageSparsity:
-    return StorageSparsity(formats=formats, optimizations=optimizations)
-
-
-DEEP = form("UOP", "UOP", "UOP", "UOP", "UOP", "UOP", "UOP", "CP", inner=True)
-MACHINES = {
-    "compressed outside": machine(store(A=form("UOP", "RLE", flattened=True), B=form("B", flattened=True)),
-                                  store(), store(saves("gating", ("B", "A")))),
-    "compressed down": machine(store(A=DEEP, B=DEEP), store(saves("skipping", ("B", "A")), A=form(
-        "UOP", "UOP", "UOP", "UOP", "UOP", "CP", inner=True)), store(saves("skipping", ("Z", "AB")), A=form(
-            "UOP", "UOP", "CP", inner=True)), ComputeSparsity(skipping=True)),
-    "offsets alone": machine(store(A=form("UOP", "UOP", "UOP", "UOP", "UOP", "UOP", inner=True)), store(
-        A=form("UOP", "UOP", "UOP", "UOP", "UOP")), store(saves("gating", ("A", "B"), ("B", "A"))),
-        ComputeSparsity(gating=True)),
-    "in space": machine(store(), store(saves("skipping_spatial", ("B", "A"))), store(), mesh=8),
-    "two choices": machine(store(), store((Optimization("gating", (
-        Condition("A", ("B",)), Condition("B", ("A",)))),)), store(saves("skipping", ("A", "B"))), mesh=8)}
-
-
-def random_factors(random: Random, einsum: Einsum, levels: int, fanout: int, row: int = 5) -> np.ndarray:
-    """Factors of shape (slots, ranks) whose products are the extents, with loops over instances in slot
-    `row`, below the second level, where there is room."""
-    while True:
-        factors = np.ones((3 * levels, len(einsum.ranks)), dtype=np.int64)
-        for column, extent in enumerate(einsum.extents):
-            for prime in [p for p in (2, 2, 2, 3) if extent % p == 0]:
-                slots = [0, 3, 6] + ([row] if fanout > 1 else [])
-                if extent % (int(factors[:, column].prod()) * prime) == 0:
-                    factors[random.choice(slots), column] *= prime
-            factors[0, column] *= extent // int(factors[:, column].prod())
-        if factors[row].prod() <= fanout:
-            return factors
-
-
-def random_class(random: Random, einsum: Einsum, fanout: int, size: int,
-                 row: int = 5) -> tuple[Template, np.ndarray]:
-    orders = tuple(tuple(random.sample(einsum.ranks, len(einsum.ranks))) for _ in range(3))
-    names = [tensor.name for tensor in einsum.tensors]
-    keep = (frozenset(names), frozenset(random.sample(names, random.randint(1, 3))), frozenset(
-        random.sample(names, random.randint(1, 3))))
-    factors = np.stack([random_factors(random, einsum, 3, fanout, row) for _ in range(size)])
-    return Template(("DRAM", "GLB", "RF"), keep, orders), factors
-
-
 def stacked(batches: list[DenseCounts]) -> DenseCounts:
     """Several batches as one."""
     def joined(arrays: Any) -> np.ndarray:
@@ -269,6 +173,7 @@ def test_a_class_is_counted_as_its_mappings_are(einsum: Einsum, name: str, seman
 
 # --- right counts -------------------------------------------------------------------------------------
 
+
 def dense_everywhere(einsum: Einsum) -> Einsum:
     return replace(einsum, tensors=tuple(replace(t, density=Hypergeometric(1.0)) for t in einsum.tensors))
 
@@ -287,10 +192,6 @@ def test_without_zeros_everything_is_as_in_a_dense_run(folder: Path) -> None:
             for kind in KINDS:
                 assert states(getattr(x.data, kind)) == [getattr(want, kind), getattr(want, kind), 0, 0]
             assert values(x.temporal_reductions, x.present, x.density) == [want.temporal_reductions, 1, 1]
-
-
-def case(name: str) -> tuple[Architecture, Einsum, Mapping]:
-    return load(next(folder for folder in OWN if folder.name == name))
 
 
 def coordinates(x: TensorCounts) -> np.ndarray:
@@ -451,142 +352,3 @@ def test_nothing_but_zeros(folder: Path, density: Density) -> None:
         for semantics in ("exact", "timeloop"):
             for number in flat(one(architecture, einsum, mapping, semantics)).values():
                 assert np.isfinite(number).all() and (number >= 0).all()
-
-
-# --- against counting over all ways in which non-zeros can lie ---------------------------------------------
-
-SMALL = Einsum("small", ("M", "N", "K"), (4, 4, 4), (
-    Tensor("A", ((Term("M"),), (Term("K"),)), density=Hypergeometric(0.25)),
-    Tensor("B", ((Term("K"),), (Term("N"),)), density=Hypergeometric(1.0)),
-    Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True)))
-
-
-def all_masks(nonzeros: int) -> np.ndarray:
-    """Every way to put so many non-zeros into 4 x 4 words."""
-    places = np.array(list(combinations(range(16), nonzeros)))
-    masks = np.zeros((len(places), 16), dtype=bool)
-    np.put_along_axis(masks, places, True, axis=1)
-    return masks.reshape(-1, 4, 4)
-
-
-def blocks(masks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Tiles of every mask, shape (masks, tiles, words)."""
-    cut = masks.reshape(len(masks), 4 // height, height, 4 // width, width).swapaxes(2, 3)
-    return cut.reshape(len(masks), -1, height * width)
-
-
-def test_tiles_and_coordinates_against_all_masks() -> None:
-    masks, mapping = all_masks(4), Mapping((
-        Block("DRAM", frozenset("ABZ"), (Loop("M", 2), Loop("K", 2), Loop("N", 4))),
-        Block("GLB", frozenset("B")), Block("RF", frozenset("ABZ"), (Loop("M", 2), Loop("K", 2)))))
-    tiles, rows = blocks(masks, 2, 2).any(axis=2), blocks(masks, 1, 2).any(axis=2)
-    for kind, words in (("CP", masks.sum()), ("B", 2 * rows.sum())):
-        chain = machine(store(A=form("UOP", "UOP", "UOP", kind, inner=True)), store(),
-                        store(A=form("UOP", kind, inner=True)))
-        counts = one(chain, SMALL, mapping)
-        x, whole = counts.levels[2]["A"], counts.levels[0]["A"]
-        assert x.present[0] == pytest.approx(tiles.mean(), rel=1e-12)
-        assert x.density[0] == pytest.approx(masks.sum() / tiles.sum() / 4, rel=1e-12)
-        loads = x.data.fills.algorithmic[0] / 4                    # of a tile, if it is there
-        assert x.ranks[1].metadata.fills.actual[0] == rounded_up(loads * words / tiles.sum())
-        assert x.ranks[0].payload.fills.actual[0] == 3 * loads     # one fiber of two in each
-        passes = whole.data.reads.algorithmic[0] / 16
-        assert whole.ranks[3].metadata.reads.actual[0] == rounded_up(passes * words / len(masks))
-        assert whole.ranks[2].payload.reads.actual[0] == rounded_up(passes * 3 * tiles.sum() / len(masks))
-
-
-def rounded_up(number: float) -> float:
-    return float(np.ceil(round(number, 9)))
-
-
-@pytest.mark.parametrize("kind", ["skipping", "gating"])
-def test_savings_against_all_masks(kind: Any) -> None:
-    """B is not fetched where the part of A that meets it is empty, nor read where the word of A is zero."""
-    masks = all_masks(4)
-    fetching = machine(store(), store(saves(kind, ("B", "A"))), store())
-    mapping = Mapping((Block("DRAM", frozenset("ABZ")), Block("GLB", frozenset("ABZ"), (
-        Loop("M", 2), Loop("K", 2), Loop("N", 2))), Block("RF", frozenset("ABZ"), (
-            Loop("M", 2), Loop("K", 2), Loop("N", 2)))))
-    counts = one(fetching, SMALL, mapping)
-    useful, reads = blocks(masks, 2, 2).any(axis=2).mean(), counts.levels[1]["B"].data.reads
-    assert reads.actual[0] == np.ceil(reads.algorithmic[0] * useful)
-    assert reads.gated[0] + reads.skipped[0] == reads.algorithmic[0] - reads.actual[0]
-    assert counts.computes.actual[0] == np.ceil(64 * useful)
-    reading = machine(store(), store(), store(saves(kind, ("B", "A"))))
-    counts = one(reading, SMALL, mapping)
-    effectual = 4 * masks.sum() / len(masks)        # each word of A meets four of B
-    assert counts.computes.actual[0] == effectual == counts.levels[2]["B"].data.reads.actual[0]
-    assert counts.computes.gated[0] == (48 if kind == "gating" else 0)
-
-
-def test_instances_without_work_against_all_masks() -> None:
-    masks = all_masks(4)
-    architecture = machine(store(), store(saves("skipping_spatial", ("B", "A")), A=form(
-        "UOP", "CP", inner=True)), store(A=form("CP")), mesh=4)
-    first, *others = SMALL.tensors
-    einsum = replace(SMALL, tensors=(replace(first, density=FixedStructured(0.25)), *others))
-    mapping = Mapping((Block("DRAM", frozenset("ABZ")), Block("GLB", frozenset("ABZ"), (Loop("M", 4),), (
-        Loop("K", 4),)), Block("RF", frozenset("A"), (Loop("N", 4),))))
-    counts = one(architecture, einsum, mapping)
-    assert values(counts.instances[2], counts.active[2], counts.active[3]) == [1, 1, 1]
-    assert counts.levels[2]["A"].present[0] == 1
-    assert counts.computes.actual[0] == 4 * masks.sum() / len(masks)
-
-# --- against a walk ---------------------------------------------------------------------------------------
-
-def parts_met(template: Template, factors: np.ndarray, einsum: Einsum, level: int, below: int,
-              target: str, leader: str) -> set[int]:
-    """Words of `leader` that are met from one fetch of `target` at `level` by the level `below` to the
-    next, in a walk over the first instance of `level`: the sizes that occur. Units fetch at every step.
-    Tensors have disjoint tiles."""
-    mapping = template.mapping(einsum, factors)
-    outer = [(loop, j >= len(block.temporal)) for i, block in enumerate(mapping) if i < below
-             for j, loop in enumerate(block.loops) if i >= level or j < len(block.temporal)]
-    tile = mapping.tile(below, einsum.extent)
-    steps = dict.fromkeys(einsum.ranks, 1)
-    weights: list[int] = []         # of each outer loop, in tiles
-    for loop, _ in reversed(outer):
-        weights.insert(0, steps[loop.rank])
-        steps[loop.rank] *= loop.factor
-    times = [i for i, (_, spatial) in enumerate(outer) if not spatial]
-    places = [i for i, (_, spatial) in enumerate(outer) if spatial]
-
-    def part(name: str, index: dict[int, int]) -> tuple[int, ...]:
-        at = dict.fromkeys(einsum.ranks, 0)
-        for i, value in index.items():
-            at[outer[i][0].rank] += weights[i] * value
-        return tuple(at[rank] for rank in sorted(einsum.tensor(name).ranks))
-
-    held: dict[tuple[int, ...], tuple[tuple[int, ...], set[Any]]] = {}     # by place: what is there, and met
-    met: list[set[Any]] = []
-    for now in product(*(range(outer[i][0].factor) for i in times)):
-        fetched: dict[tuple[int, ...], set[Any]] = {}
-        for here in product(*(range(outer[i][0].factor) for i in places)):
-            index = dict(zip((*times, *places), (*now, *here), strict=True))
-            mine = part(target, index)
-            if here not in held or held[here][0] != mine or below == len(mapping.blocks):
-                held[here] = mine, fetched.setdefault(mine, set())     # sent to all that ask, at once
-                met.append(held[here][1])
-            held[here][1].add(part(leader, index))
-    words = einsum.tile_words(einsum.tensor(leader), tile)
-    return {len(x) * words for x in met}
-
-
-@pytest.mark.parametrize("mesh, row", [(1, 5), (8, 5), (8, 8)])
-def test_leader_tiles_against_a_walk(mesh: int, row: int) -> None:
-    architecture, random, names = machine(store(), store(), store(), mesh=mesh), Random(row), frozenset("ABZ")
-    if row == 8:        # units of one innermost store, not stores with a unit each
-        architecture = replace(architecture, levels=tuple(replace(x, mesh_x=1) for x in architecture.levels))
-    zeros = {x.name: Zeros(GEMM, x, "exact") for x in GEMM.tensors}
-    for _ in range(25):
-        template, factors = random_class(random, GEMM, mesh, 3, row)
-        template = replace(template, keep=(names, random.choice([names, frozenset("A")]), names))
-        nest = SparseNest.of_factors(architecture, GEMM, template, factors)
-        for target, leader in (("A", "B"), ("B", "A"), ("Z", "A")):
-            for level in nest.kept(target):
-                tile, lost = leader_tile(nest, zeros[target], zeros[leader], target, level, 1)
-                assert not lost.any()
-                for i in range(len(factors)):
-                    below = nest.below(target, level)
-                    walked = parts_met(template, factors[i], GEMM, level, below, target, leader)
-                    assert walked == {int(tile[:, i].prod())}
