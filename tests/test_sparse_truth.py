@@ -31,7 +31,6 @@ from sparse_machines import (
     values,
 )
 
-
 # --- all ways in which non-zeros can lie --------------------------------------------------------------
 
 
