@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import combinations_with_replacement
 from math import comb, erf, sqrt
-from typing import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from .work import Floats, Work, largest, mean, total
 
 #: Longest distribution that is worked out term by term.
 _LONGEST = 1 << 21
-#: Most combinations of shared states, and most terms over all of them, that are gone through.
-_COMBINATIONS, _TERMS = 20_000, 1 << 24
+#: Most combinations of shared states, and most terms over all of them, that are gone through; terms at a
+#: time.
+_COMBINATIONS, _TERMS, _HELD = 20_000, 1 << 26, 1 << 18
 #: Cumulants suffice from so many steps on, up to this skewness and excess kurtosis of the sum.
 _MANY, _SKEWNESS, _EXCESS = 24, 0.3, 0.3
 
@@ -32,7 +33,7 @@ def expected_largest(work: Work, steps: int, rows: int, columns: int) -> float |
         return largest_by_cumulants(Work(np.ones(1), alone[None]), steps, rows * columns)
     length = steps * work.cycles.shape[1]
     choices = comb(steps + len(work.states) - 1, steps)
-    if choices <= _COMBINATIONS and choices * length <= _TERMS:
+    if choices <= _COMBINATIONS and choices * steps * length <= _TERMS:
         return mean(largest(_largest_in_row(work, steps, columns), rows))
     _, k2, k3, k4 = (float(work.states @ k) for k in cumulants(work.cycles))
     smooth = (steps >= _MANY and abs(k3) <= _SKEWNESS * k2**1.5 * sqrt(steps)
@@ -45,25 +46,25 @@ def _largest_in_row(work: Work, steps: int, columns: int) -> Floats:
     size = steps * (work.cycles.shape[1] - 1) + 1
     length = 1 << (size - 1).bit_length()
     transforms = np.fft.rfft(work.cycles, length)
-    below = np.zeros(size)
-    for share, transform in _combinations(work.states, transforms, steps):
-        found = np.cumsum(np.fft.irfft(transform, length)[:size])
-        below += share * np.clip(found, 0.0, 1.0) ** columns
+    below, together = np.zeros(size), max(_HELD // length, 1)
+    chosen = np.array(list(combinations_with_replacement(range(len(work.states)), steps)))
+    for start in range(0, len(chosen), together):
+        rows = chosen[start:start + together]
+        transform = transforms[rows[:, 0]]
+        for column in rows.T[1:]:
+            transform = transform * transforms[column]
+        sums = np.cumsum(np.fft.irfft(transform, length)[:, :size], axis=1)
+        below += _likelihood(work.states, rows) @ np.clip(sums, 0.0, 1.0) ** columns
     return np.diff(below, prepend=0.0)
 
 
-def _combinations(states: Floats, transforms: NDArray[np.complex128],
-                  steps: int) -> Iterator[tuple[float, NDArray[np.complex128]]]:
-    """How likely each combination of states is, in any order, and the transform of the sum's
-    distribution."""
-    if len(states) == 1:
-        yield float(states[0]) ** steps, transforms[0] ** steps
-        return
-    share, transform = 1.0, np.ones_like(transforms[0])
-    for times in range(steps + 1):
-        for rest, others in _combinations(states[1:], transforms[1:], steps - times):
-            yield comb(steps, times) * share * rest, transform * others
-        share, transform = share * float(states[0]), transform * transforms[0]
+def _likelihood(states: Floats, chosen: NDArray[np.int64]) -> Floats:
+    """How likely each row is: states of the steps, in any order."""
+    steps = chosen.shape[1]
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, steps + 1)))])
+    counts = (chosen[:, :, None] == np.arange(len(states))).sum(axis=1)
+    orders = factorials[steps] - factorials[counts].sum(axis=1)
+    return np.asarray(states[chosen].prod(axis=1) * np.exp(orders))
 
 
 def largest_by_cumulants(work: Work, steps: int, count: int) -> float:

@@ -142,8 +142,10 @@ def coarse(nonzeros: Occupancies, limit: int = 96) -> Occupancies:
     values, shares = nonzeros.values, nonzeros.probabilities
     if len(values) <= 2 * limit:
         return nonzeros
-    likely = shares > 1e-15
-    groups = np.array_split(np.flatnonzero(likely), limit)
+    likely = np.flatnonzero(shares > 1e-15)
+    if len(likely) <= 2 * limit:
+        return Occupancies.of(values[likely], shares[likely])
+    groups = np.array_split(likely, limit)
     weights = np.array([shares[group].sum() for group in groups])
     centres = np.array([values[group] @ shares[group] for group in groups]) / weights
     low = np.floor(centres).astype(np.int64)
