@@ -276,6 +276,29 @@ def test_cartesian_products_behind_a_barrier():
     assert found.unhindered < 0.95 * found.cycles
 
 
+def test_a_barrier_reaches_over_loops_outside_the_tile():
+    """All channels are between two barriers, whichever level below or at the barrier's runs through
+    them; those that a level further out runs through are not."""
+    lockstep = {"step": {"K": 8, "P": 6}, "operands": {"Weights": 2, "Inputs": 2},
+                "barrier": {"level": "GLB", "every": {"C": "all"}}}
+    units = machine(lockstep, ("DRAM", 1), ("GLB", 8), ("PE", 4))
+    layer = conv(at_random(0.4), at_random(0.35), K=8, C=32, P=48, Q=1, R=1, S=1)
+
+    def cycles(dram: int, glb: int, inner: int) -> float:
+        return cost(units, layer, f"""
+            DRAM
+              for C in {dram}
+            GLB
+                for C in {glb}
+                  for P in 8 (Spatial-X)
+            PE
+                    for C in {inner}
+                      for K in 8
+                        for P in 6""".replace("for C in 1\n", "\n")).cycles[0]
+    assert cycles(1, 1, 32) == cycles(1, 4, 8) == cycles(1, 32, 1)
+    assert cycles(4, 1, 8) == cycles(4, 8, 1) > 1.02 * cycles(1, 1, 32)
+
+
 MASKS = {"step": {"C": 128}, "operands": ["Inputs", "Weights"], "matches": 1, "least": 1,
          "barrier": {"level": "Cluster"}}
 MASKS_LEVELS = ("DRAM", 4), ("Cluster", 32), ("Unit", 1)
