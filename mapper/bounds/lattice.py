@@ -52,6 +52,7 @@ class Lattice:
         self.einsum = einsum
         self.rules = rules or Rules(architecture, einsum)
         self.prices = Prices(architecture, einsum)
+        self._filled: dict[str, np.ndarray] = {}
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.extents = np.array([einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)
@@ -125,6 +126,18 @@ class Lattice:
         """Words of each tensor's tile at every point."""
         return {t.name: np.prod([self.interval(axis) for axis in t.projection], axis=0)
                 for t in self.einsum.tensors}
+
+    def filled(self, tensor: str) -> np.ndarray:
+        """At every point, the share of tiles that are not empty to that of words that are not zero."""
+        if tensor not in self._filled:
+            density = self.einsum.tensor(tensor).density
+            bound = None if density is None else density.bind(self.einsum.tensor_shape(tensor))
+            if bound is None or not bound.by_volume:
+                self._filled[tensor] = np.ones(len(self.points))
+            else:
+                share = 1.0 - bound.p_empty_many(self.volumes[tensor][:, None].astype(np.int64))
+                self._filled[tensor] = np.maximum(share / self.prices.density[tensor], 1.0)
+        return self._filled[tensor]
 
     def distinct(self, tensor: Tensor, tile: np.ndarray, shape: np.ndarray) -> np.ndarray:
         """Different tiles of `tensor` among the instances of an array, or less.

@@ -27,6 +27,8 @@ from .lattice import Lattice, Pairs, Tiling
 
 #: Energy of a stationary tensor's boundary at all pairs, or at those in `keep`, from words streamed.
 _Transfer = Callable[..., np.ndarray]
+#: A level (3: the units), and the lattice points of its tiles.
+_Place = tuple[int, np.ndarray]
 #: A stationary tensor, its transfer, and its words if nothing were reused.
 _Coupled = tuple[Tensor, _Transfer, np.ndarray]
 #: A transfer, the words times the product that a middle tile divides them by, that product by tile.
@@ -106,7 +108,7 @@ class LatticeBound:
                 times = self.whole if moves else self._relevant(tensor)
                 sliders = frozenset((rank,)) if moves else self.everything
                 words = self.l.volumes[tensor.name] * times * self.l.sliding(tensor, every, every, sliders)
-                cost += self._transfer(tensor, 0, 1, words, words, one, one)
+                cost += self._transfer(tensor, (0, every), (1, every), words, words, one, one)
             costs[rank] = cost
         return costs
 
@@ -115,17 +117,17 @@ class LatticeBound:
         ranks = tensor.ranks & self.everything
         return float(np.prod([self.l.einsum.extent[r] for r in ranks])) / self.l.product(ranks)
 
-    def _transfer(self, tensor: Tensor, parent: int, child: int, asked: np.ndarray, filled: np.ndarray,
+    def _transfer(self, tensor: Tensor, parent: _Place, child: _Place, asked: np.ndarray, filled: np.ndarray,
                   copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Energy of `asked` words at `parent` (one instance) and of `filled` words at each of
         `instances` of `child`, which hold `copies` copies of every word between them.
 
-        A `child` of 3 stands for the compute units, which hold nothing.
+        Level 3 as `child` stands for the compute units, which hold nothing.
         """
-        network = self.l.arch.levels[parent].network.ingress
+        network = self.l.arch.levels[parent[0]].network.ingress
         cost = asked * (0.0 if network is None else network.value * self.prices.moved(
-            self.keep, parent, tensor.name))
-        held = child < 3
+            self.keep, parent[0], tensor.name))
+        held = child[0] < 3
         if not tensor.is_output:
             cost = cost + self._access(parent, tensor, "read", asked)
             return cost + self._access(child, tensor, "fill", filled) * instances if held else cost
@@ -139,12 +141,15 @@ class LatticeBound:
         again = np.maximum(filled - size * copies / instances, 0.0)
         return cost + self._access(child, tensor, "fill", again) * instances
 
-    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray) -> np.ndarray:
+    def _access(self, place: _Place, tensor: Tensor, action: str, words: np.ndarray) -> np.ndarray:
         """Energy of `words` of the dense run at one instance: whole blocks, if all of them move."""
+        level, tiles = place
         size = self.l.arch.levels[level].block_words
         price = self.prices.word(self.keep, level, tensor.name, action)
-        if size > 1 and not self.prices.sparse:
-            words = np.ceil(words / size - 1e-6) * size
+        if not self.prices.sparse:
+            return np.asarray((np.ceil(words / size - 1e-6) * size if size > 1 else words) * price)
+        if self.prices.spares_tiles(self.keep, level, tensor.name):
+            words = words * self.l.filled(tensor.name)[tiles]
         return np.asarray(words * price)
 
     # ---- the boundary above the inner level, for one choice of stationary tensors --------------
@@ -187,9 +192,10 @@ class LatticeBound:
             copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
             if tensor.name not in self.keep[2]:
                 asked = self.macs / instances * distinct
-                total += self._transfer(tensor, parent, 3, asked, asked, copies, instances)
+                total += self._transfer(tensor, (parent, pairs.a), (3, pairs.t), asked, asked, copies,
+                                        instances)
                 continue
-            total += self._at_compute(tensor, copies, instances)
+            total += self._at_compute(tensor, pairs.t, copies, instances)
             still = tensor.name in stationary
             share = self.l.sliding(tensor, pairs.t, pairs.a, self.everything if still else group)
             words = self.l.volumes[tensor.name][pairs.t] * self.whole[pairs.a] * share
@@ -197,7 +203,9 @@ class LatticeBound:
             def transfer(words: np.ndarray, tensor: Tensor = tensor, parent: int = parent,
                          distinct: np.ndarray = distinct, instances: np.ndarray = instances,
                          copies: np.ndarray = copies, keep: np.ndarray | slice = slice(None)) -> np.ndarray:
-                return self._transfer(tensor, parent, 2, words * distinct[keep], words, copies[keep],
+                # The middle tile is not known here; it is at least that of the array.
+                places = (parent, pairs.a[keep]), (2, pairs.t[keep])
+                return self._transfer(tensor, *places, words * distinct[keep], words, copies[keep],
                                       instances[keep])
 
             if still:
@@ -206,17 +214,18 @@ class LatticeBound:
                 total += transfer(words)
         return total, coupled
 
-    def _at_compute(self, tensor: Tensor, copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    def _at_compute(self, tensor: Tensor, tiles: np.ndarray, copies: np.ndarray,
+                    instances: np.ndarray) -> np.ndarray:
         """Energy of the inner level's accesses by the compute units."""
         words = self.macs / instances
         if not tensor.is_output:
-            return self._access(2, tensor, "read", words) * instances
-        cost = self._access(2, tensor, "update", words) * instances
+            return self._access((2, tiles), tensor, "read", words) * instances
+        cost = self._access((2, tiles), tensor, "update", words) * instances
         if not tensor.has_disjoint_tiles:
             return cost
         size = self.l.einsum.tensor_words(tensor.name)
         again = np.maximum(words - size * copies / instances, 0.0)
-        return cost + self._access(2, tensor, "read", again) * instances
+        return cost + self._access((2, tiles), tensor, "read", again) * instances
 
     # ---- the minimum ---------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from math import prod
 from typing import Sequence
 
 from ..hardware.architecture import Architecture, Compute, Storage
-from ..hardware.sparsity import Optimization, fallbacks
+from ..hardware.sparsity import COMPRESSING, Optimization, fallbacks
 from ..workload.einsum import Einsum
 
 Keep = Sequence[frozenset[str]]
@@ -41,9 +41,10 @@ class Prices:
         spec = self.levels[level]
         figure = spec.energy.get(action)
         price = 0.0 if figure is None else figure.value
-        if self.sparse:
-            price = self._least(tuple(keep), level, tensor, action, price)
-        return price * spec.least_share / spec.block_words
+        if not self.sparse:
+            return price * spec.least_share / spec.block_words
+        price = self._least(tuple(keep), level, tensor, action, price) / spec.block_words
+        return (price + self._metadata(tuple(keep), level, tensor, action)) * spec.least_share
 
     def moved(self, keep: Keep, level: int, tensor: str) -> float:
         """Share of the words a dense run moves between a level and what is below it that surely
@@ -63,9 +64,15 @@ class Prices:
     def _written(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
         """Share of the words that formats surely leave: a level also does without the tiles that the one
         outside it knows to be empty."""
+        own = tensor in self.levels[level].sparsity.formats
+        return self.density[tensor] if own or self.spares_tiles(keep, level, tensor) else 1.0
+
+    def spares_tiles(self, keep: Keep, level: int, tensor: str) -> bool:
+        """Whether a level spares the tiles that are empty and nothing else: its prices then hold for tiles
+        of one word, and grow with the share of tiles that are not empty (`Lattice.filled`)."""
         outside = max((k for k in range(level) if tensor in keep[k]), default=level)
-        known = any(tensor in self.levels[i].sparsity.formats for i in (outside, level))
-        return self.density[tensor] if known else 1.0
+        return tensor in self.levels[outside].sparsity.formats and \
+            tensor not in self.levels[level].sparsity.formats
 
     def _savings(self, keep: tuple[frozenset[str], ...], level: int,
                  tensor: str) -> list[tuple[int, Optimization, float]]:
@@ -102,6 +109,22 @@ class Prices:
         if spec.overbooking and spec.compressed(tensor):
             price *= 1.0 - spec.most_overbooked
         return price
+
+    def _metadata(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str) -> float:
+        """pJ of metadata for a word of the dense run. Where the innermost rank of the whole tensor is all its
+        loops, it has a coordinate, a run length or a bit for every non-zero at least."""
+        spec = self.levels[level].sparsity
+        form, inside = spec.formats.get(tensor), self.einsum.tensor(tensor)
+        outermost = not any(tensor in names for names in keep[:level])
+        if form is None or spec.metadata_width is None or spec.overbooking or not outermost:
+            return 0.0
+        rank = form.ranks[-1]
+        bits = spec.metadata_word_bits if rank.metadata_bits is None else rank.metadata_bits
+        whole = inside.ranks <= frozenset().union(*rank.flattened) and self.einsum.tensor_words(tensor) > 1
+        if rank.kind not in COMPRESSING or not whole or not bits:
+            return 0.0
+        price = figure(self.levels[level], f"metadata_{action}")
+        return self._cached(keep, level, tensor) * bits / spec.metadata_width * price
 
     def rounded_away(self, keep: Keep) -> float:
         """pJ that rounding down what is left can take off, at the most: an update and a read of an
