@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bounds.arrays import prime_factors
 from ..errors import Problem, SpecError
-from ..mapping.template import Template
+from ..mapping.template import Template, slot
 from ..model.batch import BatchEvaluator
 from ..model.batch_sparse import batch_evaluator
 from ..model.sparse.analyse import SparseModel
@@ -79,6 +79,7 @@ class Explorer:
     def best_order(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
         """The same factors under the best loop orders: of all combinations where they are few, else
         of one level at a time."""
+        options = [self._distinct(found.factors, level, orders) for level, orders in enumerate(options)]
         if prod(map(len, options)) <= _ALL_COMBINATIONS:
             return self._best_of_orders(found, list(product(*options)))
         while True:
@@ -89,6 +90,13 @@ class Explorer:
             if better.value >= found.value:
                 return found
             found = better
+
+    def _distinct(self, factors: np.ndarray, level: int,
+                  orders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Those of the orders of `level` that differ in loops with more than one iteration."""
+        iterating = {rank for rank, factor in zip(self.space.einsum.ranks, factors[slot(level, "temporal")],
+                                                  strict=True) if factor > 1}
+        return list({tuple(r for r in order if r in iterating): order for order in reversed(orders)}.values())
 
     def _best_of_orders(self, found: Found, choices: list[Orders]) -> Found:
         for orders in choices:
