@@ -52,10 +52,7 @@ def _level(rng: Random, level: Storage, index: int, einsum: Einsum, compressed: 
     formats = {}
     for name, depth in compressed.items():
         if index < depth and rng.random() < 0.7:
-            kind = rng.choice(("B", "CP", "RLE", "UOP"))
-            ranks = tuple(RankFormat("UOP", payload_bits=rng.choice((4, 8))) for _ in range(_MANY - 1))
-            formats[name] = Representation((*ranks, RankFormat(kind, metadata_bits=rng.choice((1, 4)))),
-                                           inner_to_outer=True)
+            formats[name] = _format(rng, einsum.tensor(name))
     operands = [t.name for t in einsum.tensors if not t.is_output]
     optimizations = []
     for tensor in einsum.tensors:
@@ -69,6 +66,14 @@ def _level(rng: Random, level: Storage, index: int, einsum: Einsum, compressed: 
         sparsity=StorageSparsity(formats, tuple(optimizations), metadata_width=rng.choice((None, 8, 16)),
                                  metadata_word_bits=4, payload_word_bits=8, compresses=rng.random() < 0.9,
                                  decompresses=rng.random() < 0.9))
+
+
+def _format(rng: Random, tensor: Tensor) -> Representation:
+    kind, bits = rng.choice(("B", "CP", "RLE", "UOP")), rng.choice((1, 4))
+    if rng.random() < 0.4:      # all loops as one rank
+        return Representation((RankFormat(kind, bits, 8, (tuple(sorted(tensor.ranks)),)),))
+    ranks = tuple(RankFormat("UOP", payload_bits=rng.choice((4, 8))) for _ in range(_MANY - 1))
+    return Representation((*ranks, RankFormat(kind, metadata_bits=bits)), inner_to_outer=True)
 
 
 def _figures(rng: Random, actions: tuple[str, ...], share: float) -> dict[str, Figure]:

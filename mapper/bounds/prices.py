@@ -111,16 +111,18 @@ class Prices:
         return price
 
     def _metadata(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str) -> float:
-        """pJ of metadata for a word of the dense run. Where the innermost rank of the whole tensor is all its
-        loops, it has a coordinate, a run length or a bit for every non-zero at least."""
+        """pJ of metadata for a word of the dense run. Where one rank holds all loops of the whole tensor, it
+        has a coordinate, a run length or a bit for every non-zero at least."""
         spec = self.levels[level].sparsity
         form, inside = spec.formats.get(tensor), self.einsum.tensor(tensor)
         outermost = not any(tensor in names for names in keep[:level])
-        if form is None or spec.metadata_width is None or spec.overbooking or not outermost:
+        if form is None or spec.metadata_width is None or spec.overbooking or not outermost \
+                or len(form.ranks) > 1:
             return 0.0
-        rank = form.ranks[-1]
+        rank, = form.ranks
         bits = spec.metadata_word_bits if rank.metadata_bits is None else rank.metadata_bits
-        whole = inside.ranks <= frozenset().union(*rank.flattened) and self.einsum.tensor_words(tensor) > 1
+        whole = any(inside.ranks <= set(group) for group in rank.flattened) and \
+            self.einsum.tensor_words(tensor) > 1
         if rank.kind not in COMPRESSING or not whole or not bits:
             return 0.0
         price = figure(self.levels[level], f"metadata_{action}")

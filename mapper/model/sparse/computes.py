@@ -60,7 +60,12 @@ def split_computes(computes: Array, operands: Sequence[Operand], units: ComputeS
         elif any(combination) and units.gating:
             at_unit = at_unit + share
     skipped, at_unit = np.floor(skipped), np.floor(at_unit)
-    return Split(computes, left - skipped - at_unit - np.floor(absent), gated + at_unit, skipped)
+    actual = left - skipped - at_unit - np.floor(absent)
+    if semantics == "exact":
+        # Savings on several operands may count one zero twice. A compute without any is never left out.
+        effectual = computes * np.prod([x.density for x in operands])
+        actual = np.maximum(actual, np.ceil(effectual - 1e-6))
+    return Split(computes, actual, gated + at_unit, skipped)
 
 
 _ABSENT = 2
