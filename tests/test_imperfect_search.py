@@ -387,8 +387,7 @@ def test_forged_proofs_are_refused():
     einsum = gemm(29, 13, 4)
     _, certificate = layer_search(ROW, einsum, "latency", Limits(), constraints=IN_ARRAY).run()
     for method in ("lattice", "enumerated"):
-        dual = json.loads(json.dumps(certificate.dual))
-        dual["regions"][0] = {"multipliers": None, "method": method}
+        dual = {"multipliers": None, "method": method}
         with pytest.raises(ProofError):
             rederive(ROW, einsum, "latency", certificate.value, dual, IN_ARRAY)
 

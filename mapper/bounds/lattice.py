@@ -60,11 +60,12 @@ class Lattice:
     @property
     def applies(self) -> bool:
         """Whether the machine has three storage levels, the outermost of which keeps everything, and
-        one fanout, below the middle one; and no tensor moves diagonally."""
+        one fanout, below the middle one; no tensor moves diagonally, and units do not skip in step."""
         fanouts = [prod(self.arch.fanout(i)) for i in range(len(self.arch.levels))]
         return (len(self.arch.levels) == 3 and fanouts[0] == fanouts[2] == 1
                 and self.arch.levels[0].bypass.isdisjoint(t.name for t in self.einsum.tensors)
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
+                and self.arch.compute.lockstep is None
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
 
     # ---- tables over lattice points ------------------------------------------------------------

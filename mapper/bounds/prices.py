@@ -145,19 +145,19 @@ class Prices:
     # ---- computes ----------------------------------------------------------------------------
 
     @property
-    def _operands(self) -> float:
+    def effectual(self) -> float:
         """Share of the computes none of whose operands is zero."""
         return prod(self.density[t.name] for t in self.einsum.tensors if not t.is_output)
 
     def busy(self, keep: Keep) -> float:
         """Share of the computes that surely take a cycle: all of them unless some are left out."""
-        return self._operands if self.sparse and self._leaves_out(keep) else 1.0
+        return self.effectual if self.sparse and self._leaves_out(keep) else 1.0
 
     @property
     def awake(self) -> float:
         """Share of the instances with work in a dense run that surely are awake: all unless whole
         instances may be skipped."""
-        return self._operands if "skipping_spatial" in self.kinds else 1.0
+        return self.effectual if "skipping_spatial" in self.kinds else 1.0
 
     def _leaves_out(self, keep: Keep) -> bool:
         """Whether computes may be skipped, or go since no operand is there."""
@@ -174,7 +174,7 @@ class Prices:
         if not self.sparse:
             return price * self.einsum.macs
         out = self._leaves_out(keep)
-        share = self._operands if out or self.unit.sparsity.gating or self.kinds else 1.0
+        share = self.effectual if out or self.unit.sparsity.gating or self.kinds else 1.0
         idle = 0.0 if out else min(price, figure(self.unit, "gated_compute"))
         return (share * price + (1.0 - share) * idle) * self.einsum.macs
 

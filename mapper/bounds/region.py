@@ -1,7 +1,7 @@
 """`Region`: a part of the mapspace, described by the choices already made.
 
-A region is a tree node of the search. It fixes what each level keeps; for some levels which rank is
-the innermost loop that really iterates; for some ranks all their factors.
+A region is a tree node of the search. It fixes what each level keeps, or some of that; for some levels
+which rank is the innermost loop that really iterates; for some ranks all their factors.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ TRIVIAL = ""
 @dataclass(frozen=True)
 class Region:
     """`keep` by level; `innermost` by level but the last: None while open, `TRIVIAL`, or the rank
-    of the innermost temporal loop with two or more iterations; `fixed`: (rank, factor by slot)."""
+    of the innermost temporal loop with two or more iterations; `fixed`: (rank, factor by slot); `open`
+    by level: tensors that may be kept there besides (empty: it is decided what every level keeps)."""
 
     keep: tuple[frozenset[str], ...]
     innermost: tuple[str | None, ...]
     fixed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    open: tuple[frozenset[str], ...] = ()
+
+    def levels(self, tensor: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The levels that keep `tensor`, and those of which that is open, outermost first."""
+        return (tuple(i for i, names in enumerate(self.keep) if tensor in names),
+                tuple(i for i, names in enumerate(self.open) if tensor in names))
 
     def with_innermost(self, level: int, rank: str) -> Region:
         """The part in which `rank` is innermost at `level`."""

@@ -7,6 +7,7 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log, prod
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
+from .open_prices import OpenPrices
 from .prices import Prices
 from .program import Posynomial, Program
 from .region import TRIVIAL, Region, open_slots
@@ -36,7 +38,7 @@ class Relaxation:
         self.limits = array_limits(architecture, einsum, self.rules)
         self.depth = len(architecture.levels)
         self.size = 3 * self.depth * len(einsum.ranks)
-        self.prices = Prices(architecture, einsum)
+        self.prices = OpenPrices(Prices(architecture, einsum), einsum)
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
         self.least_cycles = max(einsum.macs / most_parallel, least_steps)
 
@@ -211,13 +213,16 @@ class _Builder(Terms):
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
-        self.lower[self.cycles] = log(self.r.least_cycles * self.r.prices.busy(self.region.keep))
-        self.upper[self.cycles] = log(macs) + self._slowest()
         prices, units = self.r.prices, self.factors(self.spatial(0, self.r.depth))
-        busy = prices.busy(self.region.keep)
-        self.at_most(self.monomial(macs * busy, -units), self.cycles)
-        self._charge(prices.computes(self.region.keep), self.monomial())
-        self.offset += prices.rounded_away(self.region.keep)
+        busy = prices.busy(self.region)
+        self.lower[self.cycles] = log(self.r.least_cycles * busy)
+        self.upper[self.cycles] = log(macs) + self._slowest()
+        if self.arch.compute.lockstep is None:
+            self.at_most(self.monomial(macs * busy, -units), self.cycles)
+        else:       # what units take in a cycle is not a matter of the loops that are unrolled over them
+            self.lower[self.cycles] = log(max(macs * prices.effectual / self.arch.compute.instances, 1.0))
+        self._charge(prices.computes(self.region), self.monomial())
+        self.offset += prices.rounded_away(self.region)
         for tensor in self.einsum.tensors:
             self._tensor(tensor)
         self._bandwidths()
@@ -277,10 +282,15 @@ class _Builder(Terms):
             if kept:
                 self.constraints.append(kept[0].scaled(1.0 / max(level.capacity_words, 1e-9)))
 
-    def _boundaries(self, tensor: Tensor) -> list[tuple[int, int]]:
-        """(parent, child) pairs of the levels that keep `tensor`; the last child is the compute."""
-        kept = [i for i in range(self.r.depth) if tensor.name in self.region.keep[i]]
-        return list(zip(kept, [*kept[1:], self.r.depth], strict=True))
+    def _segments(self, tensor: Tensor) -> list[tuple[list[int], list[int]]]:
+        """For each level that surely keeps `tensor`: itself with the levels further inside that may, up
+        to the next that surely does; and what stands inside each of these (at last the compute)."""
+        kept, loose = self.region.levels(tensor.name)
+        found = []
+        for level, end in pairwise((*kept, self.r.depth)):
+            parents = [level, *(i for i in loose if level < i < end)]
+            found.append((parents, [*parents[1:], end]))
+        return found
 
     def _requests(self, tensor: Tensor, parent: int, child: int) -> Posynomial:
         """At most the words asked of ALL instances of `parent`, after multicast."""
@@ -291,45 +301,52 @@ class _Builder(Terms):
 
     def _price(self, level: int, tensor: Tensor, action: str) -> float:
         """pJ a word of the dense run, at the least."""
-        return self.r.prices.word(self.region.keep, level, tensor.name, action)
+        return self.r.prices.word(self.region, level, tensor.name, action)
 
     def _moved(self, level: int, tensor: Tensor) -> float:
         """Share of the words that the dense run moves at or below `level` that surely move."""
-        return self.r.prices.moved(self.region.keep, level, tensor.name)
+        return self.r.prices.moved(self.region, level, tensor.name)
+
+    def _sent(self, level: int, tensor: Tensor, action: str) -> float:
+        """pJ of a word that is asked of a level, and of the network below it."""
+        network = self.arch.levels[level].network.ingress
+        carried = 0.0 if network is None else network.value * self._moved(level, tensor)
+        return self._price(level, tensor, action) + carried
 
     def _tensor(self, tensor: Tensor) -> None:
-        for parent, child in self._boundaries(tensor):
-            requests = self._requests(tensor, parent, child)
-            network = self.arch.levels[parent].network.ingress
-            if network is not None:
-                self._charge(network.value * self._moved(parent, tensor), requests)
+        for parents, children in self._segments(tensor):
+            action = "update" if tensor.is_output else "read"
+            shares = _shares([self._sent(i, tensor, action) for i in parents])
+            for share, child in zip(shares, children, strict=True):
+                self._charge(share, self._requests(tensor, parents[0], child))
             if tensor.is_output:
-                self._partial_sums(tensor, parent, child, requests)
-            else:
-                self._charge(self._price(parent, tensor, "read"), requests)
-                if child < self.r.depth:
-                    self._charge(self._price(child, tensor, "fill"), self._filled(tensor, child))
+                self._partial_sums(tensor, parents, children)
+            elif children[-1] < self.r.depth:
+                self._charge(self._price(children[-1], tensor, "fill"), self._filled(tensor, children[-1]))
 
     def _filled(self, tensor: Tensor, child: int) -> Posynomial:
         """At most the words that enter ALL instances of `child`."""
         return self.stream(tensor, child) * self.monomial(1.0, self.factors(self.spatial(0, child)))
 
-    def _partial_sums(self, tensor: Tensor, parent: int, child: int, requests: Posynomial) -> None:
-        """Updates, and reads and fills less the first touch of every word in every instance."""
-        self._charge(self._price(parent, tensor, "update"), requests)
+    def _partial_sums(self, tensor: Tensor, parents: list[int], children: list[int]) -> None:
+        """Reads and fills of an output, less the first touch of every word in every instance."""
         if not tensor.has_disjoint_tiles:
             return      # first touches of overlapping outputs are not bounded here
-        size = self.einsum.tensor_words(tensor.name)
+        size, first, end = self.einsum.tensor_words(tensor.name), parents[0], children[-1]
         reused = frozenset(self.einsum.ranks) - tensor.ranks
         # Instances that hold the same word: requests - size * copies >= requests / copies - size.
-        copies = self.factors(self.spatial(0, parent), reused)
-        self._refetch(self._price(parent, tensor, "read"), size, copies, requests,
-                      self._rounded(0, parent, reused), at_mac=child == self.r.depth and not any(
-                          self.may_iterate(r, self.spatial(parent, child)) for r in reused))
-        if child < self.r.depth:
-            copies = self.factors(self.spatial(0, child), reused)
-            self._refetch(self._price(child, tensor, "fill"), size, copies, self._filled(tensor, child),
-                          self._rounded(0, child, reused))
+        shares = _shares([self._price(i, tensor, "read") for i in parents])
+        for share, parent, child in zip(shares, parents, children, strict=True):
+            # With multicast, requests / copies is the same for every parent.
+            cast = all(self.arch.levels[i].network.multicast for i in range(first, parent))
+            copies = self.factors(self.spatial(0, first if cast else parent), reused)
+            self._refetch(share, size, copies, self._requests(tensor, first, child),
+                          self._rounded(0, parent, reused), at_mac=child == self.r.depth and not any(
+                              self.may_iterate(r, self.spatial(first, child)) for r in reused))
+        if end < self.r.depth:
+            copies = self.factors(self.spatial(0, end), reused)
+            self._refetch(self._price(end, tensor, "fill"), size, copies, self._filled(tensor, end),
+                          self._rounded(0, end, reused))
 
     def _refetch(self, price: float, size: int, copies: np.ndarray, words: Posynomial,
                  rounded: float, at_mac: bool = False) -> None:
@@ -354,16 +371,16 @@ class _Builder(Terms):
             scale, rounded = dict(level.bandwidth_scale), self._rounded(0, i)
             reads, writes = list[Posynomial](), list[Posynomial]()
             for tensor in self.einsum.tensors:
-                for parent, child in self._boundaries(tensor):
+                for parents, children in self._segments(tensor):
                     weight = scale.get(tensor.name, 1.0)
-                    if parent == i and weight > 0.0:
+                    if parents[0] == i and weight > 0.0:
                         share = weight / rounded * self._moved(i, tensor)
                         spread = self.monomial(share, -self.factors(self.spatial(0, i)))
                         (writes if tensor.is_output else reads).append(
-                            self._requests(tensor, parent, child) * spread)
-                    if child == i and weight > 0.0 and not tensor.is_output:
+                            self._requests(tensor, i, children[0]) * spread)
+                    if children[-1] == i and weight > 0.0 and not tensor.is_output:
                         share = weight / rounded * self._moved(i, tensor)
-                        writes.append(self.stream(tensor, child).scaled(share))
+                        writes.append(self.stream(tensor, i).scaled(share))
             for words, bandwidth in ((reads, level.read_bandwidth), (writes, level.write_bandwidth),
                                      (reads + writes, level.shared_bandwidth)):
                 if words and bandwidth:
@@ -401,3 +418,15 @@ class _Builder(Terms):
                        tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
                        energy_power, cycles_power, self.offset)
+
+
+def _shares(prices: list[float]) -> list[float]:
+    """What a word surely pays at each of the boundaries inside the levels that may be its parents, the
+    first of which surely is one, outermost first. `prices` are theirs.
+
+    Words that cross several boundaries at once, since levels between do not keep them, are no fewer than
+    those that would cross any of these, and pay the price of the outermost level they come from: no less
+    than the sum of what falls to these boundaries, differences of the least price of all levels outside.
+    """
+    least = np.minimum.accumulate(prices)
+    return [float(x) for x in least - np.append(least[1:], 0.0)]

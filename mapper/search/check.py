@@ -15,6 +15,7 @@ from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
+from .keeps import Decision
 from .layer import ENUMERATE
 from .local import Explorer
 from .result import OBJECTIVES
@@ -40,15 +41,7 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
         The certificate does not have the form of a proof for this mapspace.
     """
     checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value)
-    keeps, regions, floors = checker.space.keeps, dual.get("regions", []), dual.get("floors", [])
-    if not len(keeps) == len(regions) == len(floors):
-        raise ProofError(f"{len(regions)} proofs for {len(keeps)} keep/bypass choices")
-    relaxed, proven = inf, inf
-    for keep, proof, multipliers in zip(keeps, regions, floors, strict=True):
-        region = checker.space.root(keep)
-        floor = checker.floor(region, multipliers)
-        relaxed = min(relaxed, checker.bound(region, proof, floor))
-        proven = min(proven, checker.proven(region, proof, floor))
+    relaxed, proven = checker.proven(checker.space.whole, dual, 0.0)
     return min(relaxed, value), min(proven, value)
 
 
@@ -76,23 +69,37 @@ class _Checker:
         values = proof.get("multipliers")
         return 0.0 if values is None else proven_value(program, _multipliers(program, values), floor)
 
-    def proven(self, region: Region, proof: dict[str, Any], floor: float) -> float:
-        """What the region's multipliers and the proofs of its parts show together."""
-        value = self.bound(region, proof, floor)
+    def proven(self, region: Region, proof: Any, floor: float) -> tuple[float, float]:
+        """What is proven of a region by multipliers alone where nothing is decided but what levels keep,
+        and by all its multipliers and the proofs of its parts together."""
+        if not isinstance(proof, dict):
+            raise ProofError("a proof is no mapping")
+        floor = max(floor, self.floor(region, proof.get("floor")))
+        relaxed = value = self.bound(region, proof, floor)
         if proof.get("method") == "enumerated":
-            return max(value, self.enumerate(region))
+            return relaxed, max(value, self.enumerate(region))
         if proof.get("method") == "lattice":
             value = max(value, self.lattice(region))
         if "parts" in proof:
-            parts = self.space.split(region)
-            if len(parts) != len(proof["parts"]):
-                raise ProofError(f"{len(proof['parts'])} proofs for {len(parts)} parts of a region")
-            pairs = zip(parts, proof["parts"], strict=True)
-            return max(value, min((self.proven(part, p, floor) for part, p in pairs), default=inf))
-        return value
+            found = [self.proven(part, own, floor) for part, own in self.parts(region, proof)]
+            value = max(value, min((x for _, x in found), default=inf))
+            if region.open:
+                relaxed = max(relaxed, min((x for x, _ in found), default=inf))
+        return relaxed, value
+
+    def parts(self, region: Region, proof: dict[str, Any]) -> list[tuple[Region, Any]]:
+        """The parts of a region with their proofs."""
+        parts, proofs = self.space.split(region), proof["parts"]
+        if region.open:
+            parts = self.space.choices.decide(region, _decision(region, proof.get("decision")))
+        if not isinstance(proofs, list) or len(parts) != len(proofs):
+            raise ProofError(f"no proofs for the {len(parts)} parts of a region, one each")
+        return list(zip(parts, proofs, strict=True))
 
     def enumerate(self, region: Region) -> float:
         """The least objective of all mappings of the region."""
+        if region.open:
+            raise ProofError("a region counts as enumerated although it is open what its levels keep")
         if not self.space.orders_complete:
             raise ProofError("a region counts as enumerated although not every loop order was tried")
         mappings = self.space.combinations(region)
@@ -104,7 +111,7 @@ class _Checker:
 
     def lattice(self, region: Region) -> float:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
-        if region != self.space.root(region.keep):
+        if region != self.space.root(region.keep):      # nor may what is kept be open
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
         if self.space.uneven or not self.divisors.applies:
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
@@ -117,3 +124,14 @@ def _multipliers(program: Program, values: list[float]) -> Multipliers:
         return Multipliers.from_flat(program, values)
     except (ValueError, TypeError) as error:
         raise ProofError(str(error)) from None
+
+
+def _decision(region: Region, given: Any) -> Decision | None:
+    """By what a region is split in which it is open what levels keep."""
+    if given is None:
+        return None
+    for level, names in enumerate(region.open):
+        for name in names:
+            if given == [level, name]:
+                return level, name
+    raise ProofError(f"a region is split by {given}, which is not open in it")

@@ -24,7 +24,7 @@ def why_nothing_fits(space: Mapspace) -> str:
 
 def _tensors(space: Mapspace) -> list[str]:
     """Tensors that can be kept nowhere, or that must be kept and bypassed at one level."""
-    if space.keeps:
+    if space.choices.count:
         return []
     lines = []
     for tensor in space.einsum.tensors:
@@ -83,7 +83,7 @@ def _capacities(space: Mapspace) -> list[str]:
             continue
         extents = {r: int(tiles[:, i].min()) for r, tiles in fit.tiles.items()}
         words = {t.name: footprint(t, extents) for t in space.einsum.tensors
-                 if all(t.name in keep[i] for keep in space.keeps)}
+                 if all(i in levels for levels in space.choices.columns[t.name])}
         if sum(words.values()) > have:
             parts = ", ".join(f"{name} {n}" for name, n in words.items())
             lines.append(f"{level.name}: the smallest tiles need {sum(words.values())} words ({parts}), "

@@ -1,8 +1,8 @@
 """Search one layer: best-first branch and bound over regions of its mapspace.
 
-Regions are bounded by geometric programs, the one with the lowest bound is split first, relaxed
-optima are rounded to whole mappings, and small regions are enumerated. What has been proven when
-the search stops is the least bound among the regions left.
+Regions are bounded by geometric programs, the one with the lowest bound is split first (what levels
+keep before all else), relaxed optima are rounded to whole mappings, and small regions are enumerated.
+What has been proven when the search stops is the least bound among the regions left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from ..mapping.nest import Mapping
 from ..mapping.template import Template
 from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
-from .local import Explorer, Found, Keep
+from .keeps import Decision, Keep
+from .local import Explorer, Found
 from .result import OBJECTIVES, Certificate
 from .space import Mapspace
 
@@ -37,6 +38,8 @@ from .space import Mapspace
 ENUMERATE = 60_000
 #: Values that differ by less, relatively, are equal: sums are taken in different orders.
 ROUNDING = 1e-9
+#: How often what levels keep is decided all the way before the search goes by bounds alone.
+_DIVES = 3
 
 
 def never() -> bool:
@@ -46,12 +49,14 @@ def never() -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search stops: `gap` reached, `bounds` regions bounded, `seconds` passed, or
-    `stopped()` true. The first two do not depend on the clock."""
+    """When a search stops: `gap` reached, `bounds` regions bounded in which it is decided what levels
+    keep and more, or `choices` in which no more than that is, `seconds` passed, or `stopped()` true. The
+    first three do not depend on the clock."""
 
     gap: float = 0.0
     bounds: int = 400
-    climbs: int = 24
+    choices: int = 8192
+    climbs: int = 24             # in regions that `bounds` counts, and so many in others
     seconds: float = inf
     stopped: Callable[[], bool] = never
 
@@ -63,7 +68,9 @@ class Node:
     region: Region
     bound: Bound
     value: float                     # proven: no mapping of the region lies below
-    floor: float
+    floor: float                     # proven: nor has one less energy, pJ
+    floor_proof: Multipliers | None = None      # of the floor, where it is not that of the region outside
+    decision: Decision | None = None            # what a region is split by in which not all keeps are decided
     parts: list[Node] = field(default_factory=list)
     method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
 
@@ -94,8 +101,10 @@ class LayerSearch:
         self.started = monotonic()
         self.best: Found | None = None
         self.solves = 0
-        self.climbs = 0
-        self.floors: dict[Keep, Multipliers | None] = {}
+        self.climbs = {True: 0, False: 0}      # by whether nothing is decided but what levels keep
+        self.inside = 0              # solves in which more is decided than what levels keep
+        self.heap: list[tuple[float, int, Node]] = []
+        self.pushed = 0
 
     def _explorer(self) -> Explorer:
         return Explorer(self.space, *self.powers)
@@ -104,43 +113,77 @@ class LayerSearch:
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        self._begin()
+        if self.space.choices.count:
+            self._begin()
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
-        self._wander(self.space.keeps[0])      # something good, however soon the search is stopped
+        self._wander(self.best.keep)      # something good, however soon the search is stopped
         self.report(self.best.value, 0.0)
-        roots = [self._root(keep) for keep in self.space.keeps]
-        relaxed = min(node.value for node in roots)
-        heap = [(node.value, i, node) for i, node in enumerate(roots) if node.value < inf]
-        heapq.heapify(heap)
-        for _, _, node in heapq.nsmallest(3, heap):
-            self._climb(node)
-            if not self._interrupted():
-                self._wander(node.region.keep)
-        count = len(roots)
+        root = self._node(self.space.whole, 0.0, 0.0)
+        self._push([root])
+        dived = [node for node in [self._dive() for _ in range(_DIVES)] if node is not None]
+        self._push(dived)
         closed = inf                 # least bound among the regions that are not looked into further
-        while heap and not self._done(min(heap[0][0], closed)):
-            _, _, node = heapq.heappop(heap)
-            if self._close(node):
+        while self.heap and not self._done(min(self.heap[0][0], closed)):
+            node = self._pop()
+            if self._fresh(node.region) and node not in dived:
+                self._climb(node)
+            if not node.region.open and self._close(node):
                 closed = min(closed, node.value)
                 continue
-            for region in self.space.split(node.region):
-                part = self._node(region, node.floor, node.value)
-                node.parts.append(part)
-                if part.value < self.best.value:
-                    count += 1
-                    heapq.heappush(heap, (part.value, count, part))
-                    if None not in region.innermost and not region.fixed:
-                        self._climb(part)
-        proven = min(self.best.value, closed, heap[0][0] if heap else inf)
+            parts = self._split(node)
+            self._push(parts)
+            for part in parts:
+                if not (part.region.open or None in part.region.innermost or part.region.fixed):
+                    self._climb(part)
+        proven = min(self.best.value, closed, self.heap[0][0] if self.heap else inf)
         if proven >= self.best.value * (1.0 - ROUNDING):
             proven = self.best.value
         self._done(proven)
-        return self._mapping(self.best), self._certificate(roots, relaxed, proven)
+        return self._mapping(self.best), self._certificate(root, proven)
+
+    def _dive(self) -> Node | None:
+        """Decide what levels keep, from the least region on always to the part with the least bound, and
+        improve what is found there; the region at the end."""
+        if not self.heap or self._interrupted():
+            return None
+        node = self._pop()
+        while node.region.open and not self._interrupted():
+            parts = sorted(self._split(node), key=lambda part: part.value)
+            if not parts:
+                return None
+            node = parts[0]
+            self._push(parts[1:])
+        if not node.region.open:
+            self._climb(node)
+            if not self._interrupted():
+                self._wander(node.region.keep)
+        return node
+
+    def _push(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            if node.value < inf:
+                self.pushed += 1
+                heapq.heappush(self.heap, (node.value, self.pushed, node))
+
+    def _pop(self) -> Node:
+        return heapq.heappop(self.heap)[2]
+
+    def _split(self, node: Node) -> list[Node]:
+        """The parts of a region that may hold something better than the best."""
+        assert self.best is not None
+        if node.region.open:
+            node.decision = self.space.choices.next_decision(node.region)
+            regions = self.space.choices.decide(node.region, node.decision)
+        else:
+            regions = self.space.split(node.region)
+        node.parts = [self._node(region, node.floor, node.value) for region in regions]
+        return [part for part in node.parts if part.value < self.best.value]
 
     def _begin(self) -> None:
         """Find some first mapping."""
-        for keep in self.space.keeps:
+        everything = next(self.space.choices.completions(self.space.whole))
+        for keep in (everything, *self.space.choices.smallest()):
             if self.best is None or not self._interrupted():
                 self._offer(self.explorer.start(keep))
 
@@ -151,7 +194,7 @@ class LayerSearch:
         assert self.best is not None
         self.report(self.best.value, min(bound, self.best.value))
         return (bound >= self.best.value * (1.0 - max(self.limits.gap, ROUNDING))
-                or self.solves >= self.limits.bounds + len(self.space.keeps) * 2
+                or self.inside >= self.limits.bounds or self.solves - self.inside >= self.limits.choices
                 or self._interrupted())
 
     def _offer(self, found: Found | None) -> None:
@@ -169,27 +212,28 @@ class LayerSearch:
 
     # ---- one region ----------------------------------------------------------------------------
 
-    def _root(self, keep: Keep) -> Node:
-        region = self.space.root(keep)
-        if self._interrupted():
-            return Node(region, Bound(0.0, None), 0.0, 0.0)
-        floor = 0.0
-        if min(self.powers) > 0:
-            self.solves += 1
-            floor, self.floors[keep] = energy_floor(self.relaxation, region)
-        return self._node(region, floor, 0.0)
-
     def _node(self, region: Region, floor: float, least: float) -> Node:
+        """Bound a region, of whose mappings `floor` and `least` have been proven."""
+        fresh, proof = self._fresh(region), None
+        if min(self.powers) > 0 and (fresh or not self.solves):
+            self.solves += 1
+            own, proof = energy_floor(self.relaxation, region)
+            floor = max(floor, own)
         self.solves += 1
+        self.inside += not (fresh or region.open)
         bound = bound_region(self.relaxation, region, *self.powers, floor)
-        return Node(region, bound, max(bound.value, least), floor)
+        return Node(region, bound, max(bound.value, least), floor, proof)
+
+    def _fresh(self, region: Region) -> bool:
+        """Whether it is decided what levels keep, all of it, and nothing else."""
+        return region == self.space.root(region.keep)
 
     def _close(self, node: Node) -> bool:
         """Whether the region was treated as a whole; its value is then what that has proven."""
         if self.space.combinations(node.region) <= ENUMERATE:
             self._enumerate(node)
             return True
-        fresh = node.region == self.space.root(node.region.keep)
+        fresh = self._fresh(node.region)
         closed = fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
         # The lattice does not know of constraints on orders: where they bind, the parts are looked into.
         return closed and not (self.space.rules.orders_loops and self._below(node))
@@ -225,22 +269,28 @@ class LayerSearch:
 
     def _climb(self, node: Node) -> None:
         """Round the region's relaxed optimum and improve it."""
-        if self.climbs >= self.limits.climbs or node.bound.point is None or self._interrupted():
+        fresh = self._fresh(node.region)
+        if self.climbs[fresh] >= self.limits.climbs or node.bound.point is None or self._interrupted():
             return
-        self.climbs += 1
+        self.climbs[fresh] += 1
         options = self.space.order_options(node.region)
         found = self.explorer.round(node.region.keep, tuple(o[0] for o in options), node.bound.point)
-        self._improve(found)
+        self._improve(found or self.explorer.start(node.region.keep))
 
     def _wander(self, keep: Keep) -> None:
         """Improve the best of some mappings drawn at random."""
         self._improve(self.explorer.draw(keep, self.rng))
 
     def _improve(self, found: Found | None) -> None:
-        if found is not None:
+        """Climb from a mapping, and on with other choices of what levels keep while that helps."""
+        while found is not None and not self._interrupted():
             options = self.space.order_options(self.space.root(found.keep))
-            found = self.explorer.best_order(found, options)
-            self._offer(self.explorer.climb(found, options))
+            top = self.explorer.climb(self.explorer.best_order(found, options), options)
+            self._offer(top)
+            others = (self.explorer.best_of(keep, top.orders, top.factors[None])
+                      for keep in self.space.choices.neighbours(top.keep))
+            found = min((x for x in others if x is not None and x.value < top.value),
+                        key=lambda x: x.value, default=None)
 
     # ---- the answer ------------------------------------------------------------------------------
 
@@ -249,7 +299,7 @@ class LayerSearch:
         template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
         return template.mapping(self.space.einsum, found.factors)
 
-    def _certificate(self, roots: list[Node], relaxed: float, proven: float) -> Certificate:
+    def _certificate(self, root: Node, proven: float) -> Certificate:
         assert self.best is not None
         value = self.best.value
         if proven >= value:
@@ -258,26 +308,38 @@ class LayerSearch:
             status = "gap_reached"
         else:
             status = "time_limit" if self._interrupted() else "heuristic"
-        regions = [region for root in roots for region in root.all()]
-        floors = [self.floors.get(node.region.keep) for node in roots]
+        regions = list(root.all())
         return Certificate(
             objective=self.objective, value=value, lower_bound=proven,
-            relaxed_bound=min(relaxed, value), status=status, mapspace_size=self.space.size,
+            relaxed_bound=min(_relaxed(root, 0.0), value), status=status, mapspace_size=self.space.size,
             classes=len(regions), classes_pruned=sum(map(self._ruled_out, regions)), bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started,
-            dual={"floors": [None if m is None else m.flat() for m in floors],
-                  "regions": [_proof(node, proven) for node in roots]})
+            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, dual=_proof(root, proven))
+
+
+def _relaxed(node: Node, least: float) -> float:
+    """What the programs prove where nothing is decided but what levels keep."""
+    least = max(least, node.bound.value)
+    if node.region.open and node.parts:
+        return min(_relaxed(part, least) for part in node.parts)
+    return least
 
 
 def _proof(node: Node, proven: float) -> dict[str, Any]:
     """What re-derives that no mapping of the region is below `proven`: its multipliers and, where
     they do not suffice, how it was closed or the proofs of its parts (see `search.check`)."""
-    multipliers = node.bound.multipliers
-    proof: dict[str, Any] = {"multipliers": None if multipliers is None else multipliers.flat()}
+    proof: dict[str, Any] = {"multipliers": _flat(node.bound.multipliers)}
+    if node.floor_proof is not None:
+        proof["floor"] = _flat(node.floor_proof)
     if node.bound.value >= proven:
         return proof
     if node.method:
         proof["method"] = node.method
     if node.parts:
+        if node.decision is not None:
+            proof["decision"] = list(node.decision)
         proof["parts"] = [_proof(part, proven) for part in node.parts]
     return proof
+
+
+def _flat(multipliers: Multipliers | None) -> list[float] | None:
+    return None if multipliers is None else multipliers.flat()

@@ -34,8 +34,6 @@ Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate]
 #: Counts stay exact in the floats of the fast evaluation up to here.
 MOST_OPERATIONS = 2 ** 50
-#: Keep/bypass choices left open; every combination of them is a region of its own.
-MOST_CHOICES = 12
 _PATIENCE = 0.1      # seconds between looks at what the processes report
 
 
@@ -89,7 +87,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         A layer has no mapping; the message names what rules all out.
     SpecError
         A network of the architecture charges for what the search cannot reckon with, a layer has
-        flattened ranks or is too large to be counted, or levels leave too many choices open.
+        flattened ranks or is too large to be counted.
     ValueError
         An option is out of its range.
     """
@@ -152,7 +150,7 @@ def _require_options(gap: float, time_limit: float | None, jobs: int, seed: int)
 
 
 def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints) -> None:
-    """Raise a SpecError where counts would not be exact, or keep/bypass choices are too many to list."""
+    """Raise a SpecError where counts would not be exact, or splits are too many to list."""
     problems = []
     for einsum in graph:
         if einsum.macs > MOST_OPERATIONS:
@@ -165,11 +163,6 @@ def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints:
         except TooManySplits:
             problems.append(Problem(graph.name, 0, 0, f"layer {einsum.name}: remainders allow too many ways "
                                     f"to split a rank; a search expects at most {MOST_SPLITS}"))
-        choices = space.open_choices
-        if choices > MOST_CHOICES:
-            problems.append(Problem(
-                architecture.name, 0, 0, f"{choices} decisions whether a level keeps a tensor of "
-                f"{einsum.name}; a search expects at most {MOST_CHOICES}; give levels `keep` and `bypass`"))
     if problems:
         raise SpecError(problems)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import compress, permutations, product
+from itertools import permutations
 from math import factorial, prod
 
 import numpy as np
@@ -14,10 +14,10 @@ from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
-from ..mapping.sparsity_rules import sparse_reasons
 from ..mapping.splits import steps, uneven_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
+from .keeps import Keep, KeepChoices
 
 #: Up to so many ranks that iterate and whose place is open, every loop order is tried.
 _ALL_ORDERS = 4
@@ -42,39 +42,14 @@ class Mapspace:
         self.slots = open_slots(architecture, einsum, self.rules)
         #: Ranks whose factors may multiply to more than the extent.
         self.uneven = self.rules.uneven(self.slots, einsum.extent)
+        self.choices = KeepChoices(architecture, einsum, self.rules)
 
     # ---- choices ---------------------------------------------------------------------------
 
     @cached_property
-    def keeps(self) -> tuple[tuple[frozenset[str], ...], ...]:
-        """Every choice of the tensors that each level keeps; each tensor is kept somewhere."""
-        names = [t.name for t in self.einsum.tensors]
-        found = []
-        for choice in product(*self._keep_options):
-            rows = [choice[i * len(names):(i + 1) * len(names)] for i in range(self.depth)]
-            keep = tuple(frozenset(compress(names, row)) for row in rows)
-            if frozenset().union(*keep) == frozenset(names) and not (
-                    self.architecture.sparse and sparse_reasons(self.architecture, self.einsum, keep)):
-                found.append(keep)
-        return tuple(found)
-
-    @property
-    def open_choices(self) -> int:
-        """How many decisions to keep or bypass are left to the search."""
-        return sum(len(options) > 1 for options in self._keep_options)
-
-    @cached_property
-    def _keep_options(self) -> list[tuple[bool, ...]]:
-        """Whether a level may keep a tensor, level by level and tensor by tensor."""
-        names = [t.name for t in self.einsum.tensors]
-        options: list[tuple[bool, ...]] = []
-        for i, level in enumerate(self.architecture.levels):
-            for name in names:
-                must = self.rules.keeps(i, name)
-                must |= {kept for kept, own in ((True, level.keep), (False, level.bypass)) if name in own}
-                choices = tuple(must) or ((True,) if i == 0 else (True, False))
-                options.append(choices if len(must) < 2 else ())
-        return options
+    def keeps(self) -> tuple[Keep, ...]:
+        """Every choice of the tensors that each level keeps."""
+        return tuple(self.choices.completions(self.whole)) if self.choices.count else ()
 
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:
@@ -141,7 +116,7 @@ class Mapspace:
         """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
         splits = prod(float(len(w)) for w in self.ways.values())
         orders = prod(float(factorial(len(self._open_order(i)))) for i in range(self.ordered))
-        return splits * orders * len(self.keeps)
+        return splits * orders * self.choices.count
 
     def allowed(self, factors: np.ndarray) -> np.ndarray:
         """Which factor arrays, shape (mappings, slots, ranks), keep to the constraints and unroll no
@@ -227,7 +202,12 @@ class Mapspace:
 
     # ---- splitting -------------------------------------------------------------------------
 
-    def root(self, keep: tuple[frozenset[str], ...]) -> Region:
+    @property
+    def whole(self) -> Region:
+        """All mappings: where there is a choice, it is open what is kept."""
+        return self.choices.narrowed(self.root(()), self.choices.columns)
+
+    def root(self, keep: Keep) -> Region:
         """All mappings with one keep/bypass choice."""
         return Region(keep, tuple(None if self._iterating(i) else TRIVIAL for i in range(self.depth - 1)))
 

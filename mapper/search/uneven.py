@@ -210,8 +210,8 @@ class UnevenSearch(LayerSearch):
         if self.best is None:
             super()._begin()
 
-    def _certificate(self, roots: list[Node], relaxed: float, proven: float) -> Certificate:
-        found = super()._certificate(roots, relaxed, proven)
+    def _certificate(self, root: Node, proven: float) -> Certificate:
+        found = super()._certificate(root, proven)
         return replace(found, bound_solves=found.bound_solves + self.whole.solves,
                        evaluated=found.evaluated + self.whole.explorer.evaluated)
 
