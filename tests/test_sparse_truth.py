@@ -25,7 +25,6 @@ from sparse_machines import (
     form,
     machine,
     one,
-    random_class,
     saves,
     store,
     values,
@@ -133,15 +132,17 @@ def parts_met(template: Template, factors: np.ndarray, einsum: Einsum, level: in
     return {len(x) * words for x in met}
 
 
-@pytest.mark.parametrize("mesh, row", [(1, 5), (8, 5), (8, 8)])
-def test_leader_tiles_against_a_walk(mesh: int, row: int) -> None:
-    architecture, random, names = machine(store(), store(), store(), mesh=mesh), Random(row), frozenset("ABZ")
-    if row == 8:        # units of one innermost store, not stores with a unit each
-        architecture = replace(architecture, levels=tuple(replace(x, mesh_x=1) for x in architecture.levels))
+@pytest.mark.parametrize("meshes", [(1, 1), (8, 1), (1, 8), (8, 8)], ids=["none", "stores", "units", "both"])
+def test_leader_tiles_against_a_walk(meshes: tuple[int, int]) -> None:
+    """Instances below the middle level, and units of one innermost store."""
+    random, stores, units = Random(5), *meshes
+    architecture = machine(store(), store(), store(), mesh=stores)
+    architecture = replace(architecture, compute=replace(architecture.compute, mesh_x=stores * units))
     zeros = {x.name: Zeros(GEMM, x, "exact") for x in GEMM.tensors}
-    for _ in range(25):
-        template, factors = random_class(random, GEMM, mesh, 3, row)
-        template = replace(template, keep=(names, random.choice([names, frozenset("A")]), names))
+    for _ in range(40):
+        template = Template(("DRAM", "GLB", "RF"), (frozenset("ABZ"), kept(random), kept(random)), tuple(
+            tuple(random.sample(GEMM.ranks, 3)) for _ in range(3)))
+        factors = np.stack([unrolled(random, stores, units) for _ in range(3)])
         nest = SparseNest.of_factors(architecture, GEMM, template, factors)
         for target, leader in (("A", "B"), ("B", "A"), ("Z", "A")):
             for level in nest.kept(target):
@@ -151,3 +152,31 @@ def test_leader_tiles_against_a_walk(mesh: int, row: int) -> None:
                     below = nest.below(target, level)
                     walked = parts_met(template, factors[i], GEMM, level, below, target, leader)
                     assert walked == {int(tile[:, i].prod())}
+
+
+def kept(random: Random) -> frozenset[str]:
+    return frozenset(name for name in "ABZ" if random.random() < 0.6)
+
+
+def unrolled(random: Random, stores: int, units: int) -> np.ndarray:
+    """Factors of `GEMM` of shape (slots, ranks), some of them over stores and over units."""
+    while True:
+        factors = np.ones((9, 3), dtype=np.int64)
+        for column, primes in enumerate(((2, 2), (2, 3), (2, 2, 2))):
+            for prime in primes:
+                factors[random.choice((0, 3, 5, 5, 6, 8, 8)), column] *= prime
+        if factors[5].prod() <= stores and factors[8].prod() <= units:
+            return factors
+
+
+def test_a_word_for_several_units_is_read_where_one_of_them_wants_it() -> None:
+    """B stays outside, A in two stores: a word of B goes to both, and is left out where both have a zero."""
+    masks, pairs = all_masks(4), all_masks(4).reshape(-1, 2, 2, 4).any(axis=2)
+    outer = machine(store(saves("skipping", ("B", "A"))), store(), store(), mesh=2)
+    mapping = Mapping((Block("DRAM", frozenset("ABZ")), Block("GLB", frozenset("AZ"), (
+        Loop("M", 2), Loop("K", 4)), (Loop("M", 2),)), Block("RF", frozenset("AZ"), (Loop("N", 4),))))
+    counts = one(outer, SMALL, mapping)
+    reads = counts.levels[0]["B"].data.reads
+    assert reads.algorithmic[0] == 32
+    assert reads.actual[0] == np.ceil(32 * pairs.mean()) > 32 * masks.mean()
+    assert counts.computes.actual[0] == np.ceil(64 * pairs.mean())

@@ -57,8 +57,11 @@ def leader_tile(nest: SparseNest, target: Zeros, leader: Zeros, name: str, level
     ones, no = np.ones(nest.size), np.zeros(nest.size, dtype=np.bool_)
     ranks = range(len(nest.einsum.ranks))
     x = _Leader([ones] * len(ranks), ones, no, no, no, [ones] * len(ranks), no, no, [no] * len(ranks))
-    if below == levels and not nest.unrolled[-1]:
-        return leader.tile(tuple(_block(nest, ones, block_words))), no     # single words go to one unit
+    if below == levels and not nest.unrolled[-1]:       # single words go to units
+        block = _block(nest, ones, block_words)
+        if target.semantics == "exact":
+            _share(block, nest.between(levels - 2, level), target)
+        return leader.tile(tuple(block)), no
     loops = nest.between(below - 1, level)
     if below == levels:
         _meet_units(nest, x, target, leader)
@@ -81,6 +84,13 @@ def _block(nest: SparseNest, ones: Array, block_words: int) -> list[Array]:
         extents[loop.rank] = np.where(loop.real & ~known, float(block_words), extents[loop.rank])
         known = known | loop.real
     return extents
+
+
+def _share(extents: list[Array], loops: list[Loop], target: Zeros) -> None:
+    """A word is sent once to all instances that want it, of levels that do not keep it."""
+    for loop in loops:
+        if loop.spatial and loop.rank not in target.shape.ranks:
+            extents[loop.rank] = extents[loop.rank] * loop.factor
 
 
 def _meet_units(nest: SparseNest, x: _Leader, target: Zeros, leader: Zeros) -> None:
@@ -113,6 +123,8 @@ def _meet(x: _Leader, loop: Loop, target: Zeros, leader: Zeros, kept_below: bool
         x.extents[rank] = np.where(here, extent, x.extents[rank])
     x.words = np.where(here, target.tile(loop.extents).prod(axis=0), x.words)
     x.extents[loop.rank] = np.where(around, x.extents[loop.rank] * loop.factor, x.extents[loop.rank])
+    if steps and target.semantics == "exact":       # Timeloop counts those of the first loop alone
+        x.words = np.where(around, x.words * loop.factor, x.words)
     if steps and common:
         member = (here | around) & ~x.lost
         x.factors[loop.rank] = np.where(member, x.factors[loop.rank] * loop.factor, x.factors[loop.rank])
