@@ -149,9 +149,20 @@ class Prices:
         """Share of the computes none of whose operands is zero."""
         return prod(self.density[t.name] for t in self.einsum.tensors if not t.is_output)
 
+    @property
+    def needed(self) -> float:
+        """Share of the computes none of whose operands is a zero that the machine takes notice of: by
+        what its units look at, by what accesses are saved on, or by a format."""
+        if self.unit.sparsity.gating or self.unit.sparsity.skipping:
+            return self.effectual
+        seen = {name for level in self.levels for x in level.sparsity.optimizations
+                for option in x.options for name in option.on}
+        seen = seen.union(*(level.sparsity.formats for level in self.levels))
+        return prod(self.density[t.name] for t in self.einsum.tensors if not t.is_output and t.name in seen)
+
     def busy(self, keep: Keep) -> float:
         """Share of the computes that surely take a cycle: all of them unless some are left out."""
-        return self.effectual if self.sparse and self._leaves_out(keep) else 1.0
+        return self.needed if self.sparse and self._leaves_out(keep) else 1.0
 
     @property
     def awake(self) -> float:
@@ -174,7 +185,7 @@ class Prices:
         if not self.sparse:
             return price * self.einsum.macs
         out = self._leaves_out(keep)
-        share = self.effectual if out or self.unit.sparsity.gating or self.kinds else 1.0
+        share = self.needed if out or self.unit.sparsity.gating or self.kinds else 1.0
         idle = 0.0 if out else min(price, figure(self.unit, "gated_compute"))
         return (share * price + (1.0 - share) * idle) * self.einsum.macs
 

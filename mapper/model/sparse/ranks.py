@@ -65,6 +65,8 @@ def level_ranks(nest: SparseNest, zeros: Zeros, level: int, below: int, form: Re
     bare = [_Step(x.rank, x.factor, zeros.tile(x.extents), x.real)
             for x in nest.between(below - 1, level) if x.rank in zeros.shape.ranks]
     outer = _assign(nest, zeros, form, bare, start, child.tile, tile)
+    if zeros.semantics == "exact":      # with too few ranks for that, all loops are written down here
+        taken &= (outer.valid & child.valid) | ~alone.valid
     nested = [child.ranks[i] if i < start else outer.ranks[i] for i in range(len(form.ranks))]
     return Ranks(tuple(Rank(np.where(taken, a.coordinates, b.coordinates), np.where(taken, a.below, b.below))
                        for a, b in zip(nested, alone.ranks, strict=True)),
