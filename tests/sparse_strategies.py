@@ -70,8 +70,10 @@ def _level(rng: Random, level: Storage, index: int, einsum: Einsum, compressed: 
 
 def _format(rng: Random, tensor: Tensor) -> Representation:
     kind, bits = rng.choice(("B", "CP", "RLE", "UOP")), rng.choice((1, 4))
-    if rng.random() < 0.4:      # all loops as one rank
-        return Representation((RankFormat(kind, bits, 8, (tuple(sorted(tensor.ranks)),)),))
+    if rng.random() < 0.4:      # all loops as one rank, or those inside and outside a tile
+        whole = (tuple(sorted(tensor.ranks)),)
+        outer = (RankFormat("UOP", None, 8, whole),) * rng.randrange(3)
+        return Representation((*outer, RankFormat(kind, bits, 8, whole)), rng.random() < 0.7)
     ranks = tuple(RankFormat("UOP", payload_bits=rng.choice((4, 8))) for _ in range(_MANY - 1))
     return Representation((*ranks, RankFormat(kind, metadata_bits=bits)), inner_to_outer=True)
 

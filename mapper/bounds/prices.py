@@ -15,6 +15,7 @@ from typing import Sequence
 
 from ..hardware.architecture import Architecture, Compute, Storage
 from ..hardware.sparsity import COMPRESSING, Optimization, fallbacks
+from ..model.sparse.bits import widths
 from ..workload.einsum import Einsum
 
 Keep = Sequence[frozenset[str]]
@@ -111,20 +112,21 @@ class Prices:
         return price
 
     def _metadata(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str) -> float:
-        """pJ of metadata for a word of the dense run. Where one rank holds all loops of the whole tensor, it
-        has a coordinate, a run length or a bit for every non-zero at least."""
-        spec = self.levels[level].sparsity
-        form, inside = spec.formats.get(tensor), self.einsum.tensor(tensor)
-        outermost = not any(tensor in names for names in keep[:level])
-        if form is None or spec.metadata_width is None or spec.overbooking or not outermost \
-                or len(form.ranks) > 1:
+        """pJ of metadata for a word of the dense run. Where one rank holds the loops of the whole tensor, or
+        those of the tile of the next level and an outer rank the others, it has a coordinate, a run length
+        or a bit for every non-zero at least."""
+        spec, inside = self.levels[level].sparsity, self.einsum.tensor(tensor)
+        form = spec.formats.get(tensor)
+        if form is None or spec.metadata_width is None or spec.overbooking:
             return 0.0
-        rank, = form.ranks
-        bits = spec.metadata_word_bits if rank.metadata_bits is None else rank.metadata_bits
-        whole = any(inside.ranks <= set(group) for group in rank.flattened) and \
-            self.einsum.tensor_words(tensor) > 1
-        if rank.kind not in COMPRESSING or not whole or not bits:
+        first, last = (f([i for i, names in enumerate(keep) if tensor in names]) for f in (min, max))
+        below = min((i for i in range(level + 1, last + 1) if tensor in keep[i]), default=level)
+        plain = below == level or tensor not in self.levels[below].sparsity.formats
+        takes_all = any(inside.ranks <= set(group) for group in form.ranks[-1].flattened)
+        if level != first or not plain or not takes_all or not (form.inner_to_outer or len(form.ranks) == 1) \
+                or form.ranks[-1].kind not in COMPRESSING or self.einsum.tensor_words(tensor) == 1:
             return 0.0
+        bits, _ = widths(spec, form.ranks)[-1]
         price = figure(self.levels[level], f"metadata_{action}")
         return self._cached(keep, level, tensor) * bits / spec.metadata_width * price
 
