@@ -1,8 +1,10 @@
 """The shipped workloads and architectures against published figures."""
 
 from configparser import ConfigParser
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib import resources
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from tilebound.energy import price
 NETWORKS = {
     "alexnet": (8, 714_188_480, 655_566_528, 61_090_496, 61_100_840),
     "alexnet_grouped": (8, 724_406_816, 665_784_864, 60_954_656, 60_965_224),
+    "alexnet_sparse": (5, 665_784_864, 665_784_864, 2_332_704, 2_334_080),
     "vgg16": (16, 15_470_264_320, 15_346_630_656, 138_344_128, 138_357_544),
+    "vgg16_sparse": (13, 15_346_630_656, 15_346_630_656, 14_710_464, 14_714_688),
     "resnet18": (21, 1_814_073_344, 1_813_561_344, 11_678_912, 11_689_512),
     "resnet50": (54, 4_089_184_256, 4_087_136_256, 25_502_912, 25_557_032),
     "mobilenet_v1": (28, 568_740_352, 567_716_352, 4_209_088, 4_231_976),
@@ -22,7 +26,7 @@ NETWORKS = {
     "mobilenet_v3_large": (64, 216_589_760, 212_573_760, 5_451_272, 5_483_032),
     "mobilenet_v3_small": (54, 56_510_400, 54_437_824, 2_525_832, 2_542_856),
 }
-ARCHITECTURES = ("eyeriss", "simba", "systolic")
+ARCHITECTURES = ("eyeriss", "eyeriss_sparse", "simba", "systolic")
 
 
 def entries(folder):
@@ -107,6 +111,29 @@ def test_shapes_of_single_layers():
     assert tb.load_workload("vgg16")["fc6"].extent == {"M": 1, "N": 4096, "K": 512 * 7 * 7}
 
 
+@pytest.mark.parametrize(("name", "dense"), [("alexnet_sparse", "alexnet_grouped"), ("vgg16_sparse", "vgg16")])
+def test_networks_with_zeros_are_the_convolutions_of_dense_ones(name, dense):
+    network, whole = tb.load_workload(name), tb.load_workload(dense)
+    assert [(e.name, e.extent) for e in network] == [
+        (e.name, e.extent) for e in whole if not is_matmul(e)]
+    for einsum in network:
+        for tensor in einsum.tensors:
+            shape = einsum.tensor_shape(tensor.name)
+            assert 0.09 < tensor.density.bind(shape).mean <= 1
+            assert whole[einsum.name].tensor_shape(tensor.name) == shape
+
+
+def test_zeros_of_networks():
+    """Shares of the multiply-accumulates that two non-zeros meet in; for VGG-16 SCNN's tool sums up to the same."""
+    def effectual(einsum):
+        return prod(t.density.bind(einsum.tensor_shape(t.name)).mean for t in einsum.tensors if not t.is_output)
+
+    alexnet, vgg = ({e.name: effectual(e) for e in tb.load_workload(x)} for x in ("alexnet_sparse", "vgg16_sparse"))
+    assert alexnet["conv3"] == pytest.approx(0.275 * 0.3461, rel=1e-3)
+    assert vgg["conv1_2"] * 1_849_688_064 == pytest.approx(203_365_539, rel=1e-3)
+    assert vgg["conv5_3"] * 462_422_016 == pytest.approx(51_291_536, rel=1e-3)
+
+
 def test_repeated_shapes_are_found():
     distinct = tb.load_workload("resnet18").distinct()
     assert len(distinct) == 12
@@ -118,6 +145,8 @@ def test_architectures_can_be_priced(name):
     machine = price(tb.load_architecture(name))
     for level in machine.levels:
         assert {"read", "fill", "update"} <= level.energy.keys()
+        if level.sparsity.formats:
+            assert {"metadata_read", "metadata_fill", "metadata_update"} <= level.energy.keys()
         assert level.area is not None
         assert all(figure.value > 0 and ".csv" in figure.source for figure in level.energy.values())
     assert machine.compute.energy["compute"].value > 0
@@ -140,6 +169,52 @@ def test_eyeriss():
     ratio = [x.energy["read"].value / x.block_words / priced.compute.energy["compute"].value
              for x in priced.levels]
     assert ratio == pytest.approx([91.2, 9.7, 0.95], rel=0.01)
+
+
+def test_eyeriss_sparse_is_eyeriss_but_for_zeros():
+    """Three values of 16 bits and three runs of 5 go into 64 bits."""
+    dense, machine = price(tb.load_architecture("eyeriss")), price(tb.load_architecture("eyeriss_sparse"))
+    for one, other in zip(dense.levels, machine.levels, strict=True):
+        assert {k: other.energy[k] for k in one.energy} == one.energy
+        assert replace(other, name=one.name, energy=one.energy, keep=one.keep, sparsity=one.sparsity) == one
+    dram, glb, rf = machine.levels
+    assert dram.energy["metadata_read"].value / dram.energy["read"].value == pytest.approx(15 / 64)
+    assert glb.keep == {"Inputs", "Outputs"} and glb.sparsity.compresses and glb.sparsity.decompresses
+    assert {x.kind for x in rf.sparsity.optimizations} == {"gating"}
+    assert machine.compute.energy["gated_compute"].value == pytest.approx(
+        machine.compute.energy["compute"].value * 0.066 / 2.20035, rel=0.01)
+
+
+MAPPED = """
+DRAM
+  for G in 2
+    for K in 2
+GLB [Inputs, Outputs]
+      for C in 48
+        for P in 13
+          for Q in 13 (Spatial-X)
+            for K in 4 (Spatial-Y)
+              for S in 3 (Spatial-Y)
+RF
+                for C in 4
+                  for R in 3
+                    for K in 16
+"""
+
+
+def test_eyeriss_sparse_gates_and_compresses():
+    """Zero inputs gate weights, partial sums and multiply-accumulates; cycles are those of the dense machine."""
+    layer = tb.load_workload("alexnet_sparse")["conv5"]
+    sparse, dense = (tb.evaluate(name, layer, MAPPED) for name in ("eyeriss_sparse", "eyeriss"))
+    done = sparse.compute_states
+    assert done.algorithmic == layer.macs and done.skipped == 0
+    assert done.gated / layer.macs == pytest.approx(0.77, abs=1e-4)
+    assert sparse.cycles == dense.cycles == layer.macs // 156
+    weights, outputs = (sparse.level("RF").tensors[x].sparse for x in ("Weights", "Outputs"))
+    assert weights.reads.gated / weights.reads.algorithmic == pytest.approx(0.77, abs=1e-4)
+    assert outputs.updates.gated / outputs.updates.algorithmic == pytest.approx(0.77, abs=1e-4)
+    inputs, words = sparse.level("DRAM").tensors["Inputs"], dense.level("DRAM").tensors["Inputs"]
+    assert inputs.energy_pj / words.energy_pj == pytest.approx(0.23 * (16 + 5) / 16, rel=1e-3)
 
 
 def test_systolic():

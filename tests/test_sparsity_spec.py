@@ -221,7 +221,7 @@ def test_a_share_of_overbooked_tiles_needs_overbooking(tmp_path: Path) -> None:
     ("formats: {A: [UOP, {format: CP, metadata_bits: 4}]", "formats: {A: []", 5,
      "the ranks of A are"),
     ("{format: RLE, flatten: [[K, N]]}", "{format: RLE, flatten: [K]}", 5, "a list of names such"),
-    ("{format: RLE, flatten: [[K, N]]}", "{format: RLE, flatten: [[K, Q]]}", 5, "unknown rank 'Q'"),
+    ("{format: RLE, flatten: [[K, N]]}", "{format: RLE, flatten: [[K, X]]}", 5, "unknown rank 'X'"),
     ("B: [{format", "b: [{format", 5, "unknown tensor 'b'; expected one of A, B, Z; did you mean 'B'?"),
     ("metadata: {width: 32}", "metadata: {width: 0}", 6, "width is 0; expected a whole number, 1 or more"),
     ("metadata: {width: 32}", "metadata: {widht: 32}", 6, "did you mean 'width'?"),

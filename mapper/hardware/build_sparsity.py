@@ -6,6 +6,7 @@ from typing import Iterable, Iterator, get_args
 
 from ..spec.fields import Record, describe, finite
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
+from ..workload.build import RANKS
 from ..workload.graph import WorkloadGraph
 from .sparsity import (
     ComputeSparsity,
@@ -167,10 +168,11 @@ def _compressing(node: Node) -> bool:
 
 def check_names(architecture: Node, workload: WorkloadGraph, problems: Problems) -> None:
     """Report what a native `architecture` says about zeros of tensors and ranks that no layer of the
-    workload has, and conditions on tensors that are still being computed."""
+    workload has, and conditions on tensors that are still being computed. Ranks may be any of the
+    layer types, so that a machine fits them all."""
     tensors = {tensor.name for einsum in workload for tensor in einsum.tensors}
     outputs = {tensor.name for einsum in workload for tensor in einsum.tensors if tensor.is_output}
-    ranks = {rank for einsum in workload for rank in einsum.ranks}
+    ranks = RANKS.union(*(einsum.ranks for einsum in workload))
 
     def known(node: Node, name: str, names: set[str], what: str) -> None:
         if name not in names:

@@ -18,8 +18,9 @@ from .projection import parse_projection, projection_text
 #: Keys of every layer. `extra_parameters` (biases and the like) takes no part in the loop nest.
 _COMMON = ("name", "type", "count", "input", "extra_parameters", "densities")
 _WINDOW = ("stride", "dilation")
-#: Ranks of the shorthand layers; those of `_OPTIONAL` default to 1.
+#: Ranks of the shorthand layers, by type and all of them; those of `_OPTIONAL` default to 1.
 _SHORTHANDS = {"conv": "NKCPQRS", "depthwise": "NCPQRS", "matmul": "MNK"}
+RANKS = frozenset("G").union(*_SHORTHANDS.values())
 _OPTIONAL = {"conv": "N", "depthwise": "N", "matmul": ""}
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
