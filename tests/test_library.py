@@ -111,7 +111,8 @@ def test_shapes_of_single_layers():
     assert tb.load_workload("vgg16")["fc6"].extent == {"M": 1, "N": 4096, "K": 512 * 7 * 7}
 
 
-@pytest.mark.parametrize(("name", "dense"), [("alexnet_sparse", "alexnet_grouped"), ("vgg16_sparse", "vgg16")])
+@pytest.mark.parametrize(("name", "dense"),
+                         [("alexnet_sparse", "alexnet_grouped"), ("vgg16_sparse", "vgg16")])
 def test_networks_with_zeros_are_the_convolutions_of_dense_ones(name, dense):
     network, whole = tb.load_workload(name), tb.load_workload(dense)
     assert [(e.name, e.extent) for e in network] == [
@@ -124,11 +125,13 @@ def test_networks_with_zeros_are_the_convolutions_of_dense_ones(name, dense):
 
 
 def test_zeros_of_networks():
-    """Shares of the multiply-accumulates that two non-zeros meet in; for VGG-16 SCNN's tool sums up to the same."""
+    """Shares of the multiply-accumulates in which two non-zeros meet; SCNN's authors have the same."""
     def effectual(einsum):
-        return prod(t.density.bind(einsum.tensor_shape(t.name)).mean for t in einsum.tensors if not t.is_output)
+        return prod(t.density.bind(einsum.tensor_shape(t.name)).mean
+                    for t in einsum.tensors if not t.is_output)
 
-    alexnet, vgg = ({e.name: effectual(e) for e in tb.load_workload(x)} for x in ("alexnet_sparse", "vgg16_sparse"))
+    alexnet, vgg = ({e.name: effectual(e) for e in tb.load_workload(x)}
+                    for x in ("alexnet_sparse", "vgg16_sparse"))
     assert alexnet["conv3"] == pytest.approx(0.275 * 0.3461, rel=1e-3)
     assert vgg["conv1_2"] * 1_849_688_064 == pytest.approx(203_365_539, rel=1e-3)
     assert vgg["conv5_3"] * 462_422_016 == pytest.approx(51_291_536, rel=1e-3)
@@ -203,7 +206,7 @@ RF
 
 
 def test_eyeriss_sparse_gates_and_compresses():
-    """Zero inputs gate weights, partial sums and multiply-accumulates; cycles are those of the dense machine."""
+    """Zero inputs gate weights, partial sums and multiply-accumulates; the cycles pass."""
     layer = tb.load_workload("alexnet_sparse")["conv5"]
     sparse, dense = (tb.evaluate(name, layer, MAPPED) for name in ("eyeriss_sparse", "eyeriss"))
     done = sparse.compute_states
