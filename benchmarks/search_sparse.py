@@ -8,21 +8,7 @@ bar is 2.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from time import process_time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import tilebound as tb
-
-
-def without_zeros(machine: tb.Architecture) -> tb.Architecture:
-    """The same levels, which keep what they kept, and units."""
-    from tilebound.hardware.sparsity import DENSE_COMPUTE, DENSE_STORAGE
-
-    levels = tuple(replace(level, sparsity=DENSE_STORAGE) for level in machine.levels)
-    units = replace(machine.compute, sparsity=DENSE_COMPUTE, lockstep=None)
-    return replace(machine, levels=levels, compute=units)
 
 
 def main(architecture: str = "eyeriss_sparse", workload: str = "alexnet_sparse",
@@ -34,7 +20,7 @@ def main(architecture: str = "eyeriss_sparse", workload: str = "alexnet_sparse",
     names = [layers[0] for layers in network.distinct().values()]
     for name in names:
         results = []
-        for which, target in enumerate((machine, without_zeros(machine))):
+        for which, target in enumerate((machine, machine.without_zeros())):
             start = process_time()
             results.append(tb.search(target, network[name], objective=objective).layers[0])
             seconds = process_time() - start

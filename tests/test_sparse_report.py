@@ -61,6 +61,20 @@ def test_document_states_what_was_printed() -> None:
     assert made["total"]["utilization"] == 1.0
 
 
+def test_reports_say_what_the_mapping_costs_without_zeros() -> None:
+    case = Case.load(folder("sp_gate_A_on_B"))
+    made, cost = document("sp_gate_A_on_B", "exact")
+    layer, = made["layers"]
+    dense = evaluate(case.architecture.without_zeros(), case.einsum, case.mapping)
+    assert layer["dense"] == {"energy_pj": dense.energy_pj, "cycles": dense.cycles}
+    assert dense.energy_pj > cost.energy_pj and dense.cycles == cost.cycles
+    text, page = render_text(made), render_html(made)
+    assert "100.0 % of the cycles" in text and "100.0 % of the cycles" in page
+    assert "gated ones do not, but their cycle passes" in text and "their cycle passes" in page
+    layer["dense"]["energy_pj"] *= 0.9
+    assert any("dense" in fault for fault in check_document(made))
+
+
 def test_energy_parts_add_up() -> None:
     for name in ("sp_AB_cp_skip_both", "sp_Z_compressed", "sp_overbook_fits", "sp_gate_A_on_B"):
         _, cost = document(name)

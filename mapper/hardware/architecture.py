@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Mapping
 
 from .lockstep import Lockstep
@@ -155,6 +155,12 @@ class Architecture:
         units = self.compute.sparsity
         return (units.gating or units.skipping or self.compute.lockstep is not None
                 or any(level.sparsity.active for level in self.levels))
+
+    def without_zeros(self) -> Architecture:
+        """The same machine, as it were if it did nothing about zeros."""
+        units = replace(self.compute, sparsity=DENSE_COMPUTE, lockstep=None)
+        levels = tuple(replace(level, sparsity=DENSE_STORAGE) for level in self.levels)
+        return replace(self, levels=levels, compute=units)
 
     def level_index(self, name: str) -> int:
         """Position of the storage level called `name`; KeyError when there is none."""

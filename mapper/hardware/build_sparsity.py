@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, get_args
+from typing import AbstractSet, Iterable, Iterator, get_args
 
 from ..spec.fields import Record, describe, finite
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
@@ -174,7 +174,7 @@ def check_names(architecture: Node, workload: WorkloadGraph, problems: Problems)
     outputs = {tensor.name for einsum in workload for tensor in einsum.tensors if tensor.is_output}
     ranks = RANKS.union(*(einsum.ranks for einsum in workload))
 
-    def known(node: Node, name: str, names: set[str], what: str) -> None:
+    def known(node: Node, name: str, names: AbstractSet[str], what: str) -> None:
         if name not in names:
             problems.error(node, f"unknown {what} {name!r}; expected {one_of(sorted(names))}"
                            f"{did_you_mean(name, names)}")

@@ -41,7 +41,7 @@ from .schema import (
     TransferEntry,
     validate,
 )
-from .sparse import ONE, share, sparse_parts, sparse_tensor
+from .sparse import ONE, dense_entry, share, sparse_parts, sparse_tensor
 
 
 def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> ResultDocument:
@@ -61,7 +61,7 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
         "architecture": _architecture_entry(result.architecture),
         "workload": {"name": graph.name, "sha256": digest(workload), "spec": workload},
         "total": _total(result),
-        "layers": [_layer_entry(layer, result.architecture) for layer in result.layers],
+        "layers": [_layer_entry(layer, result) for layer in result.layers],
     }
     if result.constraints:
         document["constraints"] = constraints_to_dict(result.constraints)
@@ -231,7 +231,7 @@ def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
     return {"value": value, "lower_bound": lower_bound, "gap": gap} if result.layers else None
 
 
-def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
+def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
     cost = layer.cost
     entry: LayerEntry = {
         "name": layer.name,
@@ -247,7 +247,7 @@ def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
         else ONE.totals(cost.compute_states),
         "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
         "networks": [_network_entry(x, cost.level(x.level).utilized_instances) for x in cost.networks],
-        "mapping": format_nest(layer.mapping, architecture, layer.einsum),
+        "mapping": format_nest(layer.mapping, result.architecture, layer.einsum),
         "mapping_spec": _timeloop(layer),
     }
     if layer.certificate is not None:
@@ -255,6 +255,8 @@ def _layer_entry(layer: LayerResult, architecture: Architecture) -> LayerEntry:
     if (other := layer.difference) is not None:
         entry["difference"] = {"semantics": other.semantics, "energy_pj": other.energy_pj,
                                "cycles": other.cycles, "computes": other.computes}
+    if (dense := dense_entry(layer, result)) is not None:
+        entry["dense"] = dense
     return entry
 
 

@@ -124,7 +124,5 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
         "differs": text.difference(layer),
         "computed": zeros.computes(layer),
         "networks": text.networks(layer),
-        "zeros": [(title, table) for title, table in (
-            ("What zeros leave", zeros.accesses(layer)),
-            ("Formats", zeros.formats(layer, document["architecture"]["levels"]))) if table is not None],
+        "zeros": zeros.tables(layer, document["architecture"]["levels"]),
     }

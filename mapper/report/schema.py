@@ -248,6 +248,15 @@ class DifferenceEntry(TypedDict):
 
 
 @with_config(_STRICT)
+class DenseEntry(TypedDict):
+    """What the mapping of a layer costs where nothing is done about zeros; absent where that is the
+    case anyway, and where the tiles would not fit."""
+
+    energy_pj: Amount
+    cycles: Count
+
+
+@with_config(_STRICT)
 class LayerEntry(TypedDict):
     """One layer; its figures are those of one occurrence of `count`. `mapping` is the loop nest, one
     line a level and a loop; `mapping_spec` the same as Timeloop entries, null where that format
@@ -269,6 +278,7 @@ class LayerEntry(TypedDict):
     mapping_spec: list[dict[str, Any]] | None
     certificate: NotRequired[CertificateEntry]
     difference: NotRequired[DifferenceEntry]
+    dense: NotRequired[DenseEntry]
 
 
 @with_config(_STRICT)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import MappingError, SpecError
 from ..model.cost import SparseTensorCost, Tally, TensorCost
-from .schema import Actions, SparseEntry, TensorEntry
+from ..model.evaluate import evaluate
+from ..search.result import LayerResult, NetworkResult
+from .schema import Actions, DenseEntry, SparseEntry, TensorEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,19 @@ def share(total: int, instances: float) -> float:
     """One instance's share of a total; whole where it can be."""
     each = total / instances if instances else 0.0
     return int(each) if each.is_integer() else each
+
+
+def dense_entry(layer: LayerResult, result: NetworkResult) -> DenseEntry | None:
+    """What the mapping of a layer costs on the same machine where nothing is done about zeros; None
+    where that is so anyway, and where the mapping does not fit there."""
+    if not result.architecture.sparse:
+        return None
+    try:
+        cost = evaluate(result.architecture.without_zeros(), layer.einsum, layer.mapping,
+                        result.semantics, result.options)
+    except (MappingError, SpecError):
+        return None
+    return {"energy_pj": cost.energy_pj, "cycles": cost.cycles}
 
 
 def sparse_parts(tensor: TensorCost, sparse: SparseTensorCost, utilized: float, dense: float) -> TensorEntry:

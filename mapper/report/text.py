@@ -126,8 +126,8 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
     yield from ("", *(f"    {line}" for line in layer["mapping"]), "")
     yield from (*_levels(layer, components).lines(), "")
     yield from _tensors(layer).lines()
-    for table in (zeros.accesses(layer), zeros.formats(layer, components)):
-        yield from ("", *table.lines()) if table is not None else ()
+    for name, note, table in zeros.tables(layer, components):
+        yield from ("", f"{name}. {note}", *table.lines())
     if any(network["tensors"] for network in layer["networks"]):
         yield from ("", *networks(layer).lines())
     yield ""

@@ -7,28 +7,71 @@ from .schema import Actions, ComponentEntry, LayerEntry, ResultDocument
 from .tables import Table
 from .views import is_sparse, metadata_energy
 
+#: What is said below the tables.
+_ACCESSES = ("Words. Actual accesses take place; gated ones do not, but their cycle passes; skipped ones take "
+             "no time. The rest was never asked for.")
+_FORMATS = ("Bits of the fullest tile in one instance. Moved: bits of metadata to bits of data, all accesses "
+            "together. Share: of the energy of the tensor there.")
+
 
 def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
-    """Operations that zeros spare, and the energy of metadata, of the whole network as (name, value,
-    detail); empty where nothing is done about zeros."""
+    """What becomes of operations, the energy of metadata, and what the same mappings cost where nothing is
+    done about zeros, of the whole network as (name, value, detail); empty where that is so."""
     layers = [layer for layer in document["layers"] if is_sparse(layer)]
     if not layers:
         return []
     energy = metadata_energy(document)
-    whole, done = (sum(layer["count"] * layer["computes"][state] for layer in layers)
-                   for state in ("algorithmic", "actual"))
-    return [("computes", units.si(done), f"{units.percent(done / (whole or 1))} of {units.si(whole)}"),
+    whole, done, gated, skipped = (
+        sum(layer["count"] * layer["computes"][state] for layer in layers)
+        for state in ("algorithmic", "actual", "gated", "skipped"))
+    never = max(0, whole - done - gated - skipped)
+    shares = (f"{units.percent(n / (whole or 1))} {what}" for n, what in (
+        (done, "done"), (gated, "gated"), (skipped, "skipped"), (never, "never asked for")) if n)
+    return [("computes", f"{units.si(done)} of {units.si(whole)}", ", ".join(shares)),
             ("metadata", units.energy(energy),
-             f"{units.percent(energy / (document['total']['energy_pj'] or 1.0))} of the energy")]
+             f"{units.percent(energy / (document['total']['energy_pj'] or 1.0))} of the energy"),
+            *_dense(document)]
+
+
+def _dense(document: ResultDocument) -> list[tuple[str, str, str]]:
+    """The whole network where nothing is done about zeros, if all of its mappings fit there."""
+    energy, cycles = 0.0, 0
+    for layer in document["layers"]:
+        dense = layer.get("dense")
+        if dense is None:
+            return []
+        energy += layer["count"] * dense["energy_pj"]
+        cycles += layer["count"] * dense["cycles"]
+    total = document["total"]
+    return [("without zeros", f"{units.energy(energy)}, {units.si(cycles)} cycles",
+             "the same mappings where nothing is done about zeros; these take "
+             f"{_left(total['energy_pj'], energy, total['cycles'], cycles)}")]
+
+
+def _left(energy: float, dense_energy: float, cycles: int, dense_cycles: int) -> str:
+    return (f"{units.percent(energy / (dense_energy or 1.0))} of the energy and "
+            f"{units.percent(cycles / (dense_cycles or 1))} of the cycles")
 
 
 def computes(layer: LayerEntry) -> list[tuple[str, str]]:
     """What became of the computes of `layer`, as (name, text); empty where nothing is done about zeros."""
     if not is_sparse(layer):
         return []
-    x = layer["computes"]
-    return [("computes", f"{x['actual']:,} of {x['algorithmic']:,}, {x['gated']:,} gated, "
+    x, dense = layer["computes"], layer.get("dense")
+    rows = [("computes", f"{x['actual']:,} of {x['algorithmic']:,}, {x['gated']:,} gated, "
                          f"{x['skipped']:,} skipped")]
+    if dense is not None:
+        left = _left(layer["energy_pj"], dense["energy_pj"], layer["cycles"], dense["cycles"])
+        rows.append(("without zeros", f"{units.energy(dense['energy_pj'])}, {dense['cycles']:,} cycles; "
+                                      f"left are {left}"))
+    return rows
+
+
+def tables(layer: LayerEntry, components: list[ComponentEntry]) -> list[tuple[str, str, Table]]:
+    """The tables of a layer as (title, note, table); none where nothing is done about zeros."""
+    found = (("What zeros leave", _ACCESSES, accesses(layer)),
+             ("Formats", _FORMATS, formats(layer, components)))
+    return [(title, note, table) for title, note, table in found if table is not None]
 
 
 def accesses(layer: LayerEntry) -> Table | None:
