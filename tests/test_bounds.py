@@ -6,6 +6,9 @@ import random
 
 import numpy as np
 import pytest
+from cvxpy.error import SolverError
+from tilebound.bounds import bound as bounding
+from tilebound.bounds import solve as solving
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.certificate import certified_log_bound
 from tilebound.bounds.program import Multipliers
@@ -154,3 +157,17 @@ def test_energy_that_is_zero_everywhere_is_bounded_by_nothing():
                                 Compute("M", energy=priced(compute=0.0)))
     region = Region((frozenset("AZ"),), ())
     assert bound_region(Relaxation(architecture, einsum), region, 1, 1, 0.0).value < 1e-200
+
+
+def test_where_the_solvers_have_failed_nothing_is_proven(monkeypatch):
+    def failing(_):
+        raise SolverError
+
+    monkeypatch.setattr(solving, "solve_cvxpy", failing)
+    architecture, einsum, mapping = random_case(random.Random(3))
+    region = region_of(random.Random(3), einsum, mapping)
+    monkeypatch.setattr(bounding, "solve", solving._second_try)
+    for powers in POWERS:
+        bound = bound_region(Relaxation(architecture, einsum), region, *powers, 1.0)
+        assert bound.point is None
+        assert bound.value == 0 if powers[0] else 0 < bound.value <= einsum.macs

@@ -173,14 +173,14 @@ def test_a_constraint_that_rules_all_out_is_named(spec, tmp_path, capsys):
 
 
 def test_the_mapper_section_gives_options_and_warnings(spec, mapping, searching, tmp_path, capsys):
-    (tmp_path / "m.yaml").write_text("mapper: {optimization_metrics: [delay, energy], num_threads: 3,\n"
+    (tmp_path / "m.yaml").write_text("mapper: {optimization_metrics: [delay, edp], num_threads: 3,\n"
                                      "         timeout: 100, live_status: false}\n")
     seen = {}
     searching(lambda architecture, graph, **options: seen.update(options) or found(spec, mapping))
     assert cli.run(["map", spec, str(tmp_path / "m.yaml")]) == 0
     assert (seen["objective"], seen["jobs"]) == ("latency", 3)
     err = capsys.readouterr().err
-    assert "m.yaml:1:40: warning: metric 'energy'" in err and "m.yaml:2:" in err
+    assert "m.yaml:1:40: warning: metric 'edp'" in err and "m.yaml:2:" in err
     assert cli.run(["map", spec, str(tmp_path / "m.yaml"), "--objective", "edp", "--jobs", "1"]) == 0
     assert (seen["objective"], seen["jobs"]) == ("edp", 1)
 

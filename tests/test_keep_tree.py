@@ -118,7 +118,7 @@ def test_a_search_that_is_stopped_at_once_has_a_bound():
 def test_no_part_of_the_tree_can_be_left_out():
     machine, einsum = pads((40, 3, 4, 5)), gemm(4, 4, 2)
     _, certificate = LayerSearch(machine, einsum, "energy", Limits(bounds=20)).run()
-    assert certificate.dual["decision"] == [1, "Z"]     # the largest
+    assert certificate.dual["decision"] == [2, "Z"]     # the smallest level, the largest tensor
 
     def forged(change):
         dual = copy.deepcopy(json.loads(json.dumps(certificate.dual)))
@@ -127,7 +127,7 @@ def test_no_part_of_the_tree_can_be_left_out():
 
     for change in (lambda d: d["parts"].pop(), lambda d: d.pop("decision"),
                    lambda d: d.update(decision=[0, "A"]), lambda d: d.update(decision=[1, "X"]),
-                   lambda d: next(p for p in d["parts"] if "parts" in p).update(decision=[1, "Z"])):
+                   lambda d: next(p for p in d["parts"] if "parts" in p).update(decision=[2, "Z"])):
         with pytest.raises(ProofError):
             forged(change)
     # A region in which what is kept is open counts neither as enumerated nor as bounded by a lattice.

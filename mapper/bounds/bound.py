@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log1p
+from math import ceil, exp, inf, isfinite, log1p
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from .program import Multipliers, Program
 from .region import Region
 from .relax import Relaxation
 from .solve import solve
+
+#: Values that differ by less, relatively, are equal: sums are taken in different orders.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
     if program is None:
         return Bound(inf, None)
     relaxed = solve(program)
-    multipliers = relaxed.multipliers.rounded()
+    # What counts cycles alone has few multipliers, and is close enough to be proved with more digits.
+    multipliers = relaxed.multipliers.rounded(5 if energy_power else 10)
     return Bound(proven_value(program, multipliers, floor), multipliers,
                  relaxation.point(region, relaxed.point) if isfinite(relaxed.value) else None)
 
@@ -44,12 +48,16 @@ def proven_value(program: Program, multipliers: Multipliers, floor: float) -> fl
     """The bound on the objective that `multipliers` prove, by arithmetic.
 
     The energy is at least P - K, with K the program's offset, and at least `floor`; hence at least
-    P floor / (floor + K), which the larger of the two exceeds for every P.
+    P floor / (floor + K), which the larger of the two exceeds for every P. Cycles are whole numbers, no
+    less than the least of their range.
     """
     low = certified_log_bound(program, multipliers)
     if low == inf:
         return inf
-    if program.energy_power == 0 or program.offset == 0.0:
+    if program.energy_power == 0:
+        least = exp(max(low / program.cycles_power, program.lower[program.cycles]))
+        return float(ceil(least * (1.0 - ROUNDING)) ** program.cycles_power)
+    if program.offset == 0.0:
         return exp(low)
     if program.cycles_power == 0:
         return max(exp(low / program.energy_power) - program.offset, 0.0) ** program.energy_power

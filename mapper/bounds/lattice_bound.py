@@ -36,13 +36,15 @@ _Held = tuple[_Transfer, np.ndarray, np.ndarray]
 
 
 class LatticeBound:
-    """Least objective over every factorisation and loop order of one keep/bypass choice."""
+    """Least objective over every factorisation and loop order of one keep/bypass choice that need not
+    take more than `most_cycles`."""
 
     def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int,
-                 cycles_power: int) -> None:
+                 cycles_power: int, most_cycles: float = inf) -> None:
         self.l = lattice
         self.keep = keep
         self.powers = (energy_power, cycles_power)
+        self.most_cycles = most_cycles
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
         self.prices = lattice.prices
@@ -81,10 +83,10 @@ class LatticeBound:
 
     def _least_parallel(self, energy: float, cutoff: float) -> float:
         energy_power, cycles_power = self.powers
-        if not cycles_power:
-            return 1.0
-        cycles = (cutoff / energy ** energy_power) ** (1 / cycles_power)
-        return float(self.steps / cycles * (1 - 1e-9))
+        cycles = self.most_cycles
+        if cycles_power:
+            cycles = min(cycles, (cutoff / energy ** energy_power) ** (1 / cycles_power))
+        return max(float(self.steps / cycles * (1 - 1e-9)), 1.0)
 
     def _reusers(self, rank: str) -> frozenset[str]:
         return frozenset(t.name for t in self.tensors if rank not in t.ranks)

@@ -8,7 +8,7 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 from __future__ import annotations
 
 from itertools import pairwise
-from math import log, prod
+from math import exp, inf, log, prod
 
 import numpy as np
 
@@ -26,13 +26,14 @@ from .terms import Terms
 
 class Relaxation:
     """Builds the programs of the regions of one Einsum on one architecture; `least_steps`: cycles that
-    every mapping takes."""
+    every mapping takes; `most_cycles`: only mappings that take no more are asked for."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None,
-                 least_steps: float = 1.0) -> None:
+                 least_steps: float = 1.0, most_cycles: float = inf) -> None:
         self.architecture = architecture
         self.einsum = einsum
         self.rules = rules or Rules(architecture, einsum)
+        self.most_cycles = most_cycles
         self.slots = open_slots(architecture, einsum, self.rules)
         self.uneven = self.rules.uneven(self.slots, einsum.extent)
         self.limits = array_limits(architecture, einsum, self.rules)
@@ -195,6 +196,12 @@ class _Builder(Terms):
 
     def distinct(self, tensor: Tensor, level: int) -> Posynomial:
         """At most the number of different tiles of `tensor` among the instances below `level`."""
+        key = tensor.name, level
+        if key not in self.tiles:
+            self.tiles[key] = self._distinct(tensor, level)
+        return self.tiles[key]
+
+    def _distinct(self, tensor: Tensor, level: int) -> Posynomial:
         rows = self.spatial(level, level + 1)
         if not self.arch.levels[level].network.multicast:
             return self.monomial(1.0, self.factors(rows))
@@ -209,18 +216,21 @@ class _Builder(Terms):
 
     # ---- the program ---------------------------------------------------------------------------
 
-    def build(self, energy_power: int, cycles_power: int) -> Program:
+    def build(self, energy_power: int, cycles_power: int) -> Program | None:
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
         prices, units = self.r.prices, self.factors(self.spatial(0, self.r.depth))
         busy = prices.busy(self.region)
         self.lower[self.cycles] = log(self.r.least_cycles * busy)
-        self.upper[self.cycles] = log(macs) + self._slowest()
+        # A range of no width would be hard on the solver.
+        self.upper[self.cycles] = log(min(macs * exp(self._slowest()), self.r.most_cycles)) + 1e-6
         if self.arch.compute.lockstep is None:
             self.at_most(self.monomial(macs * busy, -units), self.cycles)
         else:       # what units take in a cycle is not a matter of the loops that are unrolled over them
             self.lower[self.cycles] = log(max(macs * prices.effectual / self.arch.compute.instances, 1.0))
+        if self.lower[self.cycles] >= self.upper[self.cycles]:
+            return None
         self._charge(prices.computes(self.region), self.monomial())
         self.offset += prices.rounded_away(self.region)
         for tensor in self.einsum.tensors:
@@ -296,7 +306,8 @@ class _Builder(Terms):
         """At most the words asked of ALL instances of `parent`, after multicast."""
         words = self.stream(tensor, child) * self.monomial(1.0, self.factors(self.spatial(0, parent)))
         for level in range(parent, child):
-            words = words * self.distinct(tensor, level)
+            if prod(self.arch.fanout(level)) > 1:
+                words = words * self.distinct(tensor, level)
         return words
 
     def _price(self, level: int, tensor: Tensor, action: str) -> float:

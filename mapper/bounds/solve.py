@@ -17,7 +17,8 @@ from .program import Multipliers, Posynomial, Program
 @dataclass(frozen=True)
 class Relaxed:
     """`value` is the solver's optimum (natural logarithm), `point` where it is taken. A `value` of
-    inf says that no point satisfies the constraints, and the multipliers are to prove that."""
+    inf says that no point satisfies the constraints, and the multipliers are to prove that; -inf, that
+    the solvers have failed."""
 
     value: float
     point: np.ndarray
@@ -46,9 +47,19 @@ def solve(program: Program) -> Relaxed:
         ray = np.array(solution.z)
         return Relaxed(np.inf, np.zeros(program.variables), rows.multipliers(ray / np.abs(ray).max()))
     if status not in ("Solved", "AlmostSolved"):
-        return solve_cvxpy(program)
+        return _second_try(program)
     return Relaxed(solution.obj_val, np.array(solution.x)[:program.variables],
                    rows.multipliers(np.array(solution.z)))
+
+
+def _second_try(program: Program) -> Relaxed:
+    """The optimum where the fast path has failed; where there is none to be had, a value of -inf."""
+    from cvxpy.error import SolverError
+
+    try:
+        return solve_cvxpy(program)
+    except SolverError:
+        return Relaxed(-np.inf, np.zeros(program.variables), nothing_proven(program))
 
 
 class _Rows:

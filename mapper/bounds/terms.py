@@ -39,6 +39,7 @@ class Terms:
         self.energy: list[Posynomial] = []
         self.offset = 0.0
         self.streams: dict[tuple[str, int], Posynomial] = {}
+        self.tiles: dict[tuple[str, int], Posynomial] = {}
         self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
         self._ranges()
         self.loose = self.upper > self.lower

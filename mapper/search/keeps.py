@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
-from math import prod
+from math import inf, prod
 from typing import Iterator, Mapping, Sequence
 
 from ..bounds.region import Region
@@ -115,9 +115,13 @@ class KeepChoices:
 
     def next_decision(self, region: Region) -> Decision | None:
         """What to decide next in a region: where few choices are left, nothing (all are looked at); else
-        the outermost level, and there the largest tensor."""
+        the smallest level, which can keep the least, and there the largest tensor."""
         if prod(map(len, self.left(region).values())) <= ALL_AT_ONCE:
             return None
-        level = next(i for i, names in enumerate(region.open) if names)
         words = self.einsum.tensor_words
-        return level, min(region.open[level], key=lambda name: (-words(name), name))
+        return min(((i, name) for i, names in enumerate(region.open) for name in names),
+                   key=lambda decision: (self._room(decision[0]), -words(decision[1]), decision))
+
+    def _room(self, level: int) -> float:
+        capacity = self.architecture.levels[level].capacity_words
+        return inf if capacity is None else capacity

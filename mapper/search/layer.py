@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from ..bounds.bound import Bound, bound_region, energy_floor
+from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor
 from ..bounds.lattice import Lattice
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers
@@ -36,8 +36,6 @@ from .space import Mapspace
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
 ENUMERATE = 60_000
-#: Values that differ by less, relatively, are equal: sums are taken in different orders.
-ROUNDING = 1e-9
 #: How often what levels keep is decided all the way before the search goes by bounds alone.
 _DIVES = 3
 
@@ -82,14 +80,20 @@ class Node:
 
 
 class LayerSearch:
-    """The state of one search; `run` returns the best mapping and its certificate."""
+    """The state of one search; `run` returns the best mapping and its certificate.
+
+    It may begin from a mapping that is `known`, and look for mappings only that need no more energy, pJ,
+    and no more cycles than `most`.
+    """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = Limits(), seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE) -> None:
+                 constraints: Constraints = NONE, known: Found | None = None,
+                 most: tuple[float, float] = (inf, inf)) -> None:
         self.space = Mapspace(architecture, einsum, constraints)
-        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps)
+        self.known, self.most = known, most
+        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps, most[1])
         self.lattice = Lattice(architecture, einsum, self.space.rules)
         self.objective = objective
         self.powers = OBJECTIVES[objective]
@@ -107,7 +111,7 @@ class LayerSearch:
         self.pushed = 0
 
     def _explorer(self) -> Explorer:
-        return Explorer(self.space, *self.powers)
+        return Explorer(self.space, *self.powers, self.most)
 
     # ---- the search --------------------------------------------------------------------------
 
@@ -117,6 +121,8 @@ class LayerSearch:
             self._begin()
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
+        if self.known is not None:
+            self._improve(self.best)
         self._wander(self.best.keep)      # something good, however soon the search is stopped
         self.report(self.best.value, 0.0)
         root = self._node(self.space.whole, 0.0, 0.0)
@@ -140,7 +146,7 @@ class LayerSearch:
         if proven >= self.best.value * (1.0 - ROUNDING):
             proven = self.best.value
         self._done(proven)
-        return self._mapping(self.best), self._certificate(root, proven)
+        return self.mapping(self.best), self._certificate(root, proven)
 
     def _dive(self) -> Node | None:
         """Decide what levels keep, from the least region on always to the part with the least bound, and
@@ -182,6 +188,9 @@ class LayerSearch:
 
     def _begin(self) -> None:
         """Find some first mapping."""
+        if self.known is not None:
+            known = self.known.factors[None]
+            self._offer(self.explorer.best_of(self.known.keep, self.known.orders, known))
         everything = next(self.space.choices.completions(self.space.whole))
         for keep in (everything, *self.space.choices.smallest()):
             if self.best is None or not self._interrupted():
@@ -210,6 +219,12 @@ class LayerSearch:
         """Whether its bound alone shows that the region holds nothing better than the best."""
         return not (node.parts or node.method or self._below(node))
 
+    def refine(self) -> Found | None:
+        """Improve the mapping that is known, and prove nothing."""
+        self._begin()
+        self._improve(self.best)
+        return self.best
+
     # ---- one region ----------------------------------------------------------------------------
 
     def _node(self, region: Region, floor: float, least: float) -> Node:
@@ -235,8 +250,10 @@ class LayerSearch:
             return True
         fresh = self._fresh(node.region)
         closed = fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
-        # The lattice does not know of constraints on orders: where they bind, the parts are looked into.
-        return closed and not (self.space.rules.orders_loops and self._below(node))
+        # The lattice does not know of constraints on orders, and of what zeros leave only the least: where
+        # that matters, the parts are looked into.
+        short = self.space.rules.orders_loops or self.space.architecture.sparse
+        return closed and not (short and self._below(node))
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
@@ -249,7 +266,8 @@ class LayerSearch:
     def _by_lattice(self, node: Node) -> bool:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
-        found = LatticeBound(self.lattice, node.region.keep, *self.powers).solve(self.best.value)
+        lattice = LatticeBound(self.lattice, node.region.keep, *self.powers, self.most[1])
+        found = lattice.solve(self.best.value)
         if found is None:
             return False
         node.method = "lattice"
@@ -275,7 +293,13 @@ class LayerSearch:
         self.climbs[fresh] += 1
         options = self.space.order_options(node.region)
         found = self.explorer.round(node.region.keep, tuple(o[0] for o in options), node.bound.point)
-        self._improve(found or self.explorer.start(node.region.keep))
+        self._improve(found or self._elsewhere(node.region.keep))
+
+    def _elsewhere(self, keep: Keep) -> Found | None:
+        """A mapping that keeps what `keep` says: the best one's factors, or else any that fit."""
+        assert self.best is not None
+        best = self.explorer.best_of(keep, self.best.orders, self.best.factors[None])
+        return best or self.explorer.start(keep)
 
     def _wander(self, keep: Keep) -> None:
         """Improve the best of some mappings drawn at random."""
@@ -294,7 +318,7 @@ class LayerSearch:
 
     # ---- the answer ------------------------------------------------------------------------------
 
-    def _mapping(self, found: Found) -> Mapping:
+    def mapping(self, found: Found) -> Mapping:
         levels = tuple(level.name for level in self.space.architecture.levels)
         template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
         return template.mapping(self.space.einsum, found.factors)

@@ -21,6 +21,7 @@ Orders = tuple[tuple[str, ...], ...]
 Keep = tuple[frozenset[str], ...]
 
 _CANDIDATES = 4096      # roundings tried at a time
+_DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
 _CHUNK = 65536          # mappings handed to the evaluator at a time
 
@@ -36,10 +37,13 @@ class Found:
 
 
 class Explorer:
-    """Evaluates and improves mappings of one mapspace; counts what it evaluates."""
+    """Evaluates and improves mappings of one mapspace; counts what it evaluates. Those with more energy,
+    pJ, or more cycles than `most` count as if they did not fit."""
 
-    def __init__(self, space: Mapspace, energy_power: int, cycles_power: int) -> None:
+    def __init__(self, space: Mapspace, energy_power: int, cycles_power: int,
+                 most: tuple[float, float] = (inf, inf)) -> None:
         self.space = space
+        self.most = most
         self.powers = (energy_power, cycles_power)
         self.evaluated = 0
         self._levels = tuple(level.name for level in space.architecture.levels)
@@ -65,7 +69,8 @@ class Explorer:
             if not np.all(np.isfinite(value[cost.valid])):
                 raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
                                          "a search expects figures that can be added and multiplied")])
-            results.append(np.where(cost.valid & self.space.allowed(chunk), value, inf))
+            good = cost.valid & (cost.energy_pj <= self.most[0]) & (cost.cycles <= self.most[1])
+            results.append(np.where(good & self.space.allowed(chunk), value, inf))
         return np.concatenate(results) if results else np.zeros(0)
 
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
@@ -137,8 +142,23 @@ class Explorer:
     def draw(self, keep: Keep, rng: np.random.Generator) -> Found | None:
         """The best of some factors drawn at random, under the first loop order."""
         ways = [self.space.ways[r] for r in self.space.einsum.ranks]
-        drawn = [w[rng.integers(0, len(w), _CANDIDATES)] for w in ways]
+        rows = [rng.integers(0, len(w), _CANDIDATES) for w in ways]
+        if self.most[1] < inf and self._model is None:
+            rows = self._parallel(ways, [rng.integers(0, len(w), _DRAWN) for w in ways])
+        drawn = [w[own] for w, own in zip(ways, rows, strict=True)]
         return self.best_of(keep, self._first_orders, np.stack(drawn, axis=2))
+
+    def _parallel(self, ways: list[np.ndarray], rows: list[np.ndarray]) -> list[np.ndarray]:
+        """Of splits drawn for each rank the first that fill arrays well enough to be as fast as asked."""
+        levels = range(self.space.depth)
+        spatial = [slot(i, kind) for i in levels for kind in ("x", "y")]
+        fanouts = np.array([n for i in levels for n in self.space.architecture.fanout(i)])
+        spread = np.ones((len(rows[0]), len(spatial)), dtype=np.int64)
+        for w, own in zip(ways, rows, strict=True):
+            spread *= w[:, spatial][own]
+        workers = self.space.einsum.macs / self.most[1]
+        fast = np.flatnonzero((spread <= fanouts).all(axis=1) & (spread.prod(axis=1) >= workers))
+        return [own[fast[:_CANDIDATES]] for own in rows]
 
     # ---- local improvement -------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def read_mapper(node: Node | None) -> MapperOptions:
 
 def _objective(node: Node, warnings: _Warnings) -> str | None:
     """The objective of the first metric that is one. Timeloop's further metrics choose among mappings
-    that are equal in the first."""
+    that are equal in the first: so does the search where they are energy and cycles."""
     chosen: str | None = None
     for metric in node if node.is_list else (node,):
         name = str(metric.value)
@@ -76,7 +76,7 @@ def _objective(node: Node, warnings: _Warnings) -> str | None:
                           f"{did_you_mean(name, _METRICS)}")
         elif chosen is None:
             chosen = name.lower()
-        else:
+        elif {_METRICS[chosen], _METRICS[name.lower()]} != {"energy", "latency"}:
             warnings.warn(metric, f"metric {name!r} is not used: the search makes {chosen!r} least and does "
-                          "not choose among mappings that are equal in it; expected a single metric")
+                          f"not choose by {name!r} among mappings that are equal in it")
     return None if chosen is None else _METRICS[chosen]

@@ -28,6 +28,7 @@ from .layer import Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
 from .space import Mapspace
+from .ties import settle
 from .uneven import layer_search
 
 Watch = Callable[[ProgressEvent], None]
@@ -234,8 +235,9 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
             progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
                                    monotonic() - started, done))
 
-    mapping, certificate = layer_search(task.architecture, task.einsum, task.objective, task.limits,
-                                        task.seed, report, task.constraints).run()
+    search = layer_search(task.architecture, task.einsum, task.objective, task.limits, task.seed, report,
+                          task.constraints)
+    mapping, certificate = settle(search, *search.run())
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 
