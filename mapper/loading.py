@@ -304,6 +304,7 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
     if timeloop:
         node = lower_attributes(lower_architecture(node, problems))
     node = lower_sparse(node, sections.get("sparse_optimizations"), problems)
+    before = len(problems.errors)
     if workload is not None:
         check_names(node, workload, problems)
         check_lockstep_names(node, workload, problems)
@@ -311,8 +312,28 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
     architecture = build_architecture(node, problems)
     if architecture is None:
         return None
+    if workload is not None and architecture.compute.lockstep is not None and len(problems.errors) == before:
+        _check_lockstep(architecture, node, workload, problems)
     plain = bool(timeloop) and ("subtree" not in timeloop or ert is not None)
     return _priced(architecture, node, problems, bool(timeloop), plain)
+
+
+def _check_lockstep(architecture: Architecture, node: Node, workload: WorkloadGraph,
+                    problems: Problems) -> None:
+    """Report units that skip in lockstep in a way that fits no layer."""
+    from .errors import MappingError
+    from .hardware.build_lockstep import declared
+    from .model.lockstep.cycles import checked
+
+    reasons: list[str] = []
+    for einsum in workload:
+        try:
+            checked(architecture, einsum)
+            return
+        except MappingError as error:
+            reasons += error.reasons
+    for reason in dict.fromkeys(reasons):
+        problems.error(declared(node) or node, reason)
 
 
 def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop: bool,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -130,6 +131,7 @@ def _plain(graph: WorkloadGraph) -> object:
     ("{model: binomial, density: .nan}", "density is nan; expected a number from 0 to 1"),
     ("{model: binomial, density: 0.4, axis: K}", "unknown key 'axis' in binomial density"),
     ("{density: 0.4}", "density is a mapping without a model"),
+    ("{model: {a: 1}, density: 0.4}", "unknown density model a mapping; expected one of"),
     ("{model: n_m, n: 2, m: 4}", "n_m density has no 'axis'"),
     ("{model: n_m, n: 2, m: 4, axis: N}", "no axis 'N'; expected one of K, C, R, S"),
     ("{model: n_m, n: 2, m: 4, axis: 4}", "no axis 4; expected one of K, C, R, S"),
@@ -214,7 +216,24 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "words.npy", np.array(["a"]))
     for name in ("objects.npy", "words.npy"):
-        with pytest.raises(ValueError, match="numbers"):
+        with pytest.raises(ValueError, match="; expected numbers"):
+            Measured.load(tmp_path / name)
+    np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="member 'a' holds values of type object; expected numbers"):
+        Measured.load(tmp_path / "objects.npz")
+
+
+@pytest.mark.parametrize(("shape", "message"), [
+    ("(8, 6, 3, 300000000000)", "has 8 bytes for an array of shape .*; expected 345600000000000"),
+    ("(8, 6, -3, 3)", "expected extents of 0 or more"), ("(8, 6", "holds no array of numbers")])
+def test_nothing_is_made_of_a_header_alone(shape: str, message: str, tmp_path: Path) -> None:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    data = b"\x93NUMPY\x01\x00v\x00" + header + bytes(8)
+    (tmp_path / "forged.npy").write_bytes(data)
+    with ZipFile(tmp_path / "forged.npz", "w") as archive:
+        archive.writestr("a.npy", data)
+    for name in ("forged.npy", "forged.npz"):
+        with pytest.raises(ValueError, match=message):
             Measured.load(tmp_path / name)
 
 

@@ -471,11 +471,29 @@ def test_faults_in_a_declaration_are_located(tmp_path, change, message):
     assert problem.line > 1 and problem.column > 1
 
 
+def test_what_fits_no_layer_is_located(tmp_path):
+    path = tmp_path / "all.yaml"
+
+    def load(operand):
+        compute = {"name": "MAC", "energy": 1, "lockstep": {"step": {"M": 2}, "operands": {operand: 3}}}
+        path.write_text(yaml.safe_dump({
+            "architecture": {"levels": [{"name": "DRAM", "energy": 1, "fanout": 4}], "compute": compute},
+            "workload": {"layers": [{"name": "one", "type": "matmul", "M": 4, "N": 4, "K": 8}]}}))
+        return load_specs([path], need=("architecture", "workload")).architecture
+
+    assert load("Inputs") is not None
+    with pytest.raises(tb.SpecError) as caught:
+        load("Weights")                             # two rows for each of them
+    (problem,) = caught.value.problems
+    assert "does 6 operations a cycle; expected 4 or fewer, as an instance of DRAM feeds 4" in problem.message
+    assert problem.line > 1 and problem.column > 1
+
+
 def test_layers_without_the_declared_names_are_refused():
     other = machine(MASKS, *MASKS_LEVELS)
     with pytest.raises(tb.MappingError, match="a step over rank C, g has M, N, K"):
         cost(other, gemm(4, 4, 4), "Unit\n  for M in 4\n    for N in 4\n      for K in 4")
-    with pytest.raises(tb.MappingError, match="a group does 128 operations a cycle, an instance of Lines"):
+    with pytest.raises(tb.MappingError, match="does 128 operations a cycle; expected 64 or fewer, as an"):
         cost(machine(OUTER, ("DRAM", 1), ("Lines", 64)), gemm(64, 64, 32), OUTER_NEST)
     wide = machine(MASKS | {"step": {"C": 4, "K": 2}}, *MASKS_LEVELS)
     with pytest.raises(tb.MappingError, match="tiles of 4, 8 words cannot match word by word"):

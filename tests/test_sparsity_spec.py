@@ -219,7 +219,8 @@ def test_a_share_of_overbooked_tiles_needs_overbooking(tmp_path: Path) -> None:
     ("[UOP, {format: CP, metadata_bits: 4}]", "[UOP, {metadata_bits: 4}]", 5, "a rank has no 'format'"),
     ("{format: CP, metadata_bits: 4}]", "{format: CP, metadata_bits: -4}]", 5, "expected a whole number"),
     ("formats: {A: [UOP, {format: CP, metadata_bits: 4}]", "formats: {A: []", 5,
-     "the ranks of A are"),
+     "the ranks of A are an empty list"),
+    ("gate: [{target: Z, on: [A, B]}]", "gate: [{options: []}]", 14, "no options; expected one or more"),
     ("{format: RLE, flatten: [[K, N]]}", "{format: RLE, flatten: [K]}", 5, "a list of names such"),
     ("{format: RLE, flatten: [[K, N]]}", "{format: RLE, flatten: [[K, X]]}", 5, "unknown rank 'X'"),
     ("B: [{format", "b: [{format", 5, "unknown tensor 'b'; expected one of A, B, Z; did you mean 'B'?"),
@@ -249,6 +250,13 @@ def test_wrong_native_text(old: str, new: str, line: int, part: str, tmp_path: P
     assert old in NATIVE
     found = faults(tmp_path, NATIVE.replace(old, new, 1), WORKLOAD)
     assert any(fault.startswith(f"{line}: ") and part in fault for fault in found), found
+
+
+@pytest.mark.parametrize(("new", "fault"), [
+    ("{target: [B], on: [A]}", "target is a list; expected text"),
+    ("{target: B, on: [[A]]}", "on holds a value that is no name; expected a list of names")])
+def test_what_is_no_name_is_one_fault(new: str, fault: str, tmp_path: Path) -> None:
+    assert faults(tmp_path, NATIVE.replace("{target: Z, on: [A, B]}", new)) == [f"14: {fault}"]
 
 
 def test_a_level_that_compresses_what_the_one_above_keeps_as_it_is(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_what_is_no_problem_is_one_fault(text: str, part: str, tmp_path: Path) -
     ("{name: DRAM, class", "{class", "a component without a name"),
     ("attributes: {width: 64", "attributes: [1], colour: {width: 64", "attributes is a list; expected"),
     ("    local:\n", "    local:\n    - DRAM\n", "a component that is 'DRAM'; expected a mapping"),
-    ("        local:\n", "        local: {}\n        parts:\n", "local is a mapping; expected a list"),
+    ("        local:\n", "        local: {}\n        parts:\n", "local is an empty mapping; expected a list"),
 ])
 def test_wrong_trees(wrong: str, right: str, part: str, tmp_path: Path) -> None:
     assert wrong in TREE

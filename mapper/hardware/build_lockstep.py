@@ -120,9 +120,7 @@ def _check_level(record: Record, key: str, levels: Sequence[str]) -> None:
 def check_lockstep_names(architecture: Node, workload: WorkloadGraph, problems: Problems) -> None:
     """Report operands and ranks in the declaration of a native `architecture` that no layer of the
     workload has, and operands that are still being computed."""
-    parts = [*(architecture.get("levels") or ()), architecture.get("compute")]
-    bottom = next((part for part in reversed(parts) if part is not None), None)
-    node = None if bottom is None else bottom.get("lockstep")
+    node = declared(architecture)
     if node is None:
         return
     inputs = {tensor.name for einsum in workload for tensor in einsum.tensors if not tensor.is_output}
@@ -136,12 +134,19 @@ def check_lockstep_names(architecture: Node, workload: WorkloadGraph, problems: 
     operands = node.get("operands") or node.at({})
     for name, _ in operands.items():
         known(operands.key(name), name, inputs, "operand")
-    for entry in operands:
+    for entry in filter(lambda x: x.is_scalar, operands):       # what is no name is reported where it is read
         known(entry, str(entry.value), inputs, "operand")
     barrier = node.get("barrier") or node.at({})
     for extents in (node.get("step") or node.at({}), barrier.get("every") or node.at({})):
         for rank, _ in extents.items():
             known(extents.key(rank), rank, ranks, "rank")
+
+
+def declared(architecture: Node) -> Node | None:
+    """The declaration in a native `architecture`, whose compute entry stands by itself or last of all."""
+    parts = [*(architecture.get("levels") or ()), architecture.get("compute")]
+    bottom = next((part for part in reversed(parts) if part is not None), None)
+    return None if bottom is None else bottom.get("lockstep")
 
 
 def lockstep_to_dict(lockstep: Lockstep) -> dict[str, Any]:

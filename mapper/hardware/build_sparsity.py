@@ -79,8 +79,9 @@ def _formats(record: Record) -> Iterator[tuple[str, Representation]]:
         order, ranks = None, given
         if given.is_map:
             part = Record(given, record.problems, "a format", ("ranks", "order"))
-            part.require("ranks")
-            order, ranks = part.node("order"), given.get("ranks") or given.at(())
+            if not part.require("ranks"):
+                continue
+            order, ranks = part.node("order"), given["ranks"]
         if order is not None and str(order.value) not in ORDERS:
             record.problems.error(order, f"order is {describe(order)}; expected {one_of(ORDERS)}"
                                   f"{did_you_mean(str(order.value), ORDERS)}")
@@ -126,6 +127,8 @@ def _optimizations(record: Record, key: str) -> Iterator[Optimization]:
         options = [entry]
         if part.has("options"):
             options = list(part.entries("options"))
+            if not options and part.source["options"].is_list:
+                part.fault("options", "no options; expected one or more")
             if part.has("target") or part.has("on"):
                 part.fault("options", "options beside a target; expected one of the two")
         found = [_condition(option, record.problems) for option in options if entry.is_map]
@@ -138,7 +141,7 @@ def _condition(node: Node, problems: Problems) -> Condition | None:
     if part is None or not part.require("target", "on"):
         return None
     condition = Condition(part.text("target", ""), part.names("on", ()))
-    if not condition.on:
+    if node["on"].is_list and not len(node["on"]):
         part.fault("on", "a condition on no tensor; expected a list of tensors")
     elif condition.target in condition.on:
         part.fault("on", f"{condition.target} saved where {condition.target} itself is zero; expected "
@@ -189,9 +192,9 @@ def check_names(architecture: Node, workload: WorkloadGraph, problems: Problems)
         for option in (option for key in OPTIMIZATIONS for entry in level.get(key) or ()
                        for option in entry.get("options") or (entry,)):
             target, on = option.get("target"), option.get("on")
-            if target is not None:
+            if target is not None and target.is_scalar:     # what is no name is reported where it is read
                 known(target, str(target.value), tensors, "tensor")
-            for node in () if on is None else on if on.is_list else (on,):
+            for node in () if on is None else filter(lambda x: x.is_scalar, on if on.is_list else (on,)):
                 known(node, str(node.value), tensors, "tensor")
                 if str(node.value) in outputs:
                     problems.error(node, f"a condition on {node.value}, which is the output; "

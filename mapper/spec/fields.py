@@ -153,7 +153,7 @@ def finite(node: Node) -> float | None:
 def describe(node: Node) -> str:
     """The value in a few words, for a message."""
     if node.is_map:
-        return "a mapping"
+        return "a mapping" if len(node) else "an empty mapping"
     if node.is_list:
-        return "a list"
+        return "a list" if len(node) else "an empty list"
     return "empty" if node.value is None else repr(node.value)

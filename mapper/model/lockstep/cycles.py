@@ -90,8 +90,9 @@ def checked(architecture: Architecture, einsum: Einsum) -> Layer:
     feeding = architecture.levels[group_level(architecture, lockstep)]
     units = architecture.compute.instances // feeding.instances
     if layer.lanes > units:
-        raise MappingError([f"lockstep: a group does {layer.lanes} operations a cycle, an instance of "
-                            f"{feeding.name} feeds {units} {architecture.compute.name}"])
+        raise MappingError([f"lockstep: a group does {layer.lanes} operations a cycle; expected {units} or "
+                            f"fewer, as an instance of {feeding.name} feeds {units} "
+                            f"{architecture.compute.name}"])
     return layer
 
 

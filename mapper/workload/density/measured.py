@@ -10,8 +10,10 @@ from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any, Sequence
+from zipfile import ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from ...files import MOST_BYTES, read_bytes
@@ -122,34 +124,52 @@ class _Table:
 def _read(path: Path, name: str | None) -> NDArray[Any]:
     """The array in a file; raises ValueError."""
     try:
-        found = np.load(BytesIO(read_bytes(path)), allow_pickle=False)
+        data = read_bytes(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}; {_EXPECTED}") from None
-    except Exception as error:                   # whatever a broken file makes of numpy and zipfile
-        raise ValueError(f"{path} holds no array of numbers ({error}); {_EXPECTED}") from None
-    if isinstance(found, np.ndarray):
-        array = found
-        if name is not None:
-            raise ValueError(f"{path} holds a single array; expected no member name")
-    else:
-        with found:
-            array = _member(found, path, name)
-    if array.dtype.kind not in "biufc":
-        raise ValueError(f"{path} holds values of type {array.dtype}; expected numbers")
-    return array
+    if data.startswith(b"PK"):
+        return _member(data, path, name)
+    found = _numbers(data, str(path))
+    if name is not None:
+        raise ValueError(f"{path} holds a single array; expected no member name")
+    return found
 
 
-def _member(archive: Any, path: Path, name: str | None) -> NDArray[Any]:
-    members = list(archive.files)
-    if name is None and len(members) == 1:
-        name = members[0]
-    if name is None or name not in members:
-        what = "no member chosen" if name is None else f"no member {name!r}"
-        raise ValueError(f"{path}: {what}; expected one of {', '.join(members) or 'none'}")
+def _numbers(data: bytes, what: str) -> NDArray[Any]:
+    """The array that the bytes of a `.npy` file hold. Nothing is made that is not there: sizes are compared
+    first, and objects are refused."""
+    stream = BytesIO(data)
     try:
-        size = max(part.file_size for part in archive.zip.infolist())
-        if size > MOST_BYTES:
-            raise ValueError(f"{size} bytes are too many")
-        return np.asarray(archive[name])
-    except Exception as error:
-        raise ValueError(f"{path}: member {name!r} is no array of numbers ({error})") from None
+        version = npy.read_magic(stream)
+        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, kind = header(stream)
+    except Exception as error:                   # whatever a broken file makes of numpy
+        raise ValueError(f"{what} holds no array of numbers ({error}); {_EXPECTED}") from None
+    if kind.kind not in "biufc":
+        raise ValueError(f"{what} holds values of type {kind}; expected numbers")
+    size, there = prod(shape) * kind.itemsize, len(data) - stream.tell()
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{what} holds an array of shape {shape}; expected extents of 0 or more")
+    if size != there:
+        raise ValueError(f"{what} has {there} bytes for an array of shape {shape} of {kind}; expected {size}")
+    return npy.read_array(BytesIO(data), allow_pickle=False)
+
+
+def _member(data: bytes, path: Path, name: str | None) -> NDArray[Any]:
+    """The array in a `.npz` file, where it is the only one or has that name."""
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            sizes = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
+            if name is None and len(sizes) == 1:
+                name = next(iter(sizes))
+            found = sizes.get(name) if name is not None else None
+            small = found is not None and found.file_size <= MOST_BYTES
+            content = archive.read(found) if found is not None and small else b""
+    except Exception as error:                   # whatever a broken file makes of zipfile
+        raise ValueError(f"{path} cannot be unpacked ({error}); {_EXPECTED}") from None
+    if found is None:
+        what = "no member chosen" if name is None else f"no member {name!r}"
+        raise ValueError(f"{path}: {what}; expected one of {', '.join(sizes) or 'none'}")
+    if not small:
+        raise ValueError(f"{path}: {name!r} has {found.file_size} bytes; expected at most {MOST_BYTES}")
+    return _numbers(content, f"{path}: member {name!r}")

@@ -62,7 +62,7 @@ class _Reader:
             self.problems.error(self.node, f"density is {describe(self.node)} without a model; expected a "
                                 "number from 0 to 1, or a mapping with the key 'model'")
             return None
-        if model.value not in MODELS:
+        if str(model.value) not in MODELS:
             self.problems.error(model, f"unknown density model {describe(model)}; expected "
                                 f"{one_of(MODELS)}{did_you_mean(str(model.value), MODELS)}")
             return None
