@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -22,7 +23,7 @@ def commands() -> list[tuple[str, str]]:
 
 def test_every_file_is_exercised_here() -> None:
     shown = " ".join(command for _, command in commands())
-    scripts = {"buffer_size.py", "plain_python.py"}
+    scripts = {"buffer_size.py", "measured_density.py", "plain_python.py"}
     for path in EXAMPLES.iterdir():
         if path.name != "__pycache__":
             assert path.name in scripts or f"examples/{path.name}" in shown
@@ -57,3 +58,20 @@ def test_buffer_size_prints_a_proven_point_for_each_size(capsys) -> None:
     assert capsys.readouterr().out.count("optimal") == 2
     # More buffer, fewer words from memory.
     assert large.layers[0].cost.level("DRAM").energy_pj <= small.layers[0].cost.level("DRAM").energy_pj
+
+
+def test_measured_density_skips_more_than_zeros_anywhere(capsys) -> None:
+    measured, anywhere = runpy.run_path(str(EXAMPLES / "measured_density.py"))["main"]()
+    out = capsys.readouterr().out
+    assert "as measured" in out and "anywhere" in out
+    assert measured.compute_states.algorithmic == anywhere.compute_states.algorithmic
+    assert measured.cycles < 0.9 * anywhere.cycles
+    assert measured.energy_pj < anywhere.energy_pj
+
+
+def test_lockstep_takes_more_cycles_than_counting_zeros_one_by_one(capsys) -> None:
+    assert cli.run(["evaluate", "--json", str(EXAMPLES / "lockstep.yaml")]) == 0
+    layer, = json.loads(capsys.readouterr().out)["layers"]
+    dense = 128 * 128 * 64 // 128
+    assert layer["dense"]["cycles"] == dense
+    assert dense / 6 * 1.5 < layer["cycles"] < dense / 2

@@ -183,7 +183,7 @@ def test_eyeriss_sparse_is_eyeriss_but_for_zeros():
     dram, glb, rf = machine.levels
     assert dram.energy["metadata_read"].value / dram.energy["read"].value == pytest.approx(15 / 64)
     assert glb.keep == {"Inputs", "Outputs"} and glb.sparsity.compresses and glb.sparsity.decompresses
-    assert {x.kind for x in rf.sparsity.optimizations} == {"gating"}
+    assert rf.keep == {"Weights", "Outputs"} and {x.kind for x in rf.sparsity.optimizations} == {"gating"}
     assert machine.compute.energy["gated_compute"].value == pytest.approx(
         machine.compute.energy["compute"].value * 0.066 / 2.20035, rel=0.01)
 

@@ -8,8 +8,8 @@ from .tables import Table
 from .views import is_sparse, metadata_energy
 
 #: What is said below the tables.
-_ACCESSES = ("Words. Actual accesses take place; gated ones do not, but their cycle passes; skipped ones take "
-             "no time. The rest was never asked for.")
+_ACCESSES = ("Words. Actual accesses take place; gated ones do not, but their cycle passes; skipped ones "
+             "take no time. The rest was never asked for.")
 _FORMATS = ("Bits of the fullest tile in one instance. Moved: bits of metadata to bits of data, all accesses "
             "together. Share: of the energy of the tensor there.")
 
