@@ -281,7 +281,7 @@ def test_stock_shapes(name: str, macs: str) -> None:
 
 def test_timeloop_estimates_where_no_table_knows_the_technology(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_text(NODES.replace("45nm", "40nm"))
+    path.write_text(NODES.replace("45nm", "5nm"))
     loaded = load_specs([path])
     assert loaded.architecture is not None
     assert [level.energy["read"].value for level in loaded.architecture.levels] == pytest.approx(

@@ -1,7 +1,9 @@
 """Energy, area and leakage of components."""
 
+from .kinds import Figures
 from .price import price
 from .sram import Memory
 from .table import EnergyTable, Operation
+from .wires import MainMemory, Wire
 
-__all__ = ["EnergyTable", "Memory", "Operation", "price"]
+__all__ = ["EnergyTable", "Figures", "MainMemory", "Memory", "Operation", "Wire", "price"]

@@ -64,10 +64,14 @@ class Kinds:
             self._surfaces[kind, monotone] = known
         return known
 
+    def exact(self, kind: Kind) -> bool:
+        """Whether the surface of a kind goes through rows of its own."""
+        return len(self.rows.get(kind, ())) >= _FULL or (kind in self.rows and kind[2:] != ("1RW", 1))
+
     def _plain(self, kind: Kind) -> Surface:
         """One port and one bank: rows of its own, or those of the nodes on either side."""
         nodes = [k.node_nm for k in self._alike(kind)]
-        full = [n for n in nodes if len(self.rows[kind._replace(node_nm=n)]) >= _FULL]
+        full = [n for n in nodes if self.exact(kind._replace(node_nm=n))]
         if kind.node_nm in full:
             points, logs, region = self._points(kind)
             return fitted(self._axes, points, logs, region)

@@ -9,7 +9,7 @@ from typing import Callable, Mapping, TypeVar
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.sparsity import METADATA_ACTIONS
-from .sram import Memory
+from .sram import STRIPE, Memory
 from .table import EnergyTable
 
 #: What a component class must contain (in lower case) to be priced by a model; first match counts.
@@ -29,8 +29,9 @@ def price(architecture: Architecture, table: EnergyTable | None = None) -> Archi
     is looked up in `table` (default: the one that comes with tilebound) by its class, size, width
     and technology, which fills in the missing actions, the area (um^2 an instance) and, where the
     cycle time is known, the leakage (pJ a cycle). What is given stays as it is; a component with
-    all its actions given is not looked up at all. A fill and an update each cost one write. Where a
-    level writes tensors down in a format, its metadata is a second store of the same class.
+    all its actions given is not looked up at all. A fill and an update each cost one write. Rows of
+    more than 512 bits are macros side by side. Where a level writes tensors down in a format, its
+    metadata is a second store of the same class.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> M
         return table.regfile(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell)
     return table.sram(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell,
                       ports=str(level.attributes.get("ports", "1RW")),
-                      banks=int(str(level.attributes.get("banks", 1))))
+                      banks=int(str(level.attributes.get("banks", 1))), macro_bits=STRIPE)
 
 
 def _actions(memory: Memory, cluster_size: int,

@@ -1,23 +1,21 @@
-"""`SramTable`: energy, leakage and area of SRAM arrays, interpolated between rows of CACTI output."""
+"""`SramTable`: energy, leakage and area of memory arrays, interpolated between rows of CACTI output."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
-from math import ceil, log2, pow
-from typing import Mapping, NamedTuple, Sequence
+from math import ceil, log2
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from .kinds import Figures, Kind, Kinds
+from .surface import EXTRAPOLATED, Array, Region, Surface
+
+#: Widest row (bits) that CACTI was asked for, and of a macro where a wider one is cut into several.
+WIDEST, STRIPE = 1024, 512
 
 
-class Figures(NamedTuple):
-    """What is tabulated for one array: pJ an access, mW, um^2."""
-
-    read_pj: float
-    write_pj: float
-    leakage_mw: float
-    area_um2: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Memory:
     """One memory array. Energies are pJ an access to one whole row; leakage (mW) and area (um^2) are
     of the whole array."""
@@ -29,104 +27,137 @@ class Memory:
     provenance: str
 
 
-class Kind(NamedTuple):
-    """Arrays that may be interpolated between: all but depth and width fixed."""
-
-    node_nm: float
-    cell: str
-    ports: str
-    banks: int
-
-    def __str__(self) -> str:
-        banks = f" {self.banks} banks" if self.banks > 1 else ""
-        return f"{self.node_nm:g}nm {self.cell} {self.ports}{banks}"
-
-
-class _Line(NamedTuple):
-    """The rows of one width, by rising depth."""
-
-    depths: list[int]
-    figures: list[Figures]
-
-
 class SramTable:
-    """A table of SRAM arrays.
+    """A table of memory arrays.
+
+    The logarithms of the figures are interpolated over log2 of depth and width (`surface.fitted`). A
+    kind with other ports or several banks has rows of its own, which say what it costs relative to one
+    port and bank. Nodes in between are interpolated. docs/energy.md has the errors of all this.
 
     Parameters
     ----------
     rows
-        One mapping a tabulated array with the keys node_nm, cell, ports, banks, width_bits, depth,
-        read_pj, write_pj, leakage_mw, area_um2 (a `csv.DictReader` will do). The depths may differ
-        from one width to the next.
+        One mapping a tabulated array with the keys node_nm, cell, ports, banks, width_bits,
+        capacity_bytes, read_pj, write_pj, leak_bank_mw (one bank, and the wires between banks),
+        area_um2 (a `csv.DictReader` will do).
     name
         What provenance texts call the table.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]], name: str = "sram.csv") -> None:
         self.name = name
-        self._lines: dict[Kind, dict[int, _Line]] = {}
-        for row in sorted(rows, key=lambda r: (int(r["width_bits"]), int(r["depth"]))):
+        known: dict[Kind, dict[tuple[float, float], Figures]] = {}
+        for row in rows:
             kind = Kind(float(row["node_nm"]), row["cell"], row["ports"], int(row["banks"]))
-            line = self._lines.setdefault(kind, {}).setdefault(int(row["width_bits"]), _Line([], []))
-            line.depths.append(int(row["depth"]))
-            line.figures.append(Figures(*(float(row[key]) for key in Figures._fields)))
+            known.setdefault(kind, {})[int(row["width_bits"]), 8 * int(row["capacity_bytes"])] = Figures(
+                *(float(row[key]) for key in ("read_pj", "write_pj", "leak_bank_mw", "area_um2")))
+        self._rows = known
+        self._kinds = Kinds(known)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What the table holds, in order."""
-        return tuple(sorted(self._lines))
+        """The kinds that there are rows of, in order."""
+        return tuple(sorted(self._rows))
 
-    def lookup(self, depth: float, width: int, kind: Kind) -> Memory:
+    def lookup(self, depth: float, width: int, kind: Kind, *, monotone: bool = False,
+               macro_bits: int | None = None) -> Memory:
         """An array of `depth` rows of `width` bits.
 
-        The logarithm of each figure is interpolated linearly over log2 of the depth and log2 of the
-        width, which follows CACTI more closely than capacity and width do. A row wider than the
-        widest in the table is cut into equal arrays side by side. ValueError outside the table.
+        Parameters
+        ----------
+        monotone
+            Take the smoothed table, in which an array never costs less than one with fewer rows or
+            narrower ones.
+        macro_bits
+            Widest row of one macro; a wider one is cut into equal macros side by side. By default
+            rows are cut, into macros of at most 512 bits, where they are wider than the table goes
+            (1024 bits); with `monotone`, from 512 bits on.
+
+        Raises
+        ------
+        ValueError
+            A kind that the table does not cover, less than one row, or a capacity of more than 16
+            times the largest row's.
 
         >>> from tilebound.energy import EnergyTable
         >>> table = EnergyTable.default().srams
-        >>> table.lookup(8192, 64, Kind(45, "itrs-lstp", "1RW", 1)).read_pj
+        >>> table.lookup(8192, 64, Kind(45, "itrs-lstp")).read_pj
         25.8695
         """
-        lines = self._lines.get(kind)
-        if lines is None:
-            known = ", ".join(str(k) for k in self.kinds)
-            raise ValueError(f"{self.name} has no {kind} SRAM; it has {known}")
-        widths = list(lines)
-        arrays = ceil(width / widths[-1])
-        if width < widths[0]:
-            raise ValueError(f"rows of {width} bits: {self.name} begins at {widths[0]} bits")
-        low, high, share = _bracket(widths, width / arrays)
-        narrow, wide = (self._at_depth(lines[w], w, depth) for w in (widths[low], widths[high]))
-        figures = Figures(*(arrays * x for x in _between(narrow, wide, share)))
-        exact = low == high and depth in lines[widths[low]].depths
-        return Memory(*figures, provenance=(
-            f"{self.name} {kind}, {'' if exact else 'interpolated '}depth {depth:.8g} "
-            f"width {width / arrays:.8g}{f', {arrays} side by side' if arrays > 1 else ''}"))
+        arrays, each = _cut(width, monotone, macro_bits)
+        row = self._row(kind, depth, each) if not monotone else None
+        if row:
+            note, basis = "", "table row"
+            read, write, leakage, area = row
+        else:
+            surface = self._surface(kind, monotone)
+            x, y = log2(depth) if depth >= 1 else -1.0, log2(each)
+            note, basis = surface.note, self._basis(x, y, surface.region)
+            read, write, leakage, area = surface.point(x, y)
+        text = (f"{self.name} {kind}{note}, {basis} depth {depth:.8g} width {each:.8g}"
+                f"{f', {arrays:.4g} side by side' if arrays != 1 else ''}{', smoothed' if monotone else ''}")
+        return Memory(arrays * read, arrays * write, arrays * leakage, arrays * area, text)
 
-    def _at_depth(self, line: _Line, width: int, depth: float) -> Figures:
-        first, last = line.depths[0], line.depths[-1]
-        if not first <= depth <= last:
-            raise ValueError(f"{depth:.8g} rows of {width} bits: {self.name} has {first} to {last} rows "
-                             "at that width")
-        low, high, share = _bracket(line.depths, depth)
-        return _between(line.figures[low], line.figures[high], share)
+    def lookup_batch(self, depths: Array, widths: Array, kind: Kind, *, monotone: bool = False,
+                     macro_bits: int | None = None) -> Figures:
+        """`lookup` of many arrays of one kind: arrays of figures, of the shape of `depths` and `widths`."""
+        surface = self._surface(kind, monotone)
+        depths, widths = np.broadcast_arrays(np.asarray(depths, float), np.asarray(widths, float))
+        arrays, each = _cut_batch(widths, monotone, macro_bits)
+        x, y = np.log2(np.maximum(depths, 0.5)), np.log2(each)
+        region = surface.region
+        past = x + np.maximum(y, region.min_width) > region.max_bits + EXTRAPOLATED
+        if np.any(outside := (x < 0) | past):
+            first = np.unravel_index(np.argmax(outside), outside.shape)
+            self._basis(float(x[first]), float(y[first]), region)
+        figures = np.exp(surface.logs(x, y)) * arrays[..., None]
+        return Figures(*np.moveaxis(figures, -1, 0))
+
+    def _row(self, kind: Kind, depth: float, width: float) -> Figures | None:
+        """The row of an array, if there is one, with the leakage of all banks, whose wires leak once."""
+        row = self._rows.get(kind, {}).get((width, depth * width)) if self._kinds.exact(kind) else None
+        if row is None or kind.banks == 1:
+            return row
+        bank = self.lookup(depth / kind.banks, int(width), Kind(kind.node_nm, kind.cell))
+        return row._replace(leakage_mw=row.leakage_mw + (kind.banks - 1) * bank.leakage_mw)
+
+    def _basis(self, depth: float, width: float, region: Region) -> str:
+        """How the figures of an array (log2) that is no row come about."""
+        if depth < 0:
+            raise ValueError(f"less than one row of {2**width:.8g} bits")
+        low, high = region.depths(max(width, region.min_width))
+        if depth > high + EXTRAPOLATED:
+            raise ValueError(f"{2**depth:.8g} rows of {2**width:.8g} bits: {self.name} has {2**low:.0f} to "
+                             f"{2**high:.0f} rows at that width, and goes on to "
+                             f"{2**(high + EXTRAPOLATED):.0f}")
+        if depth > high or not region.min_width <= width <= region.max_width:
+            return "extrapolated"
+        return "interpolated" if depth >= low else f"clamped to {2**low:.0f} rows at"
+
+    def _surface(self, kind: Kind, monotone: bool) -> Surface:
+        try:
+            return self._kinds.surface(kind, monotone)
+        except ValueError as error:
+            raise ValueError(f"{self.name} has {error}") from None
 
 
-def geometric(a: float, b: float, share: float) -> float:
-    """The point that lies `share` of the way from `a` to `b`, on a logarithmic scale."""
-    return a * pow(b / a, share)
+def _cut(width: float, monotone: bool, macro_bits: int | None) -> tuple[float, float]:
+    """Macros side by side (a fraction where smoothed), and the bits of a row of each."""
+    if width < 1:
+        raise ValueError(f"rows of {width:g} bits")
+    if monotone:
+        arrays = max(width / (macro_bits or STRIPE), 1.0)
+    else:
+        whole = macro_bits or WIDEST
+        arrays = 1.0 if width <= whole else ceil(width / (macro_bits or STRIPE))
+    return arrays, width / arrays
 
 
-def _between(a: Figures, b: Figures, share: float) -> Figures:
-    return Figures(*(geometric(x, y, share) for x, y in zip(a, b, strict=True)))
-
-
-def _bracket(points: Sequence[int], x: float) -> tuple[int, int, float]:
-    """Indices of the rising `points` on either side of `x` (equal on a hit), and where `x` lies
-    between them on a logarithmic scale. `x` must be inside their range."""
-    high = bisect_left(points, x)
-    if points[high] == x:
-        return high, high, 0.0
-    low = high - 1
-    return low, high, log2(x / points[low]) / log2(points[high] / points[low])
+def _cut_batch(widths: Array, monotone: bool, macro_bits: int | None) -> tuple[Array, Array]:
+    if np.any(widths < 1):
+        raise ValueError(f"rows of {widths.min():g} bits")
+    arrays = np.maximum(widths / (macro_bits or STRIPE), 1.0)
+    if not monotone:
+        whole = macro_bits or WIDEST
+        arrays = np.where(widths <= whole, 1.0, np.ceil(arrays))
+    return arrays, widths / arrays

@@ -92,7 +92,7 @@ def fitted(axes: Axes, points: Array, logs: Array, region: Region) -> Surface:
     trend = np.column_stack((np.ones(len(points)), points))
     distances = np.hypot(points[:, None, 0] - points[:, 0], points[:, None, 1] - points[:, 1])
     system = np.block([[distances, trend], [trend.T, np.zeros((3, 3))]])
-    weights = np.linalg.solve(system, np.vstack((logs, np.zeros((3, logs.shape[1])))))
+    weights = _solved(system, np.vstack((logs, np.zeros((3, logs.shape[1])))))
     values = np.empty((len(axes.depths), len(axes.widths), logs.shape[1]))
     for j, width in enumerate(np.clip(axes.widths, region.min_width, region.max_width)):
         low, high = region.depths(width)
@@ -117,6 +117,23 @@ def spread(axes: Axes, lines: dict[float, tuple[Array, Array]]) -> Array:
         return np.repeat(known, len(axes.widths), axis=1)
     j, t = _places(widths, np.clip(axes.widths, widths[0], widths[-1]))
     return np.asarray(known[:, j] * (1 - t)[:, None] + known[:, j + 1] * t[:, None])
+
+
+def _solved(system: Array, right: Array) -> Array:
+    """x of `system` @ x = `right`, by elimination with the largest pivots.
+
+    Written out because LAPACK splits even so small a system over all cores: 20 ms, but a second where
+    they are busy.
+    """
+    rows = np.hstack((system, right))
+    size = len(rows)
+    for k in range(size):
+        pivot = k + int(np.argmax(np.abs(rows[k:, k])))
+        rows[[k, pivot]] = rows[[pivot, k]]
+        rows[k, k:] /= rows[k, k]
+        others = np.arange(size) != k
+        rows[others, k:] -= rows[others, k, None] * rows[k, k:]
+    return rows[:, size:]
 
 
 def _place(points: Sequence[float], x: float) -> tuple[int, float]:

@@ -67,7 +67,7 @@ class WireTable:
         >>> from tilebound.energy import EnergyTable
         >>> wire = EnergyTable.default().wire(node_nm=45)
         >>> wire.transition_pj, wire.transfer_pj(0.5)
-        (0.249524, 0.124762)
+        (0.249489, 0.1247445)
         """
         lines = self._rows.get((kind, overhead_pct))
         if lines is None:
