@@ -63,7 +63,7 @@ def computes(layer: LayerEntry) -> list[tuple[str, str]]:
     if dense is not None:
         left = _left(layer["energy_pj"], dense["energy_pj"], layer["cycles"], dense["cycles"])
         rows.append(("without zeros", f"{units.energy(dense['energy_pj'])}, {dense['cycles']:,} cycles; "
-                                      f"left are {left}"))
+                                      f"this takes {left}"))
     return rows
 
 
