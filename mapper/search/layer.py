@@ -36,6 +36,8 @@ from .space import Mapspace
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
 ENUMERATE = 60_000
+#: Those with at most so many soon have parts that are.
+_SOON = 100 * ENUMERATE
 #: How often what levels keep is decided all the way before the search goes by bounds alone.
 _DIVES = 3
 
@@ -245,14 +247,15 @@ class LayerSearch:
 
     def _close(self, node: Node) -> bool:
         """Whether the region was treated as a whole; its value is then what that has proven."""
-        if self.space.combinations(node.region) <= ENUMERATE:
+        mappings = self.space.combinations(node.region)
+        if mappings <= ENUMERATE:
             self._enumerate(node)
             return True
         fresh = self._fresh(node.region)
         closed = fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
-        # The lattice does not know of constraints on orders, and of what zeros leave only the least: where
-        # that matters, the parts are looked into.
-        short = self.space.rules.orders_loops or self.space.architecture.sparse
+        # The lattice does not know of constraints on orders: where these matter, the parts are looked into.
+        # Of what zeros leave it knows only the least: parts tell more where they come to be enumerated.
+        short = self.space.rules.orders_loops or (self.space.architecture.sparse and mappings <= _SOON)
         return closed and not (short and self._below(node))
 
     def _enumerate(self, node: Node) -> None:

@@ -7,11 +7,13 @@ from itertools import product
 from math import inf, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bounds.arrays import prime_factors
 from ..errors import Problem, SpecError
 from ..mapping.template import Template, slot
 from ..model.batch import BatchEvaluator
+from ..model.batch_shape import Nest
 from ..model.batch_sparse import batch_evaluator
 from ..model.sparse.analyse import SparseModel
 from .feasible import first_fit
@@ -23,6 +25,7 @@ Keep = tuple[frozenset[str], ...]
 _CANDIDATES = 4096      # roundings tried at a time
 _DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
+_LIKELY = 3             # loop orders tried where zeros are left out
 _CHUNK = 65536          # mappings handed to the evaluator at a time
 
 
@@ -34,6 +37,13 @@ class Found:
     keep: Keep
     orders: Orders
     factors: np.ndarray
+
+
+class _DenseRun(BatchEvaluator):
+    """Costs of mappings with all their zeros, whether or not the tiles then fit."""
+
+    def _held(self, nest: Nest) -> NDArray[np.bool_]:
+        return np.ones(nest.batch, dtype=np.bool_)
 
 
 class Explorer:
@@ -49,6 +59,8 @@ class Explorer:
         self._levels = tuple(level.name for level in space.architecture.levels)
         self._evaluators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._model = SparseModel(space.architecture, space.einsum) if space.architecture.sparse else None
+        self._without_zeros = space.architecture.without_zeros()
+        self._dense_runs: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._moves = self._single_moves()
 
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
@@ -104,11 +116,26 @@ class Explorer:
         return list({tuple(r for r in order if r in iterating): order for order in reversed(orders)}.values())
 
     def _best_of_orders(self, found: Found, choices: list[Orders]) -> Found:
-        for orders in choices:
+        for orders in self._likely(found, choices):
             other = self.best_of(found.keep, orders, found.factors[None])
             if other is not None and other.value < found.value:
                 found = other
         return found
+
+    def _likely(self, found: Found, choices: list[Orders]) -> list[Orders]:
+        """All of the orders; where it takes long to say what zeros leave, the best in a dense run."""
+        if self._model is None or len(choices) <= _LIKELY:
+            return choices
+        costs = [self._dense_run(found.keep, orders)(found.factors[None]) for orders in choices]
+        energy_power, cycles_power = self.powers
+        values = [float(x.energy_pj[0]) ** energy_power * float(x.cycles[0]) ** cycles_power for x in costs]
+        return [choices[i] for i in np.argsort(values, kind="stable")[:_LIKELY]]
+
+    def _dense_run(self, keep: Keep, orders: Orders) -> BatchEvaluator:
+        if (keep, orders) not in self._dense_runs:
+            template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
+            self._dense_runs[keep, orders] = _DenseRun(self._without_zeros, self.space.einsum, template)
+        return self._dense_runs[keep, orders]
 
     # ---- rounding ----------------------------------------------------------------------------
 
