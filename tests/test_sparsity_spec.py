@@ -259,6 +259,14 @@ def test_what_is_no_name_is_one_fault(new: str, fault: str, tmp_path: Path) -> N
     assert faults(tmp_path, NATIVE.replace("{target: Z, on: [A, B]}", new)) == [f"14: {fault}"]
 
 
+def test_a_dict_that_another_reader_made(tmp_path: Path) -> None:
+    """To it, the key `on` is a truth value."""
+    data = yaml.safe_load(NATIVE)
+    assert "True" in str(data)
+    there, here = machine(load_specs([data])), machine(load(tmp_path, NATIVE))
+    assert [level.sparsity for level in there.levels] == [level.sparsity for level in here.levels]
+
+
 def test_a_level_that_compresses_what_the_one_above_keeps_as_it_is(tmp_path: Path) -> None:
     text = NATIVE.replace("formats: {A: [UOP, {format: CP, metadata_bits: 4}], B",
                           "keep: [A]\n      formats: {B")

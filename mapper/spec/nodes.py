@@ -108,7 +108,8 @@ def locate(data: object, file: str = "<dict>") -> Node:
     if isinstance(data, Node):
         return data
     if isinstance(data, Mapping):
-        entries = {str(key): locate(value, file) for key, value in data.items()}
+        # YAML 1.1, and so PyYAML, takes the key `on` for a truth value; no key here is one
+        entries = {"on" if key is True else str(key): locate(value, file) for key, value in data.items()}
         return Node(entries, file)
     if isinstance(data, (list, tuple)):
         return Node(tuple(locate(value, file) for value in data), file)
