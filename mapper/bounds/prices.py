@@ -58,8 +58,12 @@ class Prices:
             return 1.0
         return 0.0 if self.levels[level].sparsity.overbooking else self.density[tensor]
 
-    def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
-        shares = [share for _, _, share in self._savings(keep, level, tensor)]
+    def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str,
+               filling: bool = False) -> float:
+        """Share of the accesses of a dense run that surely are there. What a level saves of its own accesses
+        are those that it serves, not those that fill it."""
+        shares = [share for at, x, share in self._savings(keep, level, tensor)
+                  if at < level or not filling or x.kind == "skipping_spatial"]
         return self._written(keep, level, tensor) * min(shares, default=1.0)
 
     def _written(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
@@ -96,10 +100,10 @@ class Prices:
     def _least(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str,
                price: float) -> float:
         spec = self.levels[level].sparsity
-        share = self._cached(keep, level, tensor)
+        share = self._cached(keep, level, tensor, action == "fill")
         savings = self._savings(keep, level, tensor)
         if len(savings) == 1 and savings[0][0] == level and savings[0][1].kind != "skipping_spatial" \
-                and (action != "fill"):
+                and action != "fill":
             # What is asked for and not done has a price as well.
             state = "gated_" if savings[0][1].kind == "gating" else "skipped_"
             own = self._written(keep, level, tensor)
@@ -128,7 +132,7 @@ class Prices:
             return 0.0
         bits, _ = widths(spec, form.ranks)[-1]
         price = figure(self.levels[level], f"metadata_{action}")
-        return self._cached(keep, level, tensor) * bits / spec.metadata_width * price
+        return self._cached(keep, level, tensor, action == "fill") * bits / spec.metadata_width * price
 
     def rounded_away(self, keep: Keep) -> float:
         """pJ that rounding down what is left can take off, at the most: an update and a read of an
