@@ -180,3 +180,5 @@ def test_a_word_for_several_units_is_read_where_one_of_them_wants_it() -> None:
     assert reads.algorithmic[0] == 32
     assert reads.actual[0] == np.ceil(32 * pairs.mean()) > 32 * masks.mean()
     assert counts.computes.actual[0] == np.ceil(64 * pairs.mean())
+    alone = one(outer, SMALL, mapping, "timeloop").levels[0]["B"].data.reads
+    assert alone.actual[0] == 32 * masks.mean()         # as if for one of them
