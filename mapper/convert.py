@@ -109,6 +109,7 @@ def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None,
     from .workload.write_timeloop import einsum_to_timeloop
 
     document: dict[str, Any] = {}
+    ranks = None if graph is None else next(iter(graph)).ranks
     if architecture is not None:
         document["architecture"] = architecture_to_timeloop(architecture)
     if graph is not None:
@@ -121,7 +122,7 @@ def _to_timeloop(architecture: Architecture | None, graph: WorkloadGraph | None,
         targets = asked["targets"] if graph is not None else []
         if targets := [*targets, *overbooking_to_timeloop(architecture)]:
             document["architecture_constraints"] = {**asked, "targets": targets}
-        if sparse := sparsity_to_timeloop(architecture):
+        if sparse := sparsity_to_timeloop(architecture, ranks):
             document["sparse_optimizations"] = sparse
         document["ERT"], document["ART"] = energy_table(architecture), area_table(architecture)
     return [document]

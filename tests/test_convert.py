@@ -130,6 +130,23 @@ def test_constraints_in_timeloop_entries_read_back_equal(seed):
     assert read_constraints([constraints_to_timeloop(constraints, machine)], machine, graph) == constraints
 
 
+def test_formats_name_the_ranks_of_the_layer_alone(tmp_path, capsys):
+    """A machine of the library names those of all layer types, Timeloop knows those of a problem."""
+    given = ["eyeriss_sparse", "alexnet_sparse", "--layer", "conv3"]
+    assert cli.run(["convert", *given, "--to", "timeloop", "-o", str(tmp_path / "t.yaml")]) == 0
+    text = yaml.safe_load((tmp_path / "t.yaml").read_text())
+    dram, *_ = text["sparse_optimizations"]["targets"]
+    tensors = dram["representation_format"]["data_spaces"]
+    assert [x["ranks"][0]["flattened_rankIDs"] for x in tensors] == [[list("NCPQRSK")], [list("NCKPQ")]]
+    mapping = "DRAM\nfor K in 96\nfor C in 256\nGLB [Inputs, Outputs]\nfor R in 3\nfor P in 13\nRF\n" \
+        "for S in 3\nfor Q in 13\nfor K in 4"
+    costs = []
+    for name, layer in (("eyeriss_sparse", tb.load_workload("alexnet_sparse")["conv3"]),
+                        (str(tmp_path / "t.yaml"), next(iter(tb.load_workload(tmp_path / "t.yaml"))))):
+        costs.append(tb.evaluate(tb.load_architecture(name), layer, mapping).energy_pj)
+    assert costs[0] == pytest.approx(costs[1])
+
+
 def test_the_command_writes_what_it_can_read(tmp_path, capsys):
     file = tmp_path / "eyeriss.yaml"
     arguments = ["--layer", "conv2", "--to", "timeloop", "-o", str(file)]

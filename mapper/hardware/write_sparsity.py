@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Collection
 
 from .architecture import Architecture
 from .build_sparsity import METADATA, OPTIMIZATIONS
@@ -68,9 +68,10 @@ def timeloop_attributes(sparsity: StorageSparsity) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None and value is not False}
 
 
-def sparsity_to_timeloop(architecture: Architecture) -> dict[str, Any]:
-    """The value of the key `sparse_optimizations`; empty for a dense machine."""
-    targets = [{"name": level.name, **_target(level.sparsity)} for level in architecture.levels
+def sparsity_to_timeloop(architecture: Architecture, ranks: Collection[str] | None = None) -> dict[str, Any]:
+    """The value of the key `sparse_optimizations`; empty for a dense machine. Timeloop knows the `ranks`
+    of one layer; None: all that formats name."""
+    targets = [{"name": level.name, **_target(level.sparsity, ranks)} for level in architecture.levels
                if level.sparsity.active]
     kinds = list(compute_to_dict(architecture.compute.sparsity))
     if kinds:
@@ -86,11 +87,11 @@ def overbooking_to_timeloop(architecture: Architecture) -> list[dict[str, Any]]:
             if level.sparsity.overbooking and level.sparsity.most_overbooked != 1.0]
 
 
-def _target(sparsity: StorageSparsity) -> dict[str, Any]:
+def _target(sparsity: StorageSparsity, ranks: Collection[str] | None) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if sparsity.formats:
         result["representation_format"] = {"data_spaces": [
-            {"name": tensor, "ranks": [_rank(rank) for rank in x.ranks],
+            {"name": tensor, "ranks": [_rank(rank, ranks) for rank in x.ranks],
              "rank_application_order": "inner_to_outer" if x.inner_to_outer else "outer_to_inner"}
             for tensor, x in sparsity.formats.items()]}
     if sparsity.optimizations:
@@ -99,6 +100,7 @@ def _target(sparsity: StorageSparsity) -> dict[str, Any]:
     return result
 
 
-def _rank(rank: RankFormat) -> dict[str, Any]:
-    flattened = {"flattened_rankIDs": [list(group) for group in rank.flattened]} if rank.flattened else {}
+def _rank(rank: RankFormat, ranks: Collection[str] | None) -> dict[str, Any]:
+    groups = [[name for name in group if ranks is None or name in ranks] for group in rank.flattened]
+    flattened = {"flattened_rankIDs": [group for group in groups if group]} if any(groups) else {}
     return {"format": rank.kind, **_bits(rank, "metadata_word_bits", "payload_word_bits"), **flattened}
