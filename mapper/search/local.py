@@ -25,7 +25,7 @@ Keep = tuple[frozenset[str], ...]
 _CANDIDATES = 4096      # roundings tried at a time
 _DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
-_LIKELY = 3             # loop orders tried where zeros are left out
+_LIKELY = 1             # loop orders of a level tried where zeros are left out
 _CHUNK = 65536          # mappings handed to the evaluator at a time
 
 
@@ -96,7 +96,8 @@ class Explorer:
     def best_order(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
         """The same factors under the best loop orders: of all combinations where they are few, else
         of one level at a time."""
-        options = [self._distinct(found.factors, level, orders) for level, orders in enumerate(options)]
+        options = [self._likely(found, level, self._distinct(found.factors, level, orders))
+                   for level, orders in enumerate(options)]
         if prod(map(len, options)) <= _ALL_COMBINATIONS:
             return self._best_of_orders(found, list(product(*options)))
         while True:
@@ -116,20 +117,24 @@ class Explorer:
         return list({tuple(r for r in order if r in iterating): order for order in reversed(orders)}.values())
 
     def _best_of_orders(self, found: Found, choices: list[Orders]) -> Found:
-        for orders in self._likely(found, choices):
+        for orders in choices:
             other = self.best_of(found.keep, orders, found.factors[None])
             if other is not None and other.value < found.value:
                 found = other
         return found
 
-    def _likely(self, found: Found, choices: list[Orders]) -> list[Orders]:
-        """All of the orders; where it takes long to say what zeros leave, the best in a dense run."""
-        if self._model is None or len(choices) <= _LIKELY:
-            return choices
-        costs = [self._dense_run(found.keep, orders)(found.factors[None]) for orders in choices]
+    def _likely(self, found: Found, level: int, orders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """All of the orders of `level`; where it takes long to say what zeros leave, those that are best in a
+        dense run with the other levels as they are."""
+        if self._model is None or len(orders) <= _LIKELY:
+            return orders
         energy_power, cycles_power = self.powers
-        values = [float(x.energy_pj[0]) ** energy_power * float(x.cycles[0]) ** cycles_power for x in costs]
-        return [choices[i] for i in np.argsort(values, kind="stable")[:_LIKELY]]
+        values = []
+        for order in orders:
+            run = self._dense_run(found.keep, (*found.orders[:level], order, *found.orders[level + 1:]))
+            cost = run(found.factors[None])
+            values.append(float(cost.energy_pj[0]) ** energy_power * float(cost.cycles[0]) ** cycles_power)
+        return [orders[i] for i in np.argsort(values, kind="stable")[:_LIKELY]]
 
     def _dense_run(self, keep: Keep, orders: Orders) -> BatchEvaluator:
         if (keep, orders) not in self._dense_runs:

@@ -1,0 +1,87 @@
+"""Searches where zeros are left out or gated: the proven optimum against exhaustion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tilebound.hardware.architecture import Architecture
+from tilebound.loading import load_specs
+from tilebound.search.check import rederive
+from tilebound.search.layer import LayerSearch
+from tilebound.search.local import Explorer
+from tilebound.search.result import OBJECTIVES
+from tilebound.search.space import Mapspace
+from tilebound.workload.density.uniform import Hypergeometric
+from tilebound.workload.einsum import Einsum, Tensor, Term
+
+CASES = Path(__file__).parent / "sparse_cases"
+
+CONV = Einsum("conv", ("K", "P", "R"), (4, 2, 3), (
+    Tensor("Weights", ((Term("K"),), (Term("R"),)), density=Hypergeometric(0.4)),
+    Tensor("Inputs", ((Term("P"), Term("R")),), density=Hypergeometric(0.3)),
+    Tensor("Outputs", ((Term("K"),), (Term("P"),)), is_output=True, density=Hypergeometric(0.5))))
+
+EYERISS = {"architecture": {
+    "name": "tiny", "word_bits": 16, "levels": [
+        {"name": "DRAM", "class": "DRAM", "block_words": 4, "metadata": {"width": 64, "word_bits": 5},
+         "formats": {name: [{"format": "UOP", "payload_bits": 0, "flatten": [ranks]},
+                            {"format": "RLE", "metadata_bits": 5, "flatten": [ranks]}]
+                     for name, ranks in (("Inputs", ["P", "R"]), ("Outputs", ["K", "P"]))},
+         "energy": {"read": 512.0, "fill": 512.0, "update": 512.0, "metadata_read": 512.0,
+                    "metadata_fill": 512.0, "metadata_update": 512.0}},
+        {"name": "GLB", "class": "SRAM", "size": "8 words", "fanout": {"x": 2, "y": 3}, "energy": 6.0,
+         "keep": ["Inputs", "Outputs"], "bypass": ["Weights"], "decompresses": True, "compresses": True},
+        {"name": "RF", "class": "regfile", "size": "6 words", "decompresses": True, "compresses": True,
+         "energy": {"read": 1.0, "fill": 1.0, "update": 1.0, "gated_read": 0.1, "gated_update": 0.1},
+         "gate": [{"target": "Weights", "on": ["Inputs"]}, {"target": "Outputs", "on": ["Inputs"]}]}],
+    "compute": {"name": "MAC", "energy": {"compute": 1.0, "gated_compute": 0.1}, "gating": True}}}
+
+
+def machine(name: str) -> Architecture:
+    """That of a recorded case; so small that tiles must be chosen with care."""
+    loaded = load_specs([CASES / name / "input.yaml"], need=("architecture",)).architecture
+    assert loaded is not None
+    return replace(loaded, levels=tuple(
+        replace(level, size_words=size, keep=keep)
+        for level, size, keep in zip(loaded.levels, (None, 12, 6), map(frozenset, ("ABZ", "ABZ", "AB")),
+                                     strict=True)))
+
+
+def gemm() -> Einsum:
+    return Einsum("gemm", ("M", "N", "K"), (2, 2, 6), (
+        Tensor("A", ((Term("M"),), (Term("K"),)), density=Hypergeometric(0.25)),
+        Tensor("B", ((Term("K"),), (Term("N"),)), density=Hypergeometric(0.5)),
+        Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True)))
+
+
+def exhausted(space: Mapspace, objective: str) -> float:
+    """The least objective of all mappings."""
+    explorer = Explorer(space, *OBJECTIVES[objective])
+    return min(float(explorer.values(keep, orders, space.enumerate(space.root(keep))).min(initial=np.inf))
+               for keep in space.keeps for orders in product(*space.order_options(space.root(keep))))
+
+
+@pytest.mark.parametrize(("name", "objective"), [("sp_skip_A_on_B", "energy"), ("sp_gate_A_on_B", "latency"),
+                                                 ("sp_AB_cp_skip_both", "edp")])
+def test_small_gemms_are_proven(name: str, objective: str) -> None:
+    architecture, einsum = machine(name), gemm()
+    proven(architecture, einsum, objective)
+
+
+def test_a_small_layer_on_sparse_eyeriss_is_proven() -> None:
+    loaded = load_specs([EYERISS], need=("architecture",)).architecture
+    assert loaded is not None
+    proven(loaded, CONV, "edp")
+
+
+def proven(architecture: Architecture, einsum: Einsum, objective: str) -> None:
+    search = LayerSearch(architecture, einsum, objective)
+    _, found = search.run()
+    assert found.status == "optimal"
+    assert found.value == pytest.approx(exhausted(search.space, objective), rel=1e-9)
+    _, again = rederive(architecture, einsum, objective, found.value, found.dual)
+    assert again == pytest.approx(found.value, rel=1e-9)
