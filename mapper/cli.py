@@ -89,7 +89,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
     """
     from .search.result import NetworkResult
 
-    loaded, architecture, workload = _load(specs, folder, define)
+    loaded, architecture, workload = _load(specs, define)
+    _require_place(folder)
     options = _switched(loaded.options, switches)
     _note_unused(loaded, (*_CONSTRAINTS, "mapper", *_NEVER_USED))
     layers = _evaluated(loaded, architecture, workload, semantics, options)
@@ -121,7 +122,8 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
     Ctrl-C (or SIGTERM) gives the best found so far, with the bounds proven so far.
     """
-    loaded, architecture, workload = _load(specs, folder, define)
+    loaded, architecture, workload = _load(specs, define)
+    _require_place(folder)
     _refuse_switches(loaded)
     from .api import read_constraints
     from .search.mapper_keys import read_mapper
@@ -237,10 +239,8 @@ def check(result: Path) -> int:
     return DONE
 
 
-def _load(specs: Sequence[str], folder: Path | None,
-          define: Sequence[str]) -> tuple[Loaded, Architecture, WorkloadGraph]:
-    """What the SPECs hold, when that can be evaluated; makes the folder of the answer first, so
-    that no long run ends without a place for it."""
+def _load(specs: Sequence[str], define: Sequence[str]) -> tuple[Loaded, Architecture, WorkloadGraph]:
+    """What the SPECs hold, when that can be evaluated."""
     from .loading import load_specs
 
     loaded = load_specs(specs, define=_defined(define))
@@ -253,11 +253,19 @@ def _load(specs: Sequence[str], folder: Path | None,
         problems.append(_missing(specs, "workload", "workloads"))
     if problems or loaded.architecture is None or loaded.workload is None:
         raise SpecError(problems)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     return loaded, loaded.architecture, loaded.workload
+
+
+def _require_place(folder: Path | None) -> None:
+    """Raise an OSError where the folder of the answer cannot be written or made, so that no long run ends
+    without a place for it. It is made when there is something to write."""
+    if folder is None:
+        return
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
 def _defined(pairs: Sequence[str]) -> dict[str, object]:
