@@ -146,6 +146,15 @@ def test_a_folder_that_cannot_be_made_is_bad_input(spec, mapping, tmp_path, caps
     assert out == "" and "spec.yaml" in err
 
 
+@pytest.mark.parametrize("text", ["mapping: [{target: NONE, type: temporal}]\n",
+                                  "mapping: [{target: RF, type: temporal, factors: K=7}]\n"])
+def test_nothing_is_left_behind_where_a_mapping_is_wrong(spec, tmp_path, capsys, text):
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert cli.run(["evaluate", spec, str(tmp_path / "wrong.yaml"), "-o", str(tmp_path / "out")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_constraints_are_kept_to_stored_and_checked(spec, tmp_path, capsys):
     (tmp_path / "c.yaml").write_text("mapspace_constraints: [{target: RF, type: temporal, factors: K=1}]\n")
     assert cli.run(["map", spec, str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out")]) == 0

@@ -20,7 +20,7 @@ from tilebound.workload.einsum import Einsum, Tensor, Term
 
 CASES = Path(__file__).parent / "sparse_cases"
 
-CONV = Einsum("conv", ("K", "P", "R"), (4, 2, 3), (
+CONV = Einsum("conv", ("K", "P", "R"), (4, 2, 2), (
     Tensor("Weights", ((Term("K"),), (Term("R"),)), density=Hypergeometric(0.4)),
     Tensor("Inputs", ((Term("P"), Term("R")),), density=Hypergeometric(0.3)),
     Tensor("Outputs", ((Term("K"),), (Term("P"),)), is_output=True, density=Hypergeometric(0.5))))
