@@ -20,7 +20,7 @@ from tilebound.workload.einsum import Einsum, Tensor, Term
 
 CASES = Path(__file__).parent / "sparse_cases"
 
-CONV = Einsum("conv", ("K", "P", "R"), (4, 2, 2), (
+CONV = Einsum("conv", ("K", "P", "R"), (3, 2, 2), (
     Tensor("Weights", ((Term("K"),), (Term("R"),)), density=Hypergeometric(0.4)),
     Tensor("Inputs", ((Term("P"), Term("R")),), density=Hypergeometric(0.3)),
     Tensor("Outputs", ((Term("K"),), (Term("P"),)), is_output=True, density=Hypergeometric(0.5))))
@@ -52,7 +52,7 @@ def machine(name: str) -> Architecture:
 
 
 def gemm() -> Einsum:
-    return Einsum("gemm", ("M", "N", "K"), (2, 2, 6), (
+    return Einsum("gemm", ("M", "N", "K"), (2, 2, 4), (
         Tensor("A", ((Term("M"),), (Term("K"),)), density=Hypergeometric(0.25)),
         Tensor("B", ((Term("K"),), (Term("N"),)), density=Hypergeometric(0.5)),
         Tensor("Z", ((Term("M"),), (Term("N"),)), is_output=True)))
