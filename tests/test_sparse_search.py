@@ -35,7 +35,8 @@ EYERISS = {"architecture": {
                     "metadata_fill": 512.0, "metadata_update": 512.0}},
         {"name": "GLB", "class": "SRAM", "size": "8 words", "fanout": {"x": 2, "y": 3}, "energy": 6.0,
          "keep": ["Inputs", "Outputs"], "bypass": ["Weights"], "decompresses": True, "compresses": True},
-        {"name": "RF", "class": "regfile", "size": "6 words", "decompresses": True, "compresses": True,
+        {"name": "RF", "class": "regfile", "size": "6 words", "keep": ["Weights", "Inputs", "Outputs"],
+         "decompresses": True, "compresses": True,
          "energy": {"read": 1.0, "fill": 1.0, "update": 1.0, "gated_read": 0.1, "gated_update": 0.1},
          "gate": [{"target": "Weights", "on": ["Inputs"]}, {"target": "Outputs", "on": ["Inputs"]}]}],
     "compute": {"name": "MAC", "energy": {"compute": 1.0, "gated_compute": 0.1}, "gating": True}}}

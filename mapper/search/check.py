@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import inf
 from typing import Any
 
@@ -105,9 +104,9 @@ class _Checker:
         mappings = self.space.combinations(region)
         if not may_enumerate(self.space, mappings) if self.space.uneven else mappings > ENUMERATE:
             raise ProofError("a region counts as enumerated although it is too large for that")
-        factors = self.space.enumerate(region)
+        everything = self.space.in_order(region, self.space.enumerate(region))
         return min((float(self.explorer.values(region.keep, orders, factors).min(initial=inf))
-                    for orders in product(*self.space.order_options(region))), default=inf)
+                    for orders, factors in everything), default=inf)
 
     def lattice(self, region: Region) -> float:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from itertools import product
 from math import inf
 from time import monotonic
 from typing import Any, Callable, Iterator
@@ -260,8 +259,7 @@ class LayerSearch:
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
-        factors = self.space.enumerate(node.region)
-        for orders in product(*self.space.order_options(node.region)):
+        for orders, factors in self.space.in_order(node.region, self.space.enumerate(node.region)):
             self._offer(self.explorer.best_of(node.region.keep, orders, factors))
         if self.space.orders_complete:
             node.method, node.value = "enumerated", inf

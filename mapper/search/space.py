@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import permutations
+from itertools import compress, permutations, product
 from math import factorial, prod
+from typing import Iterator, Sequence
 
 import numpy as np
 
@@ -199,6 +200,28 @@ class Mapspace:
                 orders = tuple({tuple(r for r in o if r not in inside): o for o in agreeing}.values())
             options.append(list(orders))
         return [*options, list(self.orders[-1][:1 if self.ordered < self.depth else None])]
+
+    def in_order(self, region: Region, factors: np.ndarray) -> Iterator[
+            tuple[tuple[tuple[str, ...], ...], np.ndarray]]:
+        """The combinations of loop orders of `region`, each with those of the `factors` for which it is not
+        one of the others: loops of one iteration count for nothing."""
+        options = self.order_options(region)
+        firsts = [self._firsts(level, orders, factors) for level, orders in enumerate(options)]
+        for chosen in product(*(range(len(orders)) for orders in options)):
+            own = np.logical_and.reduce([first[i] for first, i in zip(firsts, chosen, strict=True)])
+            if own.any():
+                yield tuple(orders[i] for orders, i in zip(options, chosen, strict=True)), factors[own]
+
+    def _firsts(self, level: int, orders: Sequence[tuple[str, ...]], factors: np.ndarray) -> np.ndarray:
+        """Where each of the `orders` of `level` is the first of its equals; shape (orders, mappings)."""
+        iterates = factors[:, slot(level, "temporal")] > 1
+        patterns, where = np.unique(iterates, axis=0, return_inverse=True)
+        table = np.zeros((len(orders), len(patterns)), dtype=bool)
+        for column, pattern in enumerate(patterns):
+            own = set(compress(self.einsum.ranks, pattern))
+            loops = [tuple(rank for rank in order if rank in own) for order in orders]
+            table[[loops.index(x) for x in dict.fromkeys(loops)], column] = True
+        return table[:, where.reshape(-1)]
 
     # ---- splitting -------------------------------------------------------------------------
 

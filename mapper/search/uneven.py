@@ -225,8 +225,7 @@ class UnevenSearch(LayerSearch):
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
-        factors = self.space.enumerate(node.region)
-        for orders in product(*self.space.order_options(node.region)):
+        for orders, factors in self.space.in_order(node.region, self.space.enumerate(node.region)):
             self._offer(Explorer.best_of(self.explorer, node.region.keep, orders, factors))
         if self.space.orders_complete and not self._interrupted():
             node.method, node.value = "enumerated", inf
