@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture
 from tilebound.loading import load_specs
+from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.local import Explorer
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace
-from tilebound.workload.density.uniform import Hypergeometric
+from tilebound.workload.density.uniform import FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 CASES = Path(__file__).parent / "sparse_cases"
@@ -86,3 +88,24 @@ def proven(architecture: Architecture, einsum: Einsum, objective: str) -> None:
     assert found.value == pytest.approx(exhausted(search.space, objective), rel=1e-9)
     _, again = rederive(architecture, einsum, objective, found.value, found.dual)
     assert again == pytest.approx(found.value, rel=1e-9)
+
+
+def test_metadata_that_fits_nowhere_is_named() -> None:
+    architecture = machine("sp_AB_cp_skip_both")
+    inner = architecture.levels[-1]
+    narrow = replace(inner, keep=frozenset("AB"), sparsity=replace(inner.sparsity, metadata_depth=0))
+    with pytest.raises(InfeasibleError, match=r"RF: .*metadata.* needs .*, has 0"):
+        LayerSearch(replace(architecture, levels=(*architecture.levels[:-1], narrow)), gemm(), "edp").run()
+
+
+def test_a_tile_fits_that_would_not_with_its_zeros() -> None:
+    """A is written down in RF without its zeros: one of four, so 8 words take 2."""
+    architecture, einsum = machine("sp_AB_cp_skip_both"), gemm()
+    whole = replace(einsum.tensors[0], density=FixedStructured(0.25))
+    inner = replace(architecture.levels[-1], keep=frozenset("A"), bypass=frozenset("BZ"), size_words=2)
+    constraints = Constraints((LevelConstraints("RF", temporal=LoopRules((
+        ("M", FactorRange(2, 2)), ("K", FactorRange(4, 4))))),))
+    architecture = replace(architecture, levels=(*architecture.levels[:-1], inner))
+    einsum = replace(einsum, tensors=(whole, *einsum.tensors[1:]))
+    mapping, _ = LayerSearch(architecture, einsum, "energy", constraints=constraints).run()
+    assert mapping.tile(2, einsum.extent) == {"M": 2, "N": 1, "K": 4}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
+from ..errors import MappingError
 from ..mapping.constraints import FactorRange
 from ..mapping.sparsity_rules import sparse_reasons
+from ..mapping.template import Template
+from ..model.evaluate import evaluate
 from ..workload.einsum import footprint
-from .feasible import Fit
+from .feasible import Fit, first_fit
 from .space import Mapspace
 
 
@@ -15,7 +18,7 @@ def why_nothing_fits(space: Mapspace) -> str:
     """One sentence that names the level, what the smallest choice needs, and what there is."""
     lines = _tensors(space) or _ranks(space)
     if not lines:
-        lines = _arrays(space) + _capacities(space)
+        lines = _arrays(space) + _capacities(space) or _zeros(space)
     together = "capacities, array shapes and constraints" if space.rules.constraints else \
         "capacities and array shapes"
     return f"{space.einsum.name}: no mapping fits; " + (
@@ -89,3 +92,21 @@ def _capacities(space: Mapspace) -> list[str]:
             lines.append(f"{level.name}: the smallest tiles need {sum(words.values())} words ({parts}), "
                          f"has {have}")
     return lines
+
+
+def _zeros(space: Mapspace) -> list[str]:
+    """On a machine that does something about zeros, what does not fit of the smallest tiles."""
+    if not space.architecture.sparse:
+        return []
+    levels = tuple(level.name for level in space.architecture.levels)
+    orders = tuple(orders[0] for orders in space.orders)
+    for keep in space.choices.smallest():
+        factors = first_fit(space, keep)
+        if factors is None:
+            continue
+        mapping = Template(levels, keep, orders, space.rules.no_multicast).mapping(space.einsum, factors)
+        try:
+            evaluate(space.architecture, space.einsum, mapping)
+        except MappingError as error:
+            return [f"{reason} (smallest tiles)" for reason in error.reasons]
+    return []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 import numpy as np
 
+from ..bounds.prices import Prices
 from ..mapping.template import slot
 from ..workload.einsum import footprint
 from .space import Mapspace
@@ -19,11 +20,14 @@ class Fit:
 
     For each rank, over its splits: `tiles` its extent in the tile of each level, `axes` its factors
     along x and y of each fanout, `spread` the product of these; shapes (splits, levels),
-    (splits, levels, 2) and (splits,).
+    (splits, levels, 2) and (splits,). Of tensors that are written down without their zeros, tiles take the
+    least that they can; `accept` then tells whether a factor array really fits.
     """
 
-    def __init__(self, space: Mapspace, keep: tuple[frozenset[str], ...]) -> None:
-        self.space, self.keep = space, keep
+    def __init__(self, space: Mapspace, keep: tuple[frozenset[str], ...],
+                 accept: Callable[[np.ndarray], bool] = lambda factors: True) -> None:
+        self.space, self.keep, self.accept = space, keep, accept
+        self.prices = Prices(space.architecture, space.einsum)
         levels = range(space.depth)
         ways = space.ways
         self.tiles = {r: np.stack([np.minimum(w[:, 3 * i:].prod(axis=1), space.einsum.extent[r])
@@ -51,9 +55,9 @@ class Fit:
         return np.asarray(good & (most * self.spread[rank] >= self.space.rules.workers))
 
     def words(self, level: int, extents: Mapping[str, Any]) -> Any:
-        """Words of the tiles at `level` for the extents of the ranks, numbers or arrays."""
+        """Words of the tiles at `level`, or less, for the extents of the ranks, numbers or arrays."""
         kept = [t for t in self.space.einsum.tensors if t.name in self.keep[level]]
-        return sum(footprint(tensor, extents) for tensor in kept)
+        return sum(footprint(tensor, extents) * self.prices.held(level, tensor.name) for tensor in kept)
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())
@@ -62,7 +66,8 @@ class Fit:
         """Choose a split of each of `ranks`; the smallest tiles first, or, where many compute units
         must be at work, the widest. False when there is none or the steps are used up."""
         if not ranks:
-            return bool(self.space.rules.joint(self.factors()[None])[0])
+            factors = self.factors()
+            return bool(self.space.rules.joint(factors[None])[0]) and self.accept(factors)
         rank, rest = ranks[0], ranks[1:]
         spread = self.spread[rank] if self.space.rules.workers else np.ones(len(self.spread[rank]))
         order = np.lexsort((np.log(self.tiles[rank]).sum(axis=1), -spread))
@@ -79,11 +84,12 @@ class Fit:
         return np.stack([self.space.ways[r][self.chosen[r]] for r in self.space.einsum.ranks], axis=1)
 
 
-def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...]) -> np.ndarray | None:
-    """A factor array that fits and keeps to the constraints; None when there is none (or when none
-    was found in a good number of steps)."""
+def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...],
+              accept: Callable[[np.ndarray], bool] = lambda factors: True) -> np.ndarray | None:
+    """A factor array that fits, keeps to the constraints and is accepted; None when there is none (or
+    when none was found in a good number of steps)."""
     if not all(map(len, space.ways.values())) or space.most_workers < space.rules.workers:
         return None
-    fit = Fit(space, keep)
+    fit = Fit(space, keep, accept)
     ranks = sorted(space.einsum.ranks, key=lambda r: len(space.ways[r]))
     return fit.factors() if fit.solve(ranks) else None

@@ -164,7 +164,10 @@ class Explorer:
 
     def start(self, keep: Keep) -> Found | None:
         """A mapping with small inner tiles; None if nothing fits with this `keep`."""
-        factors = first_fit(self.space, keep)
+        def fits(factors: np.ndarray) -> bool:
+            return bool(np.isfinite(self.values(keep, self._first_orders, factors[None])[0]))
+
+        factors = first_fit(self.space, keep, fits) if self._model else first_fit(self.space, keep)
         return None if factors is None else self.best_of(keep, self._first_orders, factors[None])
 
     @property
