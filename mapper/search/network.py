@@ -87,16 +87,13 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     InfeasibleError
         A layer has no mapping; the message names what rules all out.
     SpecError
-        A network of the architecture charges for what the search cannot reckon with, a layer has
-        flattened ranks or is too large to be counted.
+        A network charges for what the search cannot reckon with, or a layer or a machine is one of which no
+        bound is known: flattened ranks, too many operations, zeros in timeloop semantics.
     ValueError
         An option is out of its range.
     """
     _require_options(gap, time_limit, jobs, seed)
-    require_word_prices(architecture)
-    require_boxes(graph)
-    _require_bounded(architecture, constraints, semantics)
-    _require_size(architecture, graph, constraints)
+    _require_searchable(architecture, graph, constraints, semantics)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints)
@@ -123,6 +120,15 @@ def require_boxes(graph: WorkloadGraph) -> None:
                 for einsum in graph for flat in einsum.flattened]
     if problems:
         raise SpecError(problems)
+
+
+def _require_searchable(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints,
+                        semantics: Semantics) -> None:
+    """Raise a SpecError for what cannot be searched."""
+    require_word_prices(architecture)
+    require_boxes(graph)
+    _require_bounded(architecture, constraints, semantics)
+    _require_size(architecture, graph, constraints)
 
 
 def _require_bounded(architecture: Architecture, constraints: Constraints, semantics: Semantics) -> None:
