@@ -3,8 +3,8 @@
 Bounds count words as if every value were there. Of these, what a machine does about zeros leaves at
 least a share, the product of two: the non-zeros of a tensor that is written down in a format, and,
 where accesses are saved because other tensors are zero, the density of these tensors (a tile of them has
-some non-zero at least as often as a single word of it). Metadata is taken to cost nothing. See
-docs/search.md.
+some non-zero at least as often as a single word of it). Of metadata only what is sure to be there costs
+anything. See docs/search.md.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from functools import cache
 from math import prod
 from typing import Sequence
 
-from ..hardware.architecture import Architecture, Compute, Storage
-from ..hardware.sparsity import COMPRESSING, Optimization, fallbacks
+from ..hardware.architecture import Architecture
+from ..hardware.sparsity import COMPRESSING, Optimization
 from ..model.sparse.bits import widths
+from ..model.sparse.price import figure
 from ..workload.einsum import Einsum
 
 Keep = Sequence[frozenset[str]]
@@ -40,8 +41,7 @@ class Prices:
         """pJ for a word of `tensor` that a dense run reads, fills or updates (`action`) at a level that
         keeps it. An access moves `block_words`, and the instances of a cluster may share it."""
         spec = self.levels[level]
-        figure = spec.energy.get(action)
-        price = 0.0 if figure is None else figure.value
+        price = figure(spec, action)
         if not self.sparse:
             return price * spec.least_share / spec.block_words
         price = self._least(tuple(keep), level, tensor, action, price) / spec.block_words
@@ -194,12 +194,6 @@ class Prices:
         share = self.needed if out or self.unit.sparsity.gating or self.kinds else 1.0
         idle = 0.0 if out else min(price, figure(self.unit, "gated_compute"))
         return (share * price + (1.0 - share) * idle) * self.einsum.macs
-
-
-def figure(component: Storage | Compute, action: str) -> float:
-    """pJ of an action, 0 where the component gives none."""
-    found = next((component.energy[name] for name in fallbacks(action) if name in component.energy), None)
-    return 0.0 if found is None else found.value
 
 
 def _mean_density(einsum: Einsum, tensor: str) -> float:

@@ -7,7 +7,6 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
-from ..bounds.prices import Prices
 from ..mapping.template import slot
 from ..workload.einsum import footprint
 from .space import Mapspace
@@ -27,7 +26,6 @@ class Fit:
     def __init__(self, space: Mapspace, keep: tuple[frozenset[str], ...],
                  accept: Callable[[np.ndarray], bool] = lambda factors: True) -> None:
         self.space, self.keep, self.accept = space, keep, accept
-        self.prices = Prices(space.architecture, space.einsum)
         levels = range(space.depth)
         ways = space.ways
         self.tiles = {r: np.stack([np.minimum(w[:, 3 * i:].prod(axis=1), space.einsum.extent[r])
@@ -57,7 +55,7 @@ class Fit:
     def words(self, level: int, extents: Mapping[str, Any]) -> Any:
         """Words of the tiles at `level`, or less, for the extents of the ranks, numbers or arrays."""
         kept = [t for t in self.space.einsum.tensors if t.name in self.keep[level]]
-        return sum(footprint(tensor, extents) * self.prices.held(level, tensor.name) for tensor in kept)
+        return sum(footprint(tensor, extents) * self.space.prices.held(level, tensor.name) for tensor in kept)
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())

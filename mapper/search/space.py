@@ -11,6 +11,7 @@ import numpy as np
 
 from ..bounds.arrays import array_limits, factorizations
 from ..bounds.lattice import Tiling
+from ..bounds.prices import Prices
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -44,6 +45,11 @@ class Mapspace:
         #: Ranks whose factors may multiply to more than the extent.
         self.uneven = self.rules.uneven(self.slots, einsum.extent)
         self.choices = KeepChoices(architecture, einsum, self.rules)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What words cost and take at the least."""
+        return Prices(self.architecture, self.einsum)
 
     # ---- choices ---------------------------------------------------------------------------
 

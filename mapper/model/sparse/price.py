@@ -56,7 +56,8 @@ class _Stream:
 
 
 def figure(component: Storage | Compute, action: str) -> float:
-    """pJ of an action about zeros; 0 where the machine gives none (see `sparsity.fallbacks`)."""
+    """pJ of an action; 0 where the machine gives none, as it may of those about zeros (see
+    `sparsity.fallbacks`)."""
     found = next((component.energy[name] for name in fallbacks(action) if name in component.energy), None)
     return 0.0 if found is None else found.value
 

@@ -93,6 +93,24 @@ def scattered(shape: Tile, tile: Tile, nnz: int) -> Scattered:
 
 
 @dataclass(frozen=True)
+class _Share(ByVolume):
+    """Tiles have the share `density` of non-zeros on average, whatever their size."""
+
+    shape: Tile
+    density: float
+
+    @property
+    def mean(self) -> float:
+        return self.density
+
+    def expected(self, tile: Tile) -> float:
+        return self.words(tile) * self.density
+
+    def expected_many(self, tiles: ArrayLike) -> Floats:
+        return self.words_many(tiles) * self.density
+
+
+@dataclass(frozen=True)
 class Binomial:
     """Every word is non-zero with the probability `density`, whatever the others are.
 
@@ -110,31 +128,18 @@ class Binomial:
 
 
 @dataclass(frozen=True)
-class BoundBinomial(ByVolume):
-    shape: Tile
-    density: float
-
-    @property
-    def mean(self) -> float:
-        return self.density
-
+class BoundBinomial(_Share):
     def pmf(self, tile: Tile) -> Occupancies:
         return binomial(self.words(tile), self.density)
 
     def given(self, tile: Tile, nnz: int) -> Scattered:
         return scattered(self.shape, tile, nnz)
 
-    def expected(self, tile: Tile) -> float:
-        return self.words(tile) * self.density
-
     def p_empty(self, tile: Tile) -> float:
         return float(np.power(1 - self.density, float(self.words(tile))))
 
     def max_occupancy(self, tile: Tile) -> int:
         return self.words(tile) if self.density else 0
-
-    def expected_many(self, tiles: ArrayLike) -> Floats:
-        return self.words_many(tiles) * self.density
 
     def p_empty_many(self, tiles: ArrayLike) -> Floats:
         return np.power(1 - self.density, self.words_many(tiles))
@@ -159,14 +164,7 @@ class FixedStructured:
 
 
 @dataclass(frozen=True)
-class BoundFixedStructured(ByVolume):
-    shape: Tile
-    density: float
-
-    @property
-    def mean(self) -> float:
-        return self.density
-
+class BoundFixedStructured(_Share):
     def pmf(self, tile: Tile) -> Occupancies:
         exact = self.words(tile) * self.density
         low = floor(exact)
@@ -179,17 +177,11 @@ class BoundFixedStructured(ByVolume):
         inside = scattered(self.shape, tile, nnz)
         return BoundFixedStructured(inside.shape, inside.mean)
 
-    def expected(self, tile: Tile) -> float:
-        return self.words(tile) * self.density
-
     def p_empty(self, tile: Tile) -> float:
         return max(0.0, 1 - self.words(tile) * self.density)
 
     def max_occupancy(self, tile: Tile) -> int:
         return ceil(self.words(tile) * self.density)
-
-    def expected_many(self, tiles: ArrayLike) -> Floats:
-        return self.words_many(tiles) * self.density
 
     def p_empty_many(self, tiles: ArrayLike) -> Floats:
         return np.maximum(0.0, 1 - self.words_many(tiles) * self.density)
