@@ -210,7 +210,7 @@ def with_remainders(rng: Random, einsum: Einsum, mapping: Mapping) -> tuple[Eins
     last = dict.fromkeys(einsum.ranks, 0)
     seen: set[str] = set()
 
-    def uneven(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+    def imperfect(loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
         result = []
         for loop in loops:
             least = 1 if loop.rank in seen and rng.random() < 0.5 else loop.factor
@@ -222,7 +222,7 @@ def with_remainders(rng: Random, einsum: Einsum, mapping: Mapping) -> tuple[Eins
 
     blocks = []
     for block in mapping:
-        temporal, y, x = uneven(block.temporal), uneven(block.spatial_y), uneven(block.spatial_x)
+        temporal, y, x = imperfect(block.temporal), imperfect(block.spatial_y), imperfect(block.spatial_x)
         blocks.append(replace(block, temporal=temporal, spatial_x=x, spatial_y=y))
     return replace(einsum, extents=tuple(last[r] + 1 for r in einsum.ranks)), Mapping(tuple(blocks))
 

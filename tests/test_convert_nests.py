@@ -23,7 +23,7 @@ from test_constraints import random_rules
 from test_convert import again, contents, without_sources
 from test_model_invariants import charged
 from test_search import gemm, three_level
-from test_walk import uneven_case
+from test_walk import imperfect_case
 
 REFERENCE = Path(os.environ.get("TILEBOUND_REFERENCE") or "/nonexistent")
 PUBLISHED = [path for kind in ("public", "mapper") for path in sorted(REFERENCE.glob(f"{kind}/*/input.yaml"))
@@ -40,7 +40,7 @@ def named_apart(architecture: Architecture) -> Architecture:
         for i, x in enumerate(architecture.levels)))
 
 
-@pytest.mark.parametrize("draw", [random_case, uneven_case])
+@pytest.mark.parametrize("draw", [random_case, imperfect_case])
 @pytest.mark.parametrize("seed", range(60))
 def test_machines_and_nests_of_every_kind_read_back_equal(draw, seed, tmp_path):
     rng = Random(seed)

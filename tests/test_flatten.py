@@ -197,11 +197,11 @@ def test_remainders_and_arrays_beyond_what_is_known() -> None:
         Tensor("A", axes("M")), Tensor("Z", axes("M", "N"), is_output=True))), ["M", "N"])
     keep = frozenset("AZ")
     array = Mapping((Block("L0", keep, (Loop("X", 3),), (Loop("X", 2),)), Block("L1", keep)))
-    uneven = Mapping((Block("L0", keep, (Loop("X", 2),)), Block("L1", keep, (Loop("X", 4, 2),))))
+    imperfect = Mapping((Block("L0", keep, (Loop("X", 2),)), Block("L1", keep, (Loop("X", 4, 2),))))
     architecture = random_architecture(Random(1), einsum, array)
     assert count(architecture, einsum, array).cycles == 3
     with pytest.raises(MappingError, match="exact semantics only"):
         count(architecture, einsum, array, "timeloop")
-    assert not [reason for reason in check_mapping(architecture, einsum, uneven) if "rank" in reason]
+    assert not [reason for reason in check_mapping(architecture, einsum, imperfect) if "rank" in reason]
     with pytest.raises(MappingError, match="remainders"):
-        count(architecture, einsum, uneven)
+        count(architecture, einsum, imperfect)

@@ -26,7 +26,7 @@ from tilebound.mapping.constraints import (
 )
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.rules import Rules
-from tilebound.mapping.splits import last_passes, real_factors, steps, uneven_splits
+from tilebound.mapping.splits import imperfect_splits, last_passes, real_factors, steps
 from tilebound.mapping.template import KINDS
 from tilebound.mapping.timeloop import to_timeloop
 from tilebound.mapping.validate import check_mapping
@@ -37,11 +37,11 @@ from tilebound.model.reuse import placed_loops
 from tilebound.report.check import check_document
 from tilebound.report.document import to_document
 from tilebound.search.check import ProofError, rederive
+from tilebound.search.imperfect import ImperfectSearch, layer_search
 from tilebound.search.layer import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES, NetworkResult
 from tilebound.search.space import Mapspace
-from tilebound.search.uneven import UnevenSearch, layer_search
 from tilebound.workload.graph import WorkloadGraph
 
 from strategies import random_architecture, random_einsum, random_mapping, with_remainders
@@ -82,7 +82,7 @@ def test_splits_are_all_that_the_limits_admit(seed):
     extent = rng.randint(1, 17)
     limits = [(rng.choice((1, 2, 3, 5, extent)), rng.choice((0, 0, 1, 2, 20)))
               for _ in range(rng.randint(1, 4))]
-    ways = uneven_splits(extent, limits)
+    ways = imperfect_splits(extent, limits)
     assert len({tuple(w) for w in ways.tolist()}) == len(ways)
     assert sorted(map(tuple, ways.tolist())) == sorted(splits_by_hand(extent, limits))
     if not len(ways):
@@ -167,7 +167,7 @@ def test_small_problems_agree_with_brute_force(architecture, einsum, constraints
     for objective, (energy_power, cycles_power) in OBJECTIVES.items():
         truth = min((c.energy_pj ** energy_power * c.cycles ** cycles_power for c in costs), default=inf)
         search = layer_search(everything, einsum, objective, Limits(), constraints=constraints)
-        assert isinstance(search, UnevenSearch)
+        assert isinstance(search, ImperfectSearch)
         if truth == inf:
             with pytest.raises(InfeasibleError):
                 search.run()
@@ -303,7 +303,7 @@ def test_random_problems_agree_with_brute_force(seed):
 def test_bounds_alone_never_prove_too_much(seed, monkeypatch):
     """Nothing is enumerated: what is proven comes from the programs, down to mappings all of whose
     factors are fixed."""
-    monkeypatch.setattr(import_module("tilebound.search.uneven"), "ENUMERATE", 0)
+    monkeypatch.setattr(import_module("tilebound.search.imperfect"), "ENUMERATE", 0)
     rng = random.Random(100 + seed)
     einsum = rng.choice((gemm(rng.randint(3, 7), 2, 2), conv(1, 2, rng.randint(3, 7), rng.randint(2, 3))))
     architecture = two_level(rng.randint(8, 20), keep=frozenset(t.name for t in einsum.tensors))
@@ -322,10 +322,10 @@ ROW = three_level(middle=600, inner=40, x=8, y=1, keep=frozenset("ABZ"))
 IN_ARRAY = allowing(GLB_spatial={"M": 7})
 
 
-@pytest.mark.parametrize("objective, whole, uneven", [
+@pytest.mark.parametrize("objective, whole, imperfect", [
     ("latency", 377, 195), ("edp", 23_928_190, 12_386_790), ("energy", 63_470, 63_470)])
-def test_remainders_fill_an_array_that_primes_do_not(objective, whole, uneven):
-    for constraints, value in ((Constraints(), whole), (IN_ARRAY, uneven)):
+def test_remainders_fill_an_array_that_primes_do_not(objective, whole, imperfect):
+    for constraints, value in ((Constraints(), whole), (IN_ARRAY, imperfect)):
         _, found = layer_search(ROW, gemm(29, 13, 4), objective, Limits(), constraints=constraints).run()
         assert (found.value, found.lower_bound, found.status) == (value, value, "optimal")
 
@@ -397,7 +397,7 @@ def test_layers_without_room_for_remainders_are_searched_as_ever():
     for einsum, constraints in ((gemm(2, 8, 2), allowing(GLB_spatial={"M": 3})),
                                 (gemm(5, 8, 2), allowing(DRAM_temporal={"M": 3}))):
         search = layer_search(ROW, einsum, "energy", Limits(), constraints=constraints)
-        assert not isinstance(search, UnevenSearch)
+        assert not isinstance(search, ImperfectSearch)
         assert search.space.size == Mapspace(ROW, einsum).size
 
 

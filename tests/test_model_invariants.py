@@ -15,7 +15,7 @@ from tilebound.model.evaluate import evaluate
 from tilebound.workload.einsum import Einsum
 
 from strategies import random_case, with_directives
-from test_walk import uneven_case
+from test_walk import imperfect_case
 
 Case = tuple[Architecture, Einsum, Mapping]
 
@@ -23,7 +23,7 @@ Case = tuple[Architecture, Einsum, Mapping]
 every = pytest.mark.parametrize(
     ("seed", "draw", "semantics"),
     [pytest.param(seed, draw, semantics, id=f"{seed}-{name}-{semantics}")
-     for name, draw in (("whole", random_case), ("remainders", uneven_case))
+     for name, draw in (("whole", random_case), ("remainders", imperfect_case))
      for semantics in ("exact", "timeloop") for seed in range(40)])
 
 Draw = Callable[[Random], Case]
@@ -218,7 +218,7 @@ def written_otherwise(rng: Random, entry: dict[str, object], ranks: tuple[str, .
     return {**entry, "permutation": "".join(order), "factors": " ".join(spelt)}
 
 
-@pytest.mark.parametrize("draw", [random_case, uneven_case])
+@pytest.mark.parametrize("draw", [random_case, imperfect_case])
 @pytest.mark.parametrize("seed", range(60))
 def test_entries_that_say_the_same_are_the_same_mapping(seed: int, draw: Draw) -> None:
     rng = Random(seed)

@@ -18,7 +18,7 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.cost import Semantics
 from tilebound.model.counts import count, tensor_cases
 from tilebound.model.evaluate import evaluate
-from tilebound.model.uneven import exact_traffic, sampled_traffic
+from tilebound.model.imperfect import exact_traffic, sampled_traffic
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from oracle import simulate
@@ -51,7 +51,7 @@ def test_the_walk_of_a_perfect_nest_counts_what_its_closed_form_says(batch: int)
                     assert exact.sent == traffic.sent, f"seed {seed}"
 
 
-def uneven_case(rng: Random, max_points: int = 200) -> tuple[Architecture, Einsum, Mapping]:
+def imperfect_case(rng: Random, max_points: int = 200) -> tuple[Architecture, Einsum, Mapping]:
     while True:
         _, einsum, mapping = random_case(rng, max_points=max_points, max_levels=4)
         einsum, mapping = with_remainders(rng, einsum, mapping)
@@ -93,14 +93,14 @@ def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) ->
 
 @pytest.mark.parametrize("seed", [1894])     # an instance of an inner level that is never at work
 def test_exact_semantics_counts_what_the_simulation_moves_in_odd_nests(seed: int) -> None:
-    assert not (found := differences(*uneven_case(Random(f"uneven {seed}")))), "\n".join(found)
+    assert not (found := differences(*imperfect_case(Random(f"uneven {seed}")))), "\n".join(found)
 
 
 @pytest.mark.parametrize("batch", range(10))
 def test_exact_semantics_counts_what_the_simulation_moves(batch: int) -> None:
     tried = 0
     for seed in range(60 * batch, 60 * batch + 60):
-        case = uneven_case(Random(f"uneven {seed}"))
+        case = imperfect_case(Random(f"uneven {seed}"))
         assert check_mapping(*case) == [], f"seed {seed}"
         if plain(*case[1:]):
             assert not (found := differences(*case)), "\n".join([f"seed {seed}", *found])
@@ -113,7 +113,7 @@ def test_neighbours_pass_on_what_the_simulation_passes_on(batch: int) -> None:
     """Also between units or buffers below levels that do not hold the tensor themselves."""
     tried = 0
     for seed in range(250 * batch, 250 * batch + 250):
-        architecture, einsum, mapping = uneven_case(Random(f"uneven links {seed}"))
+        architecture, einsum, mapping = imperfect_case(Random(f"uneven links {seed}"))
         if not plain(einsum, mapping):
             continue
         machine, mapping = with_links(architecture, mapping)
@@ -159,7 +159,7 @@ def test_recorded_nests_with_remainders_are_counted_right(name: str) -> None:
     assert not (found := differences(loaded.architecture, einsum, mapping)), "\n".join(found)
 
 
-def test_semantics_differ_only_where_something_is_uneven() -> None:
+def test_semantics_differ_only_where_something_is_cut_off() -> None:
     for seed in range(60):
         case = random_case(Random(f"same {seed}"), max_levels=4)
         assert count(*case, "exact") == count(*case, "timeloop")
@@ -167,7 +167,7 @@ def test_semantics_differ_only_where_something_is_uneven() -> None:
 
 def test_no_count_is_negative_and_all_points_are_computed() -> None:
     for seed in range(60):
-        architecture, einsum, mapping = uneven_case(Random(f"signs {seed}"), max_points=600)
+        architecture, einsum, mapping = imperfect_case(Random(f"signs {seed}"), max_points=600)
         for semantics in ("exact", "timeloop"):
             found = count(architecture, einsum, mapping, semantics)
             for traffic in found.traffic.values():
@@ -178,7 +178,7 @@ def test_no_count_is_negative_and_all_points_are_computed() -> None:
 
 
 def test_directives_without_a_known_meaning_are_refused() -> None:
-    architecture, einsum, mapping = uneven_case(Random(1))
+    architecture, einsum, mapping = imperfect_case(Random(1))
     outer, *inner = mapping.blocks
     held = replace(outer, no_coalesce=outer.keep)
     with pytest.raises(MappingError, match="no_coalesce"):
@@ -221,4 +221,4 @@ def test_classes_of_mappings_have_no_remainders_nor_directives() -> None:
     with pytest.raises(ValueError, match="no class"):
         Template.of(einsum, Mapping((replace(outer, no_coalesce=outer.keep), *inner)))
     with pytest.raises(ValueError, match="no class"):
-        Template.of(*uneven_case(Random(3))[1:])
+        Template.of(*imperfect_case(Random(3))[1:])

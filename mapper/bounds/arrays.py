@@ -72,13 +72,13 @@ def array_limits(architecture: Architecture, einsum: Einsum, rules: Rules) -> tu
     A rank runs along one axis of a fanout only, as in Timeloop's mappings.
     """
     slots = open_slots(architecture, einsum, rules)
-    uneven = rules.uneven(slots, einsum.extent)
+    imperfect = rules.imperfect(slots, einsum.extent)
     limits = []
     for i, level in enumerate(architecture.levels):
         x, y = architecture.fanout(i)
         if x * y == 1:
             continue
-        if any(slot(i, kind) in slots[rank] for rank in uneven for kind in ("x", "y")):
+        if any(slot(i, kind) in slots[rank] for rank in imperfect for kind in ("x", "y")):
             limits += [ArrayLimit(i, ("x",), x), ArrayLimit(i, ("y",), y), ArrayLimit(i, ("x", "y"), x * y)]
             continue
         pairs = {(1, 1)}

@@ -35,7 +35,7 @@ class Relaxation:
         self.rules = rules or Rules(architecture, einsum)
         self.most_cycles = most_cycles
         self.slots = open_slots(architecture, einsum, self.rules)
-        self.uneven = self.rules.uneven(self.slots, einsum.extent)
+        self.imperfect = self.rules.imperfect(self.slots, einsum.extent)
         self.limits = array_limits(architecture, einsum, self.rules)
         self.depth = len(architecture.levels)
         self.size = 3 * self.depth * len(einsum.ranks)
@@ -93,7 +93,7 @@ class _Builder(Terms):
                 continue
             if len(axis) == 1 or not moving or (sure and slider not in {t.rank for t in axis}):
                 words = words * self.axis(axis, self.inside(child))
-            elif sure and not self.r.uneven & {t.rank for t in axis}:
+            elif sure and not self.r.imperfect & {t.rank for t in axis}:
                 piece, used = self.sliding(axis, slider, child)
                 words, divided = words * piece, divided + used
             else:
@@ -108,7 +108,7 @@ class _Builder(Terms):
     def once(self, tensor: Tensor, child: int) -> Posynomial:
         """At most the words of one tile of a tensor with ranks that move several axes. Where such tiles
         may be cut off, each rank counts in one axis only (see `affine`)."""
-        if not self.r.uneven & tensor.ranks:
+        if not self.r.imperfect & tensor.ranks:
             return self.tile(tensor, child)
         words, seen = self.monomial(), set[str]()
         for axis in tensor.projection:
@@ -122,14 +122,14 @@ class _Builder(Terms):
         """The axes of `tensor` along which several ranks move, some with remainders: which steps
         undo each other is not known, but in the end everything has been loaded once."""
         outer = [slot(i, "temporal") for i in range(child)]
-        return [axis for axis in tensor.projection if self.r.uneven & {t.rank for t in axis}
+        return [axis for axis in tensor.projection if self.r.imperfect & {t.rank for t in axis}
                 and sum(self.may_iterate(t.rank, outer) for t in axis) > 1]
 
     def steady(self, level: int, rank: str, child: int) -> bool:
         """Whether the temporal loop of `rank` at `level` has the same iterations in every pass of every
         instance of `child`: none of the loops from there to `child` has a remainder."""
         rows = range(slot(level, "temporal"), 3 * child)
-        return rank not in self.r.uneven or not any(
+        return rank not in self.r.imperfect or not any(
             self.r.rules.remainder(row, rank) and self.may_iterate(rank, [row]) for row in rows)
 
     def refetched(self, tensor: Tensor, child: int, once: bool) -> tuple[np.ndarray, str, bool]:
@@ -243,7 +243,7 @@ class _Builder(Terms):
                 at_work = self.monomial(1.0, self.factors(rows))
                 # On average more than half of the instances over which a loop is spread are at work.
                 cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
-                          for rank in self.r.uneven for row in rows)
+                          for rank in self.r.imperfect for row in rows)
                 self._charge(leak.value * prices.awake * 0.5 ** cut, self.variable(self.cycles) * at_work)
         objective = None
         if energy_power:
@@ -278,7 +278,7 @@ class _Builder(Terms):
         to what stands for them in the program: the outermost loop over a rank is rounded up, which is
         less than twice."""
         rows = self.spatial(first, last)
-        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.uneven
+        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.imperfect
                           if ranks is None or rank in ranks)
 
     def _capacities(self) -> None:

@@ -50,7 +50,7 @@ class Terms:
         for rank in self.einsum.ranks:
             for s in self.r.slots[rank]:
                 least, most = self.r.rules.limits(s, rank)
-                if rank in self.r.uneven:      # the outermost factor stands for extent / tile, not rounded up
+                if rank in self.r.imperfect:      # the outermost one stands for extent / tile, not rounded
                     least = max(least - 1, 1)
                 self.lower[self.index(s, rank)] = log(least)
                 self.upper[self.index(s, rank)] = log(most)
@@ -63,7 +63,7 @@ class Terms:
                 self.upper[self.index(slot(level, "temporal"), rank)] = 0.0
             for rank in self.r.rules.inside(level, inner) if inner else ():
                 self.upper[self.index(slot(level, "temporal"), rank)] = 0.0     # none runs inside `inner`
-            if inner and inner not in self.r.uneven:
+            if inner and inner not in self.r.imperfect:
                 i = self.index(slot(level, "temporal"), inner)
                 self.lower[i] = max(self.lower[i], log(smallest_prime(self.einsum.extent[inner])))
 
@@ -121,7 +121,7 @@ class Terms:
         if np.any(exponents[self.loose]):
             return None
         value = round(exp(exponents @ self.lower))
-        return None if rank in self.r.uneven and 1 < value < self.einsum.extent[rank] else value
+        return None if rank in self.r.imperfect and 1 < value < self.einsum.extent[rank] else value
 
     def may_iterate(self, rank: str, rows: list[int]) -> bool:
         """Whether `rank` may have a factor above 1 in one of the slots."""
@@ -170,7 +170,7 @@ class Terms:
             return product
         # log(coefficient * e^x + rest) is concave in x for rest < 0: its chord lies below it.
         slope = log((coefficient * extent + rest) / constant) / log(extent)
-        if rank in self.r.uneven:
+        if rank in self.r.imperfect:
             slope = min(slope, 1.0)
         return self.monomial(constant, slope * exponents)
 

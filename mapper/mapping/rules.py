@@ -77,7 +77,7 @@ class Rules:
         kind = TEMPORAL if row % 3 == slot(0, "temporal") else SPATIAL
         return int(self.remainders[row // 3, kind, self.ranks.index(rank)])
 
-    def uneven(self, slots: Mapping[str, Sequence[int]], extent: Mapping[str, int]) -> frozenset[str]:
+    def imperfect(self, slots: Mapping[str, Sequence[int]], extent: Mapping[str, int]) -> frozenset[str]:
         """The ranks with loops that may have remainders, in the `slots` where each may iterate."""
         return frozenset(rank for rank, rows in slots.items() if extent[rank] > 2 and any(
             self.remainder(row, rank) and any(outer < row for outer in rows) for row in rows))

@@ -35,7 +35,7 @@ def last_passes(factors: np.ndarray, extents: np.ndarray) -> np.ndarray:
     return result
 
 
-def uneven_splits(extent: int, limits: Sequence[tuple[int, int]]) -> np.ndarray:
+def imperfect_splits(extent: int, limits: Sequence[tuple[int, int]]) -> np.ndarray:
     """Every way to split `extent` over slots with `limits` (most iterations, most of a shorter last
     pass; 0: none), outermost first. Shape (ways, slots).
 
@@ -43,7 +43,7 @@ def uneven_splits(extent: int, limits: Sequence[tuple[int, int]]) -> np.ndarray:
     ------
     TooManySplits
 
-    >>> uneven_splits(5, [(5, 0), (4, 2)])
+    >>> imperfect_splits(5, [(5, 0), (4, 2)])
     array([[5, 1],
            [3, 2],
            [2, 3],

@@ -13,12 +13,12 @@ from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from ..workload.flatten import LIMIT
 from .cost import Semantics
+from .imperfect import Case, exact_traffic, sampled_traffic
 from .network import counts_hops
 from .options import DEFAULT, Options
 from .remainder import instances_at_work, steps, truncated_instances
 from .reuse import PlacedLoop, placed_loops
 from .traffic import Fabric, Traffic, number, tensor_traffic
-from .uneven import Case, exact_traffic, sampled_traffic
 from .updates import updated
 
 

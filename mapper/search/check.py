@@ -14,12 +14,12 @@ from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
+from .imperfect import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
 from .local import Explorer
 from .result import OBJECTIVES
 from .space import Mapspace
-from .uneven import UnevenExplorer, may_enumerate
 
 
 class ProofError(ValueError):
@@ -49,7 +49,7 @@ class _Checker:
         self.space = space
         self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps)
         self.powers = OBJECTIVES[objective]
-        self.explorer = (UnevenExplorer if space.uneven else Explorer)(self.space, *self.powers)
+        self.explorer = (ImperfectExplorer if space.imperfect else Explorer)(self.space, *self.powers)
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.value = value
 
@@ -102,7 +102,7 @@ class _Checker:
         if not self.space.orders_complete:
             raise ProofError("a region counts as enumerated although not every loop order was tried")
         mappings = self.space.combinations(region)
-        if not may_enumerate(self.space, mappings) if self.space.uneven else mappings > ENUMERATE:
+        if not may_enumerate(self.space, mappings) if self.space.imperfect else mappings > ENUMERATE:
             raise ProofError("a region counts as enumerated although it is too large for that")
         everything = self.space.in_order(region, self.space.enumerate(region))
         return min((float(self.explorer.values(region.keep, orders, factors).min(initial=inf))
@@ -112,7 +112,7 @@ class _Checker:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
         if region != self.space.root(region.keep):      # nor may what is kept be open
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
-        if self.space.uneven or not self.divisors.applies:
+        if self.space.imperfect or not self.divisors.applies:
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         found = LatticeBound(self.divisors, region.keep, *self.powers).solve(self.value)
         return 0.0 if found is None else found[0]

@@ -24,12 +24,12 @@ from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .differences import difference
+from .imperfect import layer_search
 from .layer import Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
 from .space import Mapspace
 from .ties import settle
-from .uneven import layer_search
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate]

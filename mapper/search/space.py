@@ -16,7 +16,7 @@ from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
-from ..mapping.splits import steps, uneven_splits
+from ..mapping.splits import imperfect_splits, steps
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
 from .keeps import Keep, KeepChoices
@@ -43,7 +43,7 @@ class Mapspace:
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.slots = open_slots(architecture, einsum, self.rules)
         #: Ranks whose factors may multiply to more than the extent.
-        self.uneven = self.rules.uneven(self.slots, einsum.extent)
+        self.imperfect = self.rules.imperfect(self.slots, einsum.extent)
         self.choices = KeepChoices(architecture, einsum, self.rules)
 
     @cached_property
@@ -64,8 +64,8 @@ class Mapspace:
         table = {}
         for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             allowed = list(self.slots[rank])
-            if rank in self.uneven:
-                narrow = uneven_splits(extent, [self._limit(row, rank) for row in allowed])
+            if rank in self.imperfect:
+                narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
             else:
                 narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
             wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
@@ -95,7 +95,7 @@ class Mapspace:
     def least_steps(self) -> float:
         """Steps in time that every mapping with remainders takes, since the units work in lock-step and
         each rank takes a whole number of steps; 1 where that would take long to find."""
-        if not self.uneven:
+        if not self.imperfect:
             return 1.0
         rows = np.array([row for i in range(self.depth) for row in (slot(i, "y"), slot(i, "x"))])
         most = np.array([n for i in range(self.depth) for n in reversed(self.architecture.fanout(i))])
@@ -184,7 +184,7 @@ class Mapspace:
         window slides, no rank is reused by two tensors (then the order is the choice of the
         stationary tensor) and no pass of a loop is shorter."""
         return all(len(self._open_order(i)) <= _ALL_ORDERS for i in range(self.ordered)) or (
-            not self.uneven and not self.windows and self.ordered < self.depth
+            not self.imperfect and not self.windows and self.ordered < self.depth
             and all(len(x) <= 1 for x in self.reused_by.values()))
 
     @property

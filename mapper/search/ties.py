@@ -23,7 +23,7 @@ def settle(search: LayerSearch, mapping: Mapping, certificate: Certificate) -> t
     takes too long.
     """
     best, left = search.best, search.limits.seconds - (monotonic() - search.started)
-    if (search.objective not in ("energy", "latency") or best is None or search.space.uneven
+    if (search.objective not in ("energy", "latency") or best is None or search.space.imperfect
             or search.limits.stopped() or left <= 0.0):
         return mapping, certificate
     limit, started = best.value * (1.0 + 1e-12), monotonic()

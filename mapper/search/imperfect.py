@@ -55,7 +55,7 @@ class _Estimate(BatchEvaluator):
         return np.ones(nest.tiles[0].shape[1:], dtype=np.bool_)
 
 
-class UnevenExplorer(Explorer):
+class ImperfectExplorer(Explorer):
     """`factors` are rounded up; see `mapping.splits` for the remainders that they say."""
 
     def __init__(self, space: Mapspace, energy_power: int, cycles_power: int) -> None:
@@ -113,7 +113,7 @@ class UnevenExplorer(Explorer):
         cost = self._estimates[keep, orders](real)
         longer = np.ones(len(factors))          # by how much, since steps in time come whole
         for column, (rank, extent) in enumerate(self.space.einsum.extent.items()):
-            if rank in self.space.uneven:
+            if rank in self.space.imperfect:
                 longer *= steps(factors[:, :, column], extent, self._temporal)
                 longer /= real[:, self._temporal, column].prod(axis=1)
         values[fits] = cost.energy_pj ** self.powers[0] * (cost.cycles * longer) ** self.powers[1]
@@ -186,14 +186,14 @@ class UnevenExplorer(Explorer):
         return best
 
 
-class UnevenSearch(LayerSearch):
+class ImperfectSearch(LayerSearch):
     """The state of one search with remainders, which starts from the best whole factors."""
 
-    explorer: UnevenExplorer
+    explorer: ImperfectExplorer
     whole: LayerSearch
 
     def _explorer(self) -> Explorer:
-        explorer = UnevenExplorer(self.space, *self.powers)
+        explorer = ImperfectExplorer(self.space, *self.powers)
         explorer.stopped = self._interrupted
         return explorer
 
@@ -235,6 +235,6 @@ def layer_search(architecture: Architecture, einsum: Einsum, objective: str, lim
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE) -> LayerSearch:
     """The search for a layer: with remainders where the constraints allow some in it."""
-    uneven = Mapspace(architecture, einsum, constraints).uneven
-    return (UnevenSearch if uneven else LayerSearch)(
+    imperfect = Mapspace(architecture, einsum, constraints).imperfect
+    return (ImperfectSearch if imperfect else LayerSearch)(
         architecture, einsum, objective, limits, seed, report, constraints)
