@@ -113,7 +113,7 @@ def test_wires_are_as_long_as_what_stands_below_is_wide() -> None:
         == pytest.approx(16 * 0.4 * 0.5)
     unknown = machine(4, 2, network)
     unknown = replace(unknown, compute=replace(unknown.compute, area=None))
-    with pytest.raises(SpecError, match="MAC no area"):
+    with pytest.raises(SpecError, match="no area is known of MAC"):
         evaluate(unknown, GEMM, one_level("K", "M", "N", GEMM))
     assert evaluate_layer(unknown, GEMM, one_level("K", "M", "N", GEMM), semantics="timeloop"
                           ).cost.networks[0].hop_pj == 0.0

@@ -9,6 +9,7 @@ from typing import Callable, Mapping, TypeVar
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.sparsity import METADATA_ACTIONS
+from .networks import price_network
 from .sram import STRIPE, Memory
 from .table import EnergyTable
 
@@ -51,9 +52,25 @@ def price(architecture: Architecture, table: EnergyTable | None = None) -> Archi
 
     priced = replace(architecture, compute=attempt(architecture.compute, _price_compute),
                      levels=tuple(attempt(level, _price_storage) for level in architecture.levels))
+    priced = replace(priced, levels=tuple(
+        _wired(priced, index, known, faults) for index in range(len(priced.levels))))
     if faults:
         raise ValueError("\n".join(faults))
     return priced
+
+
+def _wired(architecture: Architecture, index: int, table: EnergyTable, faults: list[str]) -> Storage:
+    """Storage level `index` with the energy of the wires that its networks ask for."""
+    level = architecture.levels[index]
+    if architecture.fanout(index) == (1, 1) or faults:      # no wires, or areas that nobody knows
+        return level
+    try:
+        up = level.update_network and price_network(level.update_network, architecture, index, table)
+        return replace(level, network=price_network(level.network, architecture, index, table),
+                       update_network=up)
+    except ValueError as error:
+        faults.append(f"{level.name} (network): {error}")
+        return level
 
 
 def _price_storage(level: Storage, architecture: Architecture, table: EnergyTable) -> Storage:

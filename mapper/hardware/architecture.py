@@ -9,12 +9,20 @@ from .lockstep import Lockstep
 from .sparsity import DENSE_COMPUTE, DENSE_STORAGE, ComputeSparsity, StorageSparsity
 
 
+#: How a figure came about. "table row": as a table has it; "interpolated", "extrapolated": between or beyond
+#: its rows; "scaled": taken from another node; "derived": sums of published figures; "published": by an
+#: author for this very unit; "user": written in the description; "rule": no figure, but a rule that is stated.
+Basis = Literal["table row", "interpolated", "extrapolated", "scaled", "derived", "published", "user", "rule"]
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number with its provenance, so that a report can say where it comes from."""
+    """A number with its provenance, so that a report can say where it comes from: in words (`source`), and
+    in a word that programs can tell apart (`basis`)."""
 
     value: float
     source: str
+    basis: Basis = "user"
 
 
 #: "mesh": words hop from router to router. "multicast": each word costs what its number of receivers
@@ -47,6 +55,7 @@ class Network:
     transfer_pj: Mapping[int, Figure] = field(default_factory=dict)   # a word, by its receivers
     fill_cycles: int = 0                          # before the first word arrives below
     drain_cycles: int = 0                         # after the last word has left
+    wires: str | None = None                      # transistors of wires that the energy table prices
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .build_sparsity import COMPUTE_KEYS, STORAGE_KEYS, check_parents, compute_s
 from .sparsity import COMPUTE_ACTIONS, STORAGE_ACTIONS
 
 _ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "levels", "compute",
-                      "wire_energy")
+                      "wire_energy", "wires")
 #: Component attributes that may stand at the top of a level; all others go into `attributes`.
 _COMPONENT_KEYS = ("type", "technology", "cell", "ports", "banks")
 _COMPUTE_KEYS = ("name", "class", "word_bits", "instances", "energy", "area", "attributes",
@@ -47,7 +47,7 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
     before = len(problems.errors)
     record = Record(node, problems, "architecture", _ARCHITECTURE_KEYS)
     record.require("levels")
-    word_bits = record.integer("word_bits", 16)
+    word_bits, wires = record.integer("word_bits", 16), record.text("wires", "") or None
     entries = list(record.entries("levels"))
     bottom = record.node("compute")
     if bottom is None and entries:
@@ -62,7 +62,7 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
         level = Record(entry, problems, "level", _LEVEL_KEYS)
         mesh = _instances(level, mesh, fanout)
         fanout = _fanout(level)
-        levels.append(_storage(level, mesh, fanout, word_bits))
+        levels.append(_storage(level, mesh, fanout, word_bits, wires))
     compute = Compute("compute")
     if bottom is not None:
         unit = Record(bottom, problems, "compute level", (*_COMPUTE_KEYS, *COMPUTE_KEYS, "lockstep"))
@@ -138,7 +138,7 @@ def _fanout(record: Record) -> _Fanout:
                    part.names("x_ranks", None), part.names("y_ranks", None))
 
 
-def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int) -> Storage:
+def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int, wires: str | None) -> Storage:
     record.require("name")
     word_bits = record.integer("word_bits", default_bits)
     block_words = _block_words(record, word_bits)
@@ -159,8 +159,9 @@ def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int) ->
         shared_bandwidth=record.number("shared_bandwidth", None, positive=True),
         bandwidth_scale=_scales(record), keep=keep, bypass=bypass,
         spatial_x=fanout.x_ranks, spatial_y=fanout.y_ranks,
-        network=build_network(record, "network"),
-        update_network=build_network(record, "update_network") if record.has("update_network") else None,
+        network=build_network(record, "network", wires),
+        update_network=(build_network(record, "update_network", wires) if record.has("update_network")
+                        else None),
         reduces=record.flag("reduces", True), power_gated_at=record.text("power_gated_at", "") or None,
         component=record.text("class", "storage"), attributes=attributes,
         energy=_energy(record, _STORAGE_ACTIONS, STORAGE_ACTIONS), area=figure(record, "area"),

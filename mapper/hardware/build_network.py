@@ -11,16 +11,16 @@ from .architecture import Figure, Network, NetworkKind
 #: Field of `Network` by the key that gives its figure.
 FIGURES = {"ingress_energy": "ingress", "hop_energy": "hop_pj", "wire_energy": "wire_pj_bit_mm",
            "tile_width": "tile_um", "router_energy": "router_pj", "adder_energy": "adder_pj"}
-_KEYS = ("name", "kind", "multicast", "links", "distributed", "word_bits", *FIGURES, "transfer_energy",
-         "fill_latency", "drain_latency")
+_KEYS = ("name", "kind", "multicast", "links", "distributed", "word_bits", "wires", *FIGURES,
+         "transfer_energy", "fill_latency", "drain_latency")
 
 
-def build_network(record: Record, key: str) -> Network:
-    """The network that a level describes under `key`, "network" or "update_network"; faults go to
-    the problems of `record`."""
+def build_network(record: Record, key: str, wires: str | None = None) -> Network:
+    """The network that a level describes under `key`, "network" or "update_network", of `wires` where
+    it names none; faults go to the problems of `record`."""
     node = record.node(key)
     if node is None:
-        return Network()
+        return Network(wires=wires)
     part = Record(node, record.problems, key, _KEYS)
     figures = {field: figure(part, name) for name, field in FIGURES.items()}
     return Network(
@@ -28,7 +28,8 @@ def build_network(record: Record, key: str) -> Network:
         links=part.flag("links", False), distributed=part.flag("distributed", False),
         word_bits=part.integer("word_bits", None), transfer_pj=_transfers(part),
         fill_cycles=part.integer("fill_latency", 0, least=0),
-        drain_cycles=part.integer("drain_latency", 0, least=0), **figures)
+        drain_cycles=part.integer("drain_latency", 0, least=0),
+        wires=part.text("wires", "") or wires, **figures)
 
 
 def figure(record: Record, key: str) -> Figure | None:

@@ -77,7 +77,8 @@ def _network(network: Network) -> dict[str, object]:
                                  "links": network.links}
     plain = Network()
     for key, field in (("kind", "kind"), ("distributed", "distributed"), ("word_bits", "word_bits"),
-                       ("fill_latency", "fill_cycles"), ("drain_latency", "drain_cycles")):
+                       ("fill_latency", "fill_cycles"), ("drain_latency", "drain_cycles"),
+                       ("wires", "wires")):
         if getattr(network, field) != getattr(plain, field):
             result[key] = getattr(network, field)
     for key, field in FIGURES.items():

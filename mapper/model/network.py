@@ -11,6 +11,7 @@ from typing import Mapping as MappingOf
 
 from ..errors import Problem, SpecError
 from ..hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from ..hardware.floorplan import tile_side
 from .cost import NetworkCost, Semantics, TransferCost
 from .traffic import Delivery, Traffic
 
@@ -212,24 +213,22 @@ def hop_energy(architecture: Architecture, index: int, network: Network, semanti
     if semantics == "timeloop" and network.wire_pj_bit_mm is None:
         energy = single(energy)
     bits = network.word_bits or architecture.levels[index].word_bits
-    width = value(network.tile_um) or sqrt(_area_below(architecture, index, network, semantics))
+    width = value(network.tile_um) or _side(architecture, index, network, semantics)
     return bits * (width / 1000) * energy
 
 
-def _area_below(architecture: Architecture, index: int, network: Network, semantics: Semantics) -> float:
-    """um^2 of one instance of the level below storage level `index` and of its share of all below."""
-    parts: list[Storage | Compute] = [*architecture.levels[index + 1:], architecture.compute]
-    total = 0.0
-    for part in parts:
-        if part.area is None and semantics == "exact":
-            raise SpecError([Problem(architecture.name, 0, 0, (
-                f"the wires of network {network.name or architecture.levels[index].name} have an energy, "
-                f"but {part.name} no area, so that their length is not known; expected the area of "
-                f"{part.name}, or the width of a tile or the energy of a hop of the network; with timeloop "
-                "semantics it counts as 0"))])
-        area = single(value(part.area)) if semantics == "timeloop" else value(part.area)
-        total += area * (part.instances / parts[0].instances)
-    return total
+def _side(architecture: Architecture, index: int, network: Network, semantics: Semantics) -> float:
+    """um from one instance of the level below storage level `index` to the next."""
+    if semantics == "timeloop":
+        parts: list[Storage | Compute] = [*architecture.levels[index + 1:], architecture.compute]
+        return sqrt(sum(single(value(part.area)) * (part.instances / parts[0].instances) for part in parts))
+    try:
+        return tile_side(architecture, index).value
+    except ValueError as error:
+        raise SpecError([Problem(architecture.name, 0, 0, (
+            f"the wires of network {network.name or architecture.levels[index].name} have an energy, but "
+            f"{error}; expected these areas, or the width of a tile or the energy of a hop of the network; "
+            "with timeloop semantics they count as 0"))]) from None
 
 
 def single(number: float) -> float:
