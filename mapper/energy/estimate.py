@@ -53,4 +53,4 @@ def _compute(compute: Compute) -> Compute:
 
 def _filled(given: Mapping[str, Figure], actions: Iterable[str], value: float,
             source: str = SOURCE) -> dict[str, Figure]:
-    return {**dict.fromkeys(actions, Figure(value, source)), **given}
+    return {**dict.fromkeys(actions, Figure(value, source, "rule")), **given}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from ..spec.fields import Record, describe
-from ..spec.nodes import one_of
-from .architecture import Figure, Network, NetworkKind
+from ..spec.nodes import did_you_mean, one_of
+from .architecture import Basis, Figure, Network, NetworkKind
 
 #: Field of `Network` by the key that gives its figure.
 FIGURES = {"ingress_energy": "ingress", "hop_energy": "hop_pj", "wire_energy": "wire_pj_bit_mm",
@@ -33,16 +33,27 @@ def build_network(record: Record, key: str, wires: str | None = None) -> Network
 
 
 def figure(record: Record, key: str) -> Figure | None:
-    """A number, or `{value:, source:}`; without a source, the place where it is written."""
+    """A number, or `{value:, source:, basis:}`; without a source, the place where it is written."""
     node = record.node(key)
     if node is None:
         return None
     if not node.is_map:
         value = record.number(key, None)
         return None if value is None else Figure(value, node.place)
-    part = Record(node, record.problems, key, ("value", "source"))
+    part = Record(node, record.problems, key, ("value", "source", "basis"))
     part.require("value")
-    return Figure(part.number("value", 0.0), part.text("source", node.place))
+    return Figure(part.number("value", 0.0), part.text("source", node.place), _basis(part))
+
+
+def _basis(part: Record) -> Basis:
+    """How a figure came about, of those that a text may claim."""
+    known: tuple[Basis, ...] = get_args(Basis)
+    text = part.text("basis", "user")
+    for basis in known:
+        if text == basis:
+            return basis
+    part.fault("basis", f"basis is {text!r}; expected {one_of(known)}{did_you_mean(text, known)}")
+    return "user"
 
 
 def _kind(part: Record, key: str) -> NetworkKind:

@@ -90,4 +90,5 @@ def _network(network: Network) -> dict[str, object]:
 
 
 def _figure(figure: Figure) -> dict[str, object]:
-    return {"value": figure.value, "source": figure.source}
+    basis = {} if figure.basis == "user" else {"basis": figure.basis}
+    return {"value": figure.value, "source": figure.source, **basis}

@@ -84,7 +84,8 @@ def digest(spec: object) -> str:
 
 def _without_sources(spec: object) -> object:
     if isinstance(spec, dict):
-        return {k: _without_sources(v) for k, v in spec.items() if not (k == "source" and "value" in spec)}
+        return {k: _without_sources(v) for k, v in spec.items()
+                if not (k in ("source", "basis") and "value" in spec)}
     return [_without_sources(x) for x in spec] if isinstance(spec, list) else spec
 
 
@@ -159,13 +160,16 @@ def _architecture_entry(architecture: Architecture) -> ArchitectureEntry:
     }
 
 
+def _figure(figure: Figure) -> FigureEntry:
+    return {"value": figure.value, "source": figure.source, "basis": figure.basis}
+
+
 def _component_entry(level: Storage | Compute, wire: Figure | None) -> ComponentEntry:
     storage = level if isinstance(level, Storage) else None
     figures: dict[str, FigureEntry] = {
-        action: {"value": figure.value, "source": figure.source}
-        for action, figure in sorted(level.energy.items())}
+        action: _figure(figure) for action, figure in sorted(level.energy.items())}
     extra = {**(_network_figures(storage, wire) if storage else {}), "area": level.area}
-    figures |= {name: {"value": x.value, "source": x.source} for name, x in extra.items() if x}
+    figures |= {name: _figure(x) for name, x in extra.items() if x}
     return {
         "name": level.name,
         "component": level.component,

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import NotRequired, TypedDict
 
 from ..errors import Problem, SpecError
+from ..hardware.architecture import Basis
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -32,10 +33,11 @@ class Tool(TypedDict):
 
 @with_config(_STRICT)
 class FigureEntry(TypedDict):
-    """A number and where it comes from."""
+    """A number and where it comes from, in words and in one of the words of `Basis`."""
 
     value: Amount
     source: str
+    basis: NotRequired[Basis]            # documents of older versions have none
 
 
 @with_config(_STRICT)

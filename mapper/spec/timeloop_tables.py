@@ -166,12 +166,13 @@ def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems:
             result[action] = _figure(found, found.value, f"ERT {found.place}")
         else:
             result[action] = _figure(top, (finite(top) or 0) / (cluster or 1),
-                                     f"ERT {top.place}, the dearest action for want of {action!r}")
+                                     f"ERT {top.place}, the dearest action for want of {action!r}", "rule")
     for action, names in {**others, "leak": ("leak",)}.items():
         if (found := next((dearest[name] for name in names if name in dearest), None)) is not None:
             result[action] = _figure(found, found.value, f"ERT {found.place}")
     return result
 
 
-def _figure(node: Node, value: object, source: str) -> Node:
-    return node.at({"value": node.at(value), "source": node.at(source)})  # type: ignore[arg-type]
+def _figure(node: Node, value: object, source: str, basis: str = "user") -> Node:
+    return node.at({"value": node.at(value), "source": node.at(source),  # type: ignore[arg-type]
+                    "basis": node.at(basis)})
