@@ -36,4 +36,4 @@ def tile_side(architecture: Architecture, index: int) -> Figure:
                          f"{', '.join(unknown)}")
     parts = {name: area for name, area in areas.items() if area}
     source = " + ".join(f"{name} {area:,.0f}" for name, area in parts.items())
-    return Figure(sqrt(sum(parts.values())), f"floorplan: side of a square of {source or 0} um2")
+    return Figure(sqrt(sum(parts.values())), f"floorplan: side of a square of {source or 0} um2", "derived")

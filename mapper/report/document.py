@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Mapping as MappingOf
 
 from ..errors import MappingError, Problem, SpecError
 from ..files import read_bytes
-from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.build import build_architecture
-from ..hardware.write import architecture_to_dict
 from ..mapping.read_constraints import read_constraints
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
@@ -25,12 +22,10 @@ from ..search.result import Certificate, Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph
+from .machine import architecture_entry, digest
 from .schema import (
     Actions,
-    ArchitectureEntry,
     CertificateEntry,
-    ComponentEntry,
-    FigureEntry,
     LayerEntry,
     LevelEntry,
     NetworkCertificate,
@@ -58,7 +53,7 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
         "objective": cast(Any, result.objective),
         "interrupted": result.interrupted,
         "semantics": result.semantics,
-        "architecture": _architecture_entry(result.architecture),
+        "architecture": architecture_entry(result.architecture),
         "workload": {"name": graph.name, "sha256": digest(workload), "spec": workload},
         "total": _total(result),
         "layers": [_layer_entry(layer, result) for layer in result.layers],
@@ -73,20 +68,6 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
 def dumps(document: ResultDocument) -> str:
     """The JSON text of a document."""
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
-
-
-def digest(spec: object) -> str:
-    """SHA-256 of the canonical JSON text of `spec` (sorted keys, no blanks), without the sources of
-    its figures: they name files, and the same machine may be read from another place."""
-    text = json.dumps(_without_sources(spec), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_sources(spec: object) -> object:
-    if isinstance(spec, dict):
-        return {k: _without_sources(v) for k, v in spec.items()
-                if not (k in ("source", "basis") and "value" in spec)}
-    return [_without_sources(x) for x in spec] if isinstance(spec, list) else spec
 
 
 def load_document(path: str | Path) -> ResultDocument:
@@ -146,55 +127,6 @@ def from_document(document: ResultDocument,
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _architecture_entry(architecture: Architecture) -> ArchitectureEntry:
-    spec = architecture_to_dict(architecture)
-    parts: list[Storage | Compute] = [*architecture.levels, architecture.compute]
-    return {
-        "name": architecture.name,
-        "sha256": digest(spec),
-        "cycle_seconds": architecture.cycle_seconds,
-        "levels": [_component_entry(part, architecture.wire_pj_bit_mm) for part in parts],
-        "spec": spec,
-    }
-
-
-def _figure(figure: Figure) -> FigureEntry:
-    return {"value": figure.value, "source": figure.source, "basis": figure.basis}
-
-
-def _component_entry(level: Storage | Compute, wire: Figure | None) -> ComponentEntry:
-    storage = level if isinstance(level, Storage) else None
-    figures: dict[str, FigureEntry] = {
-        action: _figure(figure) for action, figure in sorted(level.energy.items())}
-    extra = {**(_network_figures(storage, wire) if storage else {}), "area": level.area}
-    figures |= {name: _figure(x) for name, x in extra.items() if x}
-    return {
-        "name": level.name,
-        "component": level.component,
-        "instances": level.instances,
-        "word_bits": level.word_bits,
-        "block_words": storage.block_words if storage else 1,
-        "size_words": storage.size_words if storage else None,
-        "read_bandwidth": storage.read_bandwidth if storage else None,
-        "write_bandwidth": storage.write_bandwidth if storage else None,
-        "shared_bandwidth": storage.shared_bandwidth if storage else None,
-        "figures": figures,
-    }
-
-
-def _network_figures(level: Storage, wire: Figure | None) -> dict[str, Figure | None]:
-    """What the networks below `level` charge, by name; "up" is the one that only brings outputs up.
-    `wire` is the figure of networks that declare none."""
-    found: dict[str, Figure | None] = {}
-    for prefix, network in (("", level.network), ("up ", level.update_network)):
-        if network is not None:
-            found |= {prefix + "ingress": network.ingress, prefix + "hop": network.hop_pj,
-                      prefix + "wire": network.wire_pj_bit_mm or wire, prefix + "tile width": network.tile_um,
-                      prefix + "router": network.router_pj, prefix + "adder": network.adder_pj}
-            found |= {f"{prefix}transfer to {n}": x for n, x in sorted(network.transfer_pj.items())}
-    return found
 
 
 def _total(result: NetworkResult) -> Total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any, Sequence
 
-from . import text, units, zeros
+from . import figures, text, units, zeros
 from .chart import GREY, PALE, Chart, colors, stacked
 from .schema import LayerEntry, ResultDocument
 from .views import (
@@ -16,7 +16,6 @@ from .views import (
     counting,
     energy_by_level,
     energy_by_tensor,
-    figures,
     nest,
     network_energy,
     occupancy,
@@ -54,8 +53,9 @@ def _context(document: ResultDocument) -> dict[str, Any]:
         "searched": any("certificate" in layer for layer in document["layers"]),
         "charts": _charts(document, level_colors),
         "layers": [_layer(layer, document, level_colors) for layer in document["layers"]],
-        "figures": [dict(zip(("level", "component", "action", "value", "unit", "source"), row, strict=True))
-                    for row in figures(document)],
+        "figures": figures.figure_table(document["architecture"]),
+        "machine": figures.machine_table(document["architecture"]),
+        "notes": figures.notes(document["architecture"]),
     }
 
 

@@ -38,6 +38,7 @@ class FigureEntry(TypedDict):
     value: Amount
     source: str
     basis: NotRequired[Basis]            # documents of older versions have none
+    bits: NotRequired[Positive]          # that an access moves
 
 
 @with_config(_STRICT)
@@ -54,6 +55,18 @@ class ComponentEntry(TypedDict):
     write_bandwidth: Amount | None
     shared_bandwidth: Amount | None
     figures: dict[str, FigureEntry]
+    area_um2: NotRequired[Amount | None]            # all instances; null where it is not known
+    leakage_pj_cycle: NotRequired[Amount | None]    # all instances when all are on
+
+
+@with_config(_STRICT)
+class MachineTotal(TypedDict):
+    """Area and leakage of all instances of what is known of them, and whose are not."""
+
+    area_um2: Amount
+    area_unknown: list[str]
+    leakage_pj_cycle: Amount
+    leakage_unknown: list[str]
 
 
 @with_config(_STRICT)
@@ -61,7 +74,9 @@ class ArchitectureEntry(TypedDict):
     name: str
     sha256: str
     cycle_seconds: Annotated[float, Field(gt=0)] | None
+    technology_nm: NotRequired[Annotated[float, Field(gt=0)] | None]
     levels: list[ComponentEntry]
+    total: NotRequired[MachineTotal]
     spec: dict[str, Any]
 
 

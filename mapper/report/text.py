@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from . import units, zeros
+from . import figures, units, zeros
 from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
-from .views import bandwidths, counting, energy_by_tensor, figures, network_energy, occupancy
+from .views import bandwidths, counting, energy_by_tensor, network_energy, occupancy
 
 
 def summary(document: ResultDocument) -> Table:
@@ -64,8 +64,12 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
     rows.append(("work", f"{units.si(total['macs'])} MACs",
                  f"{layers} layers" + (f", {listed} listed" if listed != layers else "")))
     rows += zeros.totals(document)
+    machine = document["architecture"].get("total")
     if total["area_um2"] is not None:
         rows.append(("area", f"{total['area_um2'] / 1e6:,.4g} mm²", ""))
+    elif machine is not None and machine["area_um2"]:
+        rows.append(("area", f"more than {machine['area_um2'] / 1e6:,.4g} mm²",
+                     f"not known of {', '.join(machine['area_unknown'])}"))
     return rows
 
 
@@ -87,7 +91,7 @@ def render_text(document: ResultDocument) -> str:
                 "", *_network_energy(document)]
     for layer in document["layers"]:
         sections += ["", *_layer(layer, document["architecture"]["levels"])]
-    sections += ["", *_provenance(document), "",
+    sections += ["", *_energy_page(document), "",
                  f"{document['tool']['name']} {document['tool']['version']}, "
                  f"architecture {document['architecture']['sha256'][:12]}, "
                  f"workload {document['workload']['sha256'][:12]}"]
@@ -220,11 +224,10 @@ def networks(layer: LayerEntry) -> Table:
     return table
 
 
-def _provenance(document: ResultDocument) -> Iterator[str]:
-    """Where every energy figure comes from."""
-    yield from _heading("Energy figures", "=").splitlines()
-    table = Table(("level", "class", "action", "value", "unit", "source"),
-                  left=frozenset({0, 1, 2, 4, 5}))
-    for level, component, action, value, unit, source in figures(document):
-        table.add(level, component, action, f"{value:.4g}", unit, source)
-    yield from table.lines()
+def _energy_page(document: ResultDocument) -> Iterator[str]:
+    """Area, leakage and every energy figure, with where each comes from."""
+    machine = document["architecture"]
+    yield from (*_heading("Energy figures", "=").splitlines(), *figures.figure_table(machine).lines(), "")
+    yield from (*figures.notes(machine), "")
+    if (table := figures.machine_table(machine)).rows:
+        yield from (*_heading("Area and leakage", "-").splitlines(), *table.lines())

@@ -130,23 +130,3 @@ def _sparse(layer: LayerEntry) -> Iterator[SparseEntry]:
 def is_sparse(layer: LayerEntry) -> bool:
     """Whether the machine does something about zeros."""
     return any(True for _ in _sparse(layer))
-
-
-def figures(document: ResultDocument) -> Iterator[tuple[str, str, str, float, str, str]]:
-    """Every figure of the energy model: level, class, action, value, unit, source."""
-    units = {"leak": "pJ / cycle", "area": "µm²", "compute": "pJ / op", "address": "pJ / word",
-             "ingress": "pJ / word", "hop": "pJ / word and hop", "wire": "pJ / bit and mm",
-             "tile width": "µm", "router": "pJ / word", "adder": "pJ / addition",
-             "gated_compute": "pJ / op", "skipped_compute": "pJ / op", "compress": "pJ / word",
-             "decompress": "pJ / word"}
-    for level in document["architecture"]["levels"]:
-        for action, figure in level["figures"].items():
-            yield (level["name"], level["component"], action, figure["value"],
-                   _unit(action, units), figure["source"])
-
-
-def _unit(action: str, units: dict[str, str]) -> str:
-    name = action.removeprefix("up ")
-    if "metadata_" in name:
-        return "pJ / row"
-    return "pJ / word" if name.startswith("transfer to ") else units.get(name, "pJ / access")
