@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any, Sequence
 
 
 @dataclass(frozen=True, order=True)
@@ -49,4 +49,12 @@ class MappingError(TileboundError):
 
 
 class InfeasibleError(TileboundError):
-    """The input is valid but no mapping fits (exit status 3); the message names the constraint."""
+    """The input is valid but no mapping fits (exit status 3); the message names the constraint. `conflict`
+    holds the demands that conflict (`search.relief.Conflict`) where these were found."""
+
+    def __init__(self, message: str, conflict: Any = None) -> None:
+        self.conflict = conflict
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[InfeasibleError], tuple[str, Any]]:
+        return type(self), (str(self), self.conflict)

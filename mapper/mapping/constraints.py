@@ -6,7 +6,7 @@ does not have counts for nothing there, and no factor is asked to exceed a rank'
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Sequence
 
@@ -119,10 +119,12 @@ class LevelConstraints:
 @dataclass(frozen=True)
 class Constraints:
     """`levels` holds the levels of which anything is asked, each once, outermost first;
-    `min_utilization` is the least share of the compute units that must be at work."""
+    `min_utilization` is the least share of the compute units that must be at work. `places` says where in
+    a file things were asked: ((level, "keep", "temporal" .., tensor or rank), FILE:LINE:COLUMN)."""
 
     levels: tuple[LevelConstraints, ...] = ()
     min_utilization: float = 0.0
+    places: tuple[tuple[tuple[str, str, str], str], ...] = field(default=(), compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return self != NONE

@@ -41,6 +41,7 @@ class Reader:
         self.share = 0.0
         self.ranks = list(dict.fromkeys(r for einsum in workload for r in einsum.ranks))
         self.tensors = list(dict.fromkeys(t.name for einsum in workload for t in einsum.tensors))
+        self.places: dict[tuple[str, str, str], str] = {}      # see `Constraints.places`
 
     # ---- both dialects -----------------------------------------------------------------------
 
@@ -79,10 +80,25 @@ class Reader:
             self.problems.error(node or entry, "a least utilization is the share of the compute units at "
                                 "work; expected a number from 0 to 1")
             return
-        self.share = max(self.share, float(value))
+        if value > self.share:
+            self.share = float(value)
+            self.places.pop(("", "workers", ""), None)
+            self.note(node, "", "workers")
+
+    def note(self, node: Node | None, level: str, what: str, name: str = "") -> None:
+        """Remember where something was asked for first."""
+        if node is not None and node.line:
+            self.places.setdefault((level, what, name), f"{node.place}:{node.column}")
+
+    def _note_loops(self, node: Node, name: str, kind: str, rules: LoopRules) -> None:
+        given = node.get("factors")
+        for rank, _ in rules.factors:
+            self.note((given and given.get(rank)) or given or node, name, kind, rank)
+        self.note(node, name, kind)
 
     def add(self, node: Node, name: str, kind: str, rules: LoopRules) -> None:
         """Ask for `rules` as well as for what is asked of the level's loops already."""
+        self._note_loops(node, name, kind, rules)
         level = self.levels[name]
         before: LoopRules = getattr(level, kind)
         ranks = list(dict.fromkeys(r for r, _ in (*before.factors, *rules.factors)))
@@ -108,7 +124,11 @@ class Reader:
                                     f"of {name}; expected one of the two")
         self.levels[name] = replace(level, **{kind: both})  # type: ignore[arg-type]
 
-    def add_tensors(self, name: str, **sets: frozenset[str]) -> None:
+    def add_tensors(self, node: Node, name: str, **sets: frozenset[str]) -> None:
+        """Ask for the `sets` at the level called `name`; `node` has them as its entries."""
+        for key, tensors in sets.items():
+            for tensor in tensors:
+                self.note(node.get(key), name, key, tensor)
         level = self.levels[name]
         merged = {key: getattr(level, key) | names for key, names in sets.items()}
         self.levels[name] = replace(level, **merged)
@@ -125,8 +145,8 @@ class Reader:
             name = self.target(level.node("level"), entry)
             if name is None:
                 continue
-            self.add_tensors(name, **{key: self.tensor_set(level.node(key))
-                                      for key in ("keep", "bypass", "no_multicast")})
+            self.add_tensors(entry, name, **{key: self.tensor_set(level.node(key))
+                                             for key in ("keep", "bypass", "no_multicast")})
             for kind in ("temporal", "spatial"):
                 if (rules := level.node(kind)) is not None:
                     self.add(rules, name, kind, self.native_rules(rules, kind))

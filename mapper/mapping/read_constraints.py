@@ -50,7 +50,7 @@ def read_constraints(sections: Iterable[Node], architecture: Architecture, workl
     levels = [replace(asked, keep=asked.keep - level.keep, bypass=asked.bypass - level.bypass)
               for level in architecture.levels for asked in (reader.levels[level.name],)]
     asked = tuple(x for x in levels if x != LevelConstraints(x.level))
-    return Constraints(asked, reader.share)
+    return Constraints(asked, reader.share, tuple(reader.places.items()))
 
 
 class _TimeloopReader(Reader):
@@ -93,12 +93,12 @@ class _TimeloopReader(Reader):
         elif (name := self.target(entry.get("target") or entry.get("name"), entry)) is None:
             return
         elif word in _KEEP:
-            self.add_tensors(name, keep=self.tensor_set(entry.get("keep")),
+            self.add_tensors(entry, name, keep=self.tensor_set(entry.get("keep")),
                              bypass=self.tensor_set(entry.get("bypass")))
         else:
             self.add(entry, name, word, self.rules(entry, word))
             if word == "spatial":
-                self.add_tensors(name, no_multicast=self.tensor_set(entry.get("no_reuse")))
+                self.add_tensors(entry, name, no_multicast=self.tensor_set(entry.get("no_reuse")))
 
     def check_keys(self, entry: Node, kind: str) -> None:
         for key, value in entry.items():

@@ -12,6 +12,7 @@ from ..workload.einsum import footprint
 from .space import Mapspace
 
 _STEPS = 2000       # splits tried before giving up
+_EXACT_STEPS = 5000       # where only splits are tried that none is better than
 
 
 class Fit:
@@ -24,10 +25,11 @@ class Fit:
     """
 
     def __init__(self, space: Mapspace, keep: tuple[frozenset[str], ...],
-                 accept: Callable[[np.ndarray], bool] = lambda factors: True) -> None:
-        self.space, self.keep, self.accept = space, keep, accept
+                 accept: Callable[[np.ndarray], bool] | None = None,
+                 ways: Mapping[str, np.ndarray] | None = None, most: int = _STEPS) -> None:
+        self.space, self.keep, self.accept, self.most = space, keep, accept, most
         levels = range(space.depth)
-        ways = space.ways
+        self.ways = ways = space.ways if ways is None else ways
         self.tiles = {r: np.stack([np.minimum(w[:, 3 * i:].prod(axis=1), space.einsum.extent[r])
                                    for i in levels], axis=1) for r, w in ways.items()}
         self.axes = {r: np.stack([w[:, [slot(i, "x"), slot(i, "y")]] for i in levels], axis=1)
@@ -65,29 +67,89 @@ class Fit:
         must be at work, the widest. False when there is none or the steps are used up."""
         if not ranks:
             factors = self.factors()
-            return bool(self.space.rules.joint(factors[None])[0]) and self.accept(factors)
+            return bool(self.space.rules.joint(factors[None])[0]) and (
+                self.accept is None or self.accept(factors))
         rank, rest = ranks[0], ranks[1:]
         spread = self.spread[rank] if self.space.rules.workers else np.ones(len(self.spread[rank]))
         order = np.lexsort((np.log(self.tiles[rank]).sum(axis=1), -spread))
         for row in order[self.good(rank)[order]]:
             self.steps += 1
             self.chosen[rank] = int(row)
-            if self.steps > _STEPS or self.solve(rest):
+            if self.steps > self.most or self.solve(rest):
                 break
             del self.chosen[rank]
-        return len(self.chosen) == len(self.space.einsum.ranks) and self.steps <= _STEPS
+        return len(self.chosen) == len(self.space.einsum.ranks) and self.steps <= self.most
 
     def factors(self) -> np.ndarray:
         """The factor array of the splits chosen, shape (slots, ranks)."""
-        return np.stack([self.space.ways[r][self.chosen[r]] for r in self.space.einsum.ranks], axis=1)
+        return np.stack([self.ways[r][self.chosen[r]] for r in self.space.einsum.ranks], axis=1)
 
 
 def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...],
-              accept: Callable[[np.ndarray], bool] = lambda factors: True) -> np.ndarray | None:
+              accept: Callable[[np.ndarray], bool] | None = None) -> np.ndarray | None:
     """A factor array that fits, keeps to the constraints and is accepted; None when there is none (or
     when none was found in a good number of steps)."""
     if not all(map(len, space.ways.values())) or space.most_workers < space.rules.workers:
         return None
     fit = Fit(space, keep, accept)
     ranks = sorted(space.einsum.ranks, key=lambda r: len(space.ways[r]))
+    if fit.solve(ranks):
+        return fit.factors()
+    if accept is not None or fit.steps <= fit.most:
+        return None
+    fit = Fit(space, keep, ways=least_ways(space), most=_EXACT_STEPS)
     return fit.factors() if fit.solve(ranks) else None
+
+
+def least_ways(space: Mapspace) -> dict[str, np.ndarray]:
+    """Of the splits of every rank those that no other one is better than: one with tiles no larger, with
+    no more instances along any axis, and, where many units must be at work, with no fewer in all. If
+    any splits fit together, some of these do."""
+    limited = [i for i, level in enumerate(space.architecture.levels) if level.capacity_words is not None]
+    ordered = [i for i, asked in enumerate(space.rules.by_level)
+               if asked.spatial.inner or asked.spatial.outer or asked.spatial.split is not None]
+    axes = [slot(i, kind) for i in range(space.depth) for kind in ("x", "y")]
+    found = {}
+    for rank, ways in space.ways.items():
+        tiles = [np.minimum(ways[:, 3 * i:].prod(axis=1), space.einsum.extent[rank]) for i in limited]
+        used = ways[:, axes]
+        columns = [*tiles, *used.T]
+        if space.rules.workers:
+            columns.append(-used.prod(axis=1))
+        for i in ordered:       # whether it runs along an axis, both ways: neither is better
+            for kind in ("x", "y"):
+                runs = (ways[:, slot(i, kind)] > 1).astype(np.int64)
+                columns += [runs, -runs]
+        found[rank] = ways[_undominated(np.stack(columns, axis=1))]
+    return found
+
+
+def _undominated(rows: np.ndarray) -> np.ndarray:
+    """Indices of the rows than which no other is less in some column and more in none; one of equals."""
+    distinct, first = np.unique(rows, axis=0, return_index=True)
+    order = np.argsort(distinct.sum(axis=1), kind="stable")
+    left, kept = distinct[order], []
+    first = first[order]
+    while len(left):
+        kept.append(int(first[0]))
+        worse = (left >= left[0]).all(axis=1)
+        left, first = left[~worse], first[~worse]
+    return np.array(kept, dtype=np.int64)
+
+
+def some_fit(space: Mapspace) -> tuple[Fit | None, bool]:
+    """Splits that fit together with some choice of what levels keep, and whether the answer is certain.
+
+    None and True: nothing fits, every choice has been tried. On machines that write tensors down without
+    their zeros, splits found fit as far as the least that tiles can take goes.
+    """
+    if not space.choices.count or not all(map(len, space.ways.values())):
+        return None, True
+    ways, certain = least_ways(space), True
+    ranks = sorted(space.einsum.ranks, key=lambda r: len(ways[r]))
+    for keep in space.choices.smallest():
+        fit = Fit(space, keep, ways=ways, most=_EXACT_STEPS)
+        if fit.solve(ranks):
+            return fit, True
+        certain = certain and fit.steps <= fit.most
+    return None, certain

@@ -1,0 +1,262 @@
+"""By how much each demand of a conflict is missed, and what it would give to change it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, log
+from time import monotonic
+from typing import Callable
+
+from ..errors import InfeasibleError, TileboundError
+from ..mapping.constraints import FactorRange
+from ..mapping.template import slot
+from ..workload.einsum import Einsum, footprint
+from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
+from .demands import Case, Demand, range_text
+from .feasible import Fit
+from .imperfect import layer_search
+from .layer import Limits
+
+#: For what changing one demand gives.
+_EFFORT = Limits(bounds=12, choices=48, climbs=2)
+_EFFORT_SECONDS = 5.0   # all of them together
+_MOST_RELIEFS = 6
+_SECONDS = 3.0          # for how much each demand misses
+_TESTS = 1500
+_FACTORS = 40           # values of a factor that are tried
+
+
+@dataclass(frozen=True)
+class Clash:
+    """One of the demands of a conflict. `have` and `need` are words, instances, iterations or units, where
+    there is such a figure: as it is, and the nearest with which something fits (nearest for certain if
+    `exact`) while everything else is as asked for, or, where that does not do, the rest of the conflict."""
+
+    kind: str                       # see `demands.Kind`
+    level: str
+    name: str                       # a tensor, a rank or an axis
+    text: str
+    place: str = ""
+    have: float | None = None
+    need: float | None = None
+    detail: str = ""                # what takes the room
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Relief:
+    """What changing one demand of a conflict, and nothing else, gives: the best `value` of the objective
+    that a short search finds and the bound it proves; None where still nothing fits (`fits` false) or
+    nothing was found in time."""
+
+    change: str
+    fits: bool
+    value: float | None = None
+    lower_bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Demands on `layer` that no mapping meets together. `minimal`: none of them can be spared; `smallest`:
+    no conflict has fewer demands."""
+
+    layer: str
+    objective: str
+    clashes: tuple[Clash, ...]
+    reliefs: tuple[Relief, ...]
+    minimal: bool
+    smallest: bool
+
+
+def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None:
+    """The smallest conflict among the demands on `einsum`, one objective in mind; None where none can be
+    proven in a few seconds."""
+    problem = Problem(einsum, case)
+    try:
+        if problem.fit(case) is not None or problem.fit(problem.only(frozenset())) is None:
+            return None
+    except Undecided:
+        return None
+    kept, minimal, smallest = smallest_conflict(problem.every, problem.met)
+    if not minimal:
+        problem.budget = Budget(_SECONDS, _TESTS)
+        kept, minimal = pruned(kept, problem.met)
+    problem.budget = Budget(_SECONDS, _TESTS)
+    measures = [_Measure(problem, kept, i) for i in sorted(kept)]
+    end = monotonic() + _EFFORT_SECONDS
+    reliefs = [measure.relief(objective, end) for measure in measures[:_MOST_RELIEFS]]
+    return Conflict(einsum.name, objective, tuple(x.clash for x in measures), tuple(reliefs),
+                    minimal and problem.certain, smallest and problem.certain)
+
+
+class _Measure:
+    """How far demand `index` is from letting something fit."""
+
+    def __init__(self, problem: Problem, kept: frozenset[int], index: int) -> None:
+        self.problem = problem
+        self.demand: Demand = problem.all[index]
+        self.text = self.demand.text(problem.case)
+        self.clash = Clash(self.demand.kind, self.demand.level, self.demand.name, self.text,
+                           self.demand.place(problem.case.constraints))
+        self.change = f"without: {self.text}"
+        self.helped: Case | None = None
+        self.alone = True               # whether it suffices to change this demand
+        try:
+            free = problem.only(problem.every - {index})
+            fit = problem.fit(free)
+            if fit is None:
+                self.alone, free = False, problem.only(kept - {index})
+                fit = problem.fit(free)
+            if fit is not None:
+                self.helped = free
+                self._need(free, fit)
+        except Undecided:
+            pass        # what is known so far is right
+
+    def _need(self, free: Case, fit: Fit) -> None:
+        measures: dict[str, Callable[[Case, Fit], None]] = {
+            "capacity": self._capacity, "array": self._array, "factor": self._factor,
+            "workers": self._workers}
+        if self.demand.kind in measures:
+            measures[self.demand.kind](free, fit)
+
+    def _level(self) -> int:
+        return self.problem.case.architecture.level_index(self.demand.level)
+
+    def _capacity(self, free: Case, fit: Fit) -> None:
+        level = self._level()
+        have = self.problem.case.architecture.levels[level].capacity_words or 0
+
+        def with_words(words: int) -> Case:
+            return free.with_level(self.demand.level, size_words=words, multiple_buffering=1.0)
+
+        words, fit = self._least(with_words, have, ceil(sum(_tiles(fit, level).values()) - 1e-9), fit)
+        tiles = ", ".join(f"{name} {n:,.10g}" for name, n in _tiles(fit, level).items())
+        self.clash = replace(self.clash, have=have, need=words, detail=tiles)
+        self.change, self.helped = f"{self.demand.level} with {words:,} words", with_words(words)
+
+    def _array(self, free: Case, fit: Fit) -> None:
+        level, axis = self._level(), "xy".index(self.demand.name)
+        have = self.problem.case.architecture.fanout(level)[axis]
+
+        def with_width(width: int) -> Case:
+            return free.with_fanout(self.demand.level, self.demand.name, width)
+
+        column = slot(level, "x" if axis == 0 else "y")
+        width, _ = self._least(with_width, have, int(fit.factors()[column].prod()), fit)
+        self.clash = replace(self.clash, have=have, need=width)
+        self.change = f"{self.demand.level} feeding {width:,} instances along {self.demand.name.upper()}"
+        self.helped = with_width(width)
+
+    def _workers(self, free: Case, fit: Fit) -> None:
+        units = self.problem.case.architecture.compute.instances
+        wanted = ceil(self.problem.case.constraints.min_utilization * units - 1e-9)
+
+        def with_units(fewer: int) -> Case:
+            share = (wanted - fewer) / free.architecture.compute.instances
+            return replace(free, constraints=replace(free.constraints, min_utilization=share))
+
+        fewer, _ = self._least(with_units, 0, wanted, fit)
+        self.clash = replace(self.clash, have=wanted, need=wanted - fewer)
+        self.change, self.helped = f"{wanted - fewer:,} compute units at work", with_units(fewer)
+
+    def _least(self, case: Callable[[int], Case], low: int, high: int, fit: Fit) -> tuple[int, Fit]:
+        """The least number above `low` with which something fits, and how; with `high` it does."""
+        try:
+            while high - low > 1:
+                middle = (low + high) // 2
+                found = self.problem.fit(case(middle))
+                if found is None:
+                    low = middle
+                else:
+                    high, fit = middle, found
+            self.clash = replace(self.clash, exact=not self.problem.case.architecture.sparse)
+        except Undecided:
+            pass
+        return high, fit
+
+    def _factor(self, free: Case, fit: Fit) -> None:
+        rules = getattr(self.problem.case.constraints.level(self.demand.level), self.demand.loops)
+        asked = rules.range(self.demand.name)
+        extent = self.problem.einsum.extent[self.demand.name]
+        if asked.rest:
+            return
+        least, most = min(asked.least, extent), asked.most or extent
+        others = [n for n in range(1, extent + 1) if not least <= n <= most
+                  and (extent % n == 0 or self.demand.name in fit.space.imperfect)]
+        others.sort(key=lambda n: (max(log(least / n), log(n / most)), n))
+        for n in others[:_FACTORS]:
+            wanted = FactorRange(n, n)
+            helped = free.with_range(self.demand, wanted)
+            if self.problem.fit(helped) is not None:
+                self.clash = replace(self.clash, have=least if n < least else most, need=n, exact=True)
+                self.change = f"{self.demand.level} {self.demand.loops} factor of {self.demand.name} " \
+                    f"{range_text(wanted)}"
+                self.helped = helped
+                return
+
+    def relief(self, objective: str, end: float) -> Relief:
+        """What changing this demand and nothing else gives, as far as can be said until `end`."""
+        if not self.alone or self.helped is None:
+            return Relief(self.change, False)
+        try:
+            limits = replace(_EFFORT, seconds=max(end - monotonic(), 0.1) / 2)
+            search = layer_search(self.helped.architecture, self.problem.einsum, objective, limits,
+                                  constraints=self.helped.constraints)
+            _, certificate = search.run()
+        except TileboundError:
+            return Relief(self.change, True)
+        return Relief(self.change, True, certificate.value, certificate.lower_bound)
+
+
+_UNITS = {"energy": "pJ", "latency": "cycles", "edp": "pJ x cycles", "ed2p": "pJ x cycles^2"}
+
+
+def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective: str) -> InfeasibleError:
+    """The error with what conflicts, where that can be said."""
+    conflict = find_conflict(einsum, case, objective)
+    return error if conflict is None else InfeasibleError(describe(conflict), conflict)
+
+
+def describe(conflict: Conflict) -> str:
+    """A conflict in lines of text."""
+    count = len(conflict.clashes)
+    head = f"layer {conflict.layer}: no valid mapping; "
+    if count == 1:
+        head += "this alone rules all out:"
+    elif not conflict.minimal:
+        head += f"these {count} conflict, perhaps fewer of them do:"
+    else:
+        rest = "neither alone rules all out" if count == 2 else f"any {count - 1} of them can be met"
+        head += f"these {count} conflict, {rest}{'' if conflict.smallest else ' (a smaller set may exist)'}:"
+    lines = [head, *(f"  {_clash(x)}" for x in conflict.clashes)]
+    if conflict.reliefs:
+        lines.append("changing one of them and nothing else, by a short search:")
+        lines += [f"  {_relief(x, _UNITS[conflict.objective])}" for x in conflict.reliefs]
+    return "\n".join(lines)
+
+
+def _clash(x: Clash) -> str:
+    place = f"{x.place}: " if x.place else ""
+    if x.need is None:
+        return place + x.text
+    word = "needs" if x.kind in ("capacity", "array") else "could be"
+    detail = f" ({x.detail})" if x.detail else ""
+    return f"{place}{x.text}, {word}{'' if x.exact else ' about'} {x.need:,.10g}{detail}"
+
+
+def _relief(x: Relief, unit: str) -> str:
+    if not x.fits:
+        return f"{x.change}: still nothing fits, there is another conflict"
+    if x.value is None:
+        return f"{x.change}: no mapping found in a short search"
+    if x.lower_bound == x.value:
+        return f"{x.change}: {x.value:.4g} {unit}, which is the least"
+    return f"{x.change}: {x.value:.4g} {unit}, at least {x.lower_bound:.4g} in any case"
+
+
+def _tiles(fit: Fit, level: int) -> dict[str, float]:
+    """Words of the tile of every tensor that is kept at a level."""
+    extents = {rank: int(tiles[fit.chosen[rank], level]) for rank, tiles in fit.tiles.items()}
+    return {t.name: footprint(t, extents) * fit.space.prices.held(level, t.name)
+            for t in fit.space.einsum.tensors if t.name in fit.keep[level]}
