@@ -1,0 +1,37 @@
+"""What leaks: instances that are on, for as long as the work takes."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from tilebound.hardware.architecture import Figure
+from tilebound.model.evaluate import evaluate
+
+from strategies import random_case
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_idle_instances_leak_nothing_unless_a_gate_holds_them_on(seed):
+    machine, einsum, mapping = random_case(Random(seed))
+    own = evaluate(machine, einsum, mapping)
+    outermost = replace(machine, levels=tuple(replace(x, power_gated_at=machine.levels[0].name)
+                                              for x in machine.levels))
+    held = evaluate(outermost, einsum, mapping)
+    for level, alone, together in zip(machine.levels, own.levels, held.levels, strict=True):
+        leak = level.energy["leak"].value * own.cycles
+        assert alone.leakage_pj == pytest.approx(leak * alone.utilized_instances)
+        assert together.leakage_pj == pytest.approx(leak * level.instances)
+    assert held.energy_pj - own.energy_pj == pytest.approx(
+        sum(x.leakage_pj for x in held.levels) - sum(x.leakage_pj for x in own.levels))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_leakage_is_proportional_to_what_leaks_in_a_cycle(seed):
+    machine, einsum, mapping = random_case(Random(seed))
+    twice = replace(machine, levels=tuple(
+        replace(x, energy={**x.energy, "leak": Figure(2 * x.energy["leak"].value, "twice")})
+        for x in machine.levels))
+    before, after = evaluate(machine, einsum, mapping), evaluate(twice, einsum, mapping)
+    for one, two in zip(before.levels, after.levels, strict=True):
+        assert two.leakage_pj == pytest.approx(2 * one.leakage_pj)
+        assert two.energy_pj == pytest.approx(one.energy_pj + one.leakage_pj)
