@@ -60,6 +60,13 @@ class Moved:
         sent = self.sent * share
         return sent if self.first is None else sent + np.maximum(sent - self.first, 0.0)
 
+    def scaled(self, factor: Count) -> Moved:
+        """The same, of so many instances together."""
+        accesses = self.accesses and (self.accesses[0] * factor, self.accesses[1] * factor,
+                                      self.accesses[2] * factor)
+        return Moved(self.level, self.sent * factor, None if self.first is None else self.first * factor,
+                     accesses)
+
 
 class BatchEvaluator:
     """Evaluates mappings of one class: `BatchEvaluator(...)(factors)` gives their `BatchCost`.
@@ -192,7 +199,7 @@ class BatchEvaluator:
         """Energy and cycles of valid mappings."""
         levels = self.architecture.levels
         fanouts, utilized = self._instances(nest)
-        compute_cycles = np.broadcast_to(self.einsum.macs / utilized[-1], nest.batch)
+        compute_cycles = self._steps(nest, utilized)
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
         entering: list[Count] = [0.0] * len(levels)
         demand = [_Demand(level) for level in levels]
@@ -223,6 +230,10 @@ class BatchEvaluator:
         """By storage level the instances below one that are at work, and all of its own (and the units)."""
         fanouts = [nest.factors[list(rows)].prod(axis=(0, 1)) if rows else 1.0 for rows in self._rows]
         return fanouts, list(accumulate(fanouts, mul, initial=1.0))
+
+    def _steps(self, nest: Nest, utilized: list[Count]) -> Array:
+        """Cycles if no bandwidth held the units back."""
+        return np.broadcast_to(self.einsum.macs / utilized[-1], nest.batch)
 
     def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
                  compute_cycles: Array) -> Iterator[Moved]:

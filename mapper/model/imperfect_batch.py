@@ -1,0 +1,328 @@
+"""Energy and cycles of many mappings of one class at once, where loops may have remainders.
+
+A tensor without windows is cut by every loop along one of its axes, so that what `walk` counts step by
+step factorises over the ranks. Where tiles of a window slide, words are those of factors that are not
+rounded up: an estimate.
+
+The factors of a rank are the bases of a mixed-radix number (`mapping.splits`), and only its last pass is
+cut off: every count below is built from the innermost loop outwards, as what happens in a full tile and
+what happens in the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hardware.architecture import Architecture
+from ..mapping.splits import real_factors
+from ..mapping.template import Template, slot
+from ..workload.einsum import Einsum
+from .batch import BatchEvaluator, Moved
+from .batch_shape import Array, Count, Nest, TensorShape, product_of
+
+
+class Chain:
+    """The loops over one rank of a chunk of mappings; `rows` has those that may iterate, outermost
+    first. `factors` and `last`, iterations in the last pass, have shape (slots, batch), and `tiles`,
+    the tiles that the loops outside a slot visit, (slots + 1, batch)."""
+
+    def __init__(self, factors: Array, extent: int, rows: tuple[int, ...]) -> None:
+        self.factors, self.extent, self.rows = factors, float(extent), rows
+        self.last = np.ones_like(factors)
+        self.tiles = np.ones((len(factors) + 1, factors.shape[1]))
+        self.tiles[-1] = extent
+        for row in reversed(range(len(factors))):
+            if row in rows:
+                left = self.tiles[row + 1] - 1.0
+                outside = np.floor(left / factors[row])
+                self.last[row] = left - outside * factors[row] + 1.0
+                self.tiles[row] = outside + 1.0
+            else:
+                self.tiles[row] = self.tiles[row + 1]
+        self._known: dict[tuple[object, ...], Count] = {}
+
+    def size(self, level: int) -> Array:
+        """Extent of a tile of `level` that is not cut off."""
+        inside = [self.factors[row] for row in self.rows if row >= 3 * level]
+        return np.minimum(product_of(inside), self.extent) if inside else np.ones(self.tiles.shape[1])
+
+    @cached_property
+    def covers(self) -> NDArray[np.bool_]:
+        """Whether the loops run through the whole rank, and none could be left out or be shorter."""
+        outside, good = np.ones(self.tiles.shape[1], dtype=bool), self.tiles[0] == 1.0
+        for row in self.rows:
+            iterates = self.factors[row] > 1.0
+            good &= ~(outside & iterates) | (self.last[row] == self.factors[row])
+            outside &= ~iterates
+        return good
+
+    def words(self, level: int, coefficient: int) -> Array:
+        """Words of all tiles of `level` along an axis that this rank alone moves."""
+        tiles = self.tiles[3 * level]
+        return coefficient * self.extent - (coefficient - 1) * tiles
+
+    def visits(self, level: int, temporal: int, spatial: tuple[bool, ...]) -> Count:
+        """Different indices of some of the loops around a tile of `level`, over all its visits: of those
+        in time at levels outside of `temporal`, and of those in space at levels marked in `spatial`."""
+        rows = tuple(row for row in self.rows if row < 3 * level)
+        counted = tuple(row // 3 < temporal if row % 3 == slot(0, "temporal") else spatial[row // 3]
+                        for row in rows)
+        key = rows, counted
+        if key not in self._known:
+            full: Count = 1.0
+            cut: Count = 1.0
+            for row, counts in zip(reversed(rows), reversed(counted), strict=True):
+                if counts:
+                    cut = (self.last[row] - 1.0) * full + cut
+                    full = full * self.factors[row]
+                else:       # the first iteration has all that the last one has
+                    cut = np.where(self.last[row] > 1.0, full, cut)
+            self._known[key] = cut
+        return self._known[key]
+
+    def resting(self, level: int, temporal: int, coefficient: int) -> Count:
+        """Of the `words`, those of tiles that stay where they are while the loops in time at the levels
+        from `temporal` to `level` make a pass, since their instance has one iteration of them in it."""
+        rows = tuple(row for row in self.rows if row < 3 * level)
+        inside = tuple(row for row in rows if row % 3 == slot(0, "temporal") and row // 3 >= temporal)
+        key = "resting", rows, inside, coefficient
+        if not inside:
+            return self.words(level, coefficient)
+        if key not in self._known:
+            self._known[key] = self._resting(level, rows, inside, coefficient)
+        return self._known[key]
+
+    def _resting(self, level: int, rows: tuple[int, ...], inside: tuple[int, ...],
+                 coefficient: int) -> Count:
+        tile = self.size(level)
+        full = coefficient * tile - (coefficient - 1)
+        rest = self.extent - (self.tiles[3 * level] - 1.0) * tile
+        # Of the loops met so far: words that rest in the last pass; instances that have nothing to do in
+        # it; words that rest in a pass that is not cut off; instances; whether a single tile is visited.
+        cut: Array = coefficient * rest - (coefficient - 1)
+        idle: Count = 0.0
+        whole, instances = full, np.ones_like(full)
+        single = np.ones(full.shape, dtype=bool)
+        for row in reversed(rows):
+            factor, last = self.factors[row], self.last[row]
+            if row in inside:
+                once = (last == 2.0) & single
+                cut = np.where(last == 1.0, cut, np.where(once, full * idle, 0.0))
+                idle = np.where(last == 1.0, idle, 0.0)
+                single = single & (factor == 1.0)
+                whole = np.where(single, whole, 0.0)
+            else:
+                if row % 3 != slot(0, "temporal"):
+                    idle = idle + (factor - last) * instances
+                    instances = instances * factor
+                cut = cut + (last - 1.0) * whole
+                whole = whole * factor
+        return cut
+
+
+class CutNest(Nest):
+    """Nests of whole factors that may multiply to more than the extents, with a `Chain` a rank; as a
+    `Nest` they are those of the real factors that multiply to the extents."""
+
+    def __init__(self, whole: Array, extents: Array, spatial: list[tuple[int, ...]],
+                 rows: list[tuple[int, ...]]) -> None:
+        super().__init__(real_factors(whole, extents), spatial)
+        self.whole = whole
+        self.chains = [Chain(np.ascontiguousarray(whole[:, i]), int(extents[i, 0]), own)
+                       for i, own in enumerate(rows)]
+        self._at_work: list[Count] = []
+
+    def at_work(self, spatial: list[tuple[int, ...]]) -> list[Count]:
+        """Instances at work, on average, of every storage level, whose `spatial` loops are those below
+        it, and of the units."""
+        if not self._at_work:
+            self._at_work.append(1.0)
+            busy: Count = 1.0
+            passes: Count = 1.0
+            for rows in spatial:
+                for chain in self.chains:
+                    for row in set(rows) & set(chain.rows):
+                        busy, passes = busy * chain.tiles[row + 1], passes * chain.tiles[row]
+                self._at_work.append(busy / passes)
+        return self._at_work
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Loops in time that leave a tensor in place, one after another. `before`: by rank of the tensor
+    the levels whose loops in time are all outside of these; `after`: by other rank, those whose loops in
+    time are met up to here."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+class _Plain:
+    """A tensor each of whose axes is moved by one rank that moves no other."""
+
+    def __init__(self, shape: TensorShape, template: Template, ranks: list[str], depth: int) -> None:
+        self.shape = shape
+        self.own = [(side.terms[0][0], abs(side.terms[0][1])) for side in shape.plain]
+        moving = {column for column, _ in self.own}
+        self.others = [column for column in range(len(ranks)) if column not in moving]
+        column = {rank: i for i, rank in enumerate(ranks)}
+        orders = [[column[r] for r in order if r in column] for order in template.orders]
+        self.pauses = [self._pauses(orders[:level]) for level in range(depth)]
+
+    def _pauses(self, orders: list[list[int]]) -> list[Pause]:
+        """The pauses around a tile inside loops of these `orders`, outermost first."""
+        passed = dict.fromkeys(range(len(self.own) + len(self.others)), 0)
+        moving, found, moved = [column for column, _ in self.own], list[Pause](), True
+        for level, order in enumerate(orders):
+            for column in order:
+                before = tuple(passed[c] for c in moving)
+                passed[column] = level + 1
+                if column in moving:
+                    moved = True
+                    continue
+                if not moved:
+                    before = found.pop().before
+                found.append(Pause(before, tuple(passed[c] for c in self.others)))
+                moved = False
+        return found if moved else found[:-1]       # what no loop of the tensor is inside of changes nothing
+
+    def held(self, nest: CutNest, level: int) -> Count:
+        """Words that instances of `level` ever hold, each instance counting its own."""
+        spatial = tuple(i < level for i in range(len(self.pauses)))
+        return self._words(nest, level) * prod(
+            nest.chains[c].visits(level, 0, spatial) for c in self.others)
+
+    def _words(self, nest: CutNest, level: int) -> Count:
+        return prod((nest.chains[c].words(level, x) for c, x in self.own), start=1.0)
+
+    def loaded(self, nest: CutNest, level: int, spatial: tuple[bool, ...]) -> Count:
+        """Words that tiles of `level` load, or points use (one past the last level), where instances
+        that differ in ranks of other tensors share them at the levels not marked in `spatial`."""
+        if level == len(self.pauses):
+            return self._words(nest, level) * prod(
+                nest.chains[c].visits(level, level, spatial) for c in self.others)
+        total: Count = 0.0
+        done: Count = 0.0       # words of tiles that rest in all pauses met so far, and from now on
+        met = (0,) * len(self.others)
+        for pause in self.pauses[level]:
+            resting = prod((nest.chains[c].resting(level, k, x) for (c, x), k in
+                            zip(self.own, pause.before, strict=True)), start=1.0)
+            total = total + (resting - done) * self._times(nest, level, met, spatial)
+            done, met = resting, pause.after
+        return total + (self._words(nest, level) - done) * self._times(nest, level, met, spatial)
+
+    def _times(self, nest: CutNest, level: int, met: tuple[int, ...], spatial: tuple[bool, ...]) -> Count:
+        return prod((nest.chains[c].visits(level, k, spatial) for c, k in
+                     zip(self.others, met, strict=True)), start=1.0)
+
+
+class ImperfectEvaluator(BatchEvaluator):
+    """`BatchEvaluator` for factors that may multiply to more than the extents.
+
+    `exact` says whether the costs are those of `evaluate`; else they are an estimate, of the words of
+    tensors with windows.
+    """
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, template: Template) -> None:
+        super().__init__(architecture, einsum, template)
+        depth = len(architecture.levels)
+        self._open = [tuple(row for i in range(depth) for row in
+                            (slot(i, "temporal"), *sorted(self._spatial[i][column])))
+                      for column in range(len(self._ranks))]
+        self._plain = {s.name: _Plain(s, template, self._ranks, depth) for s in self._shapes
+                       if not s.windows}
+        # What one instance holds of an output with gaps is no exact mean where nothing is cut off.
+        self.exact = not self._mixed() and all(
+            s.name in self._plain and all(side.unit or not s.is_output for side in s.plain)
+            for s in self._shapes)
+
+    def _mixed(self) -> bool:
+        """Whether a tensor crosses several networks one of which sends to each instance apart: what
+        instances then ask for together may differ where some idle."""
+        for shape in self._shapes:
+            kept = [i for i, own in enumerate(self._kept) if shape.name in own]
+            for outer, inner in zip(kept, [*kept[1:], len(self._kept)], strict=True):
+                crossed = [i for i in range(outer, inner) if any(self._spatial[i].values())]
+                if len(crossed) > 1 and any(shape.name not in self._fanouts[i] for i in crossed):
+                    return True
+        return False
+
+    def _nest(self, factors: NDArray[np.int64]) -> tuple[Nest | None, NDArray[np.bool_]]:
+        chunk = np.ascontiguousarray(np.moveaxis(factors, 0, -1), dtype=np.float64)
+        whole = np.ascontiguousarray(chunk[:, self._columns])
+        nest = CutNest(whole, self._extents, self._rows, self._open)
+        valid = self._fits(nest)
+        valid &= self._idle @ chunk.reshape(self._idle.size, -1) == self._idle.sum()
+        valid &= (chunk >= 1.0).all(axis=(0, 1))
+        if valid.all():
+            return nest, valid
+        return (CutNest(whole[..., valid], self._extents, self._rows, self._open) if valid.any()
+                else None), valid
+
+    def _fits(self, nest: Nest) -> NDArray[np.bool_]:
+        assert isinstance(nest, CutNest)
+        valid = np.ones(nest.batch, dtype=np.bool_)
+        for chain in nest.chains:
+            valid &= chain.covers
+        for i, level in enumerate(self.architecture.levels):
+            x, y = self.architecture.fanout(i)
+            for row, available in ((slot(i, "x"), x), (slot(i, "y"), y)):
+                if available > 1:
+                    valid &= nest.whole[row].prod(axis=0) <= available
+            kept = [s for s in self._shapes if s.name in self._kept[i]]
+            if level.capacity_words is not None and kept:
+                tile = np.array([chain.size(i) for chain in nest.chains])
+                valid &= sum(s.volume(tile) for s in kept) <= level.capacity_words
+        return valid
+
+    def _instances(self, nest: Nest) -> tuple[list[Count], list[Count]]:
+        assert isinstance(nest, CutNest)
+        return super()._instances(nest)[0], nest.at_work(self._rows)
+
+    def _steps(self, nest: Nest, utilized: list[Count]) -> Array:
+        assert isinstance(nest, CutNest)
+        depth = len(self._kept)
+        return np.broadcast_to(prod(chain.visits(depth, depth, (False,) * depth)
+                                    for chain in nest.chains), nest.batch)
+
+    def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
+                 compute_cycles: Array) -> Iterator[Moved]:
+        assert isinstance(nest, CutNest)
+        utilized = nest.at_work(self._rows)
+        if shape.name in self._plain:
+            yield from self._counted(self._plain[shape.name], nest, utilized)
+            return
+        real = super()._instances(nest)[1]
+        steps = np.broadcast_to(self.einsum.macs / real[-1], nest.batch)
+        for moved in super()._traffic(shape, nest, fanouts, steps):
+            yield moved.scaled(real[moved.level] / utilized[moved.level])
+
+    def _counted(self, plain: _Plain, nest: CutNest, utilized: list[Count]) -> Iterator[Moved]:
+        """What a tensor moves, from the innermost level to the outermost that keeps it."""
+        name, depth, output = plain.shape.name, len(self._kept), plain.shape.is_output
+        kept = [i for i, own in enumerate(self._kept) if name in own]
+        child = depth
+        for i in reversed(range(kept[0] if kept else depth, depth)):
+            spatial = tuple(j < i or (j < child and name not in self._fanouts[j]) for j in range(depth))
+            sent = plain.loaded(nest, child, spatial) / utilized[i]
+            share: Count = plain.held(nest, i) / utilized[i] if output else 0.0
+            first = None
+            if output and self._word_prices[i] and not self.architecture.levels[i].reduces:
+                first = share if i in kept else 0.0
+            if i not in kept:
+                yield Moved(i, sent, first, None)
+                continue
+            received: Count = 0.0
+            if i != kept[0]:
+                received = plain.loaded(nest, i, tuple(j < i for j in range(depth))) / utilized[i]
+            accesses: tuple[Count, Count, Count] = (sent, received, 0.0)
+            if output:
+                accesses = (np.maximum(sent - share, 0.0), np.maximum(received - share, 0.0), sent)
+            yield Moved(i, sent, first, accesses)
+            child = i
