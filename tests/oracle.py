@@ -135,7 +135,9 @@ class Machine:
         self.blocks = mapping.blocks
         self.perfect = all(x.residual is None for block in mapping for x in block.loops)
         self.depth = len(self.blocks)
-        self.multicast = [level.network.multicast for level in architecture.levels]
+        # A level of which some tensors are cut further out than others has several blocks in a row.
+        at = [architecture.level_index(block.level) for block in self.blocks]
+        self.multicast = [architecture.levels[i].network.multicast for i in at]
         self.now = dict.fromkeys(einsum.ranks, 0)      # position, from the temporal loops
         self.strides = self.loop_strides(mapping)
         self.places = self.instance_places()
@@ -148,10 +150,9 @@ class Machine:
         self.total: dict[tuple[int, str], Count] = defaultdict(Count)
         # Over linked networks: what each instance asked for in the step before, and the words that
         # the reference does not see.
-        self.linked = {(i, t.name) for i, level in enumerate(architecture.levels)
-                       for t in einsum.tensors
-                       if level.network.links and t.name not in mapping.blocks[i].no_links}
-        self.widths = [architecture.fanout(i)[0] for i in range(self.depth)]
+        self.linked = {(i, t.name) for i, own in enumerate(at) for t in einsum.tensors
+                       if architecture.levels[own].network.links and t.name not in mapping.blocks[i].no_links}
+        self.widths = [architecture.fanout(i)[0] for i in at]
         self.before: dict[tuple[int, str], dict[Instance, Request]] = {}
         self.unseen: Counter[tuple[int, str]] = Counter()
         self.visited: set[Point] = set()

@@ -54,19 +54,19 @@ def test_python_blocks_give_what_they_show(name, tmp_path, monkeypatch) -> None:
 
 def test_mappings_shown_in_the_format_page_fit_what_it_shows(tmp_path) -> None:
     texts = [text for name, _, text in blocks("yaml") if name == "format.md"]
-    machine, workload, nest, entries = texts[:4]
+    machine, workload, nest, entries, uneven = texts[:5]
     head = re.search(r"layers:\n", workload).end()        # the mappings are for one of the layers
     layer = next(line for line in workload.splitlines() if "name: head" in line)
     one = workload[:head] + layer.replace(", input: grouped", "") + "\n"
     machine = machine.replace("x_ranks: [K, P, Q], y_ranks: [C, R, S]", "x_ranks: [N], y_ranks: [K]")
     costs = []
-    for mapping in (nest, entries):
+    for mapping in (nest, entries, uneven):
         for file, text in (("a", machine), ("w", one), ("m", mapping)):
             (tmp_path / f"{file}.yaml").write_text(text)
         assert cli.run(["evaluate", *(str(tmp_path / f"{x}.yaml") for x in "awm"),
                         "-o", str(tmp_path)]) == 0
         costs.append((tmp_path / "mapping.yaml").read_text())
-    assert costs[0] == costs[1]
+    assert costs[0] == costs[1] != costs[2]
 
 
 def test_worked_example_of_the_model_page_evaluates(tmp_path, capsys) -> None:

@@ -156,7 +156,7 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
     ({"target": "DRAM", "type": "temporal", "factor": "M=2"},
      "unknown key 'factor' in a mapping entry; expected one of target, type, factors, permutation, "
      "split, keep, bypass, no_reuse, no_link_transfer, no_temporal_reuse, rmw_first_update, "
-     "no_coalesce; did you mean 'factors'?"),
+     "no_coalesce, ...; did you mean 'factors'?"),
     ({"target": "DRMA", "type": "temporal"},
      "no storage level 'DRMA'; expected one of DRAM, RF or an index from 0 (innermost) to 1; "
      "did you mean 'DRAM'?"),

@@ -8,7 +8,6 @@ from typing import Literal, Mapping
 from .lockstep import Lockstep
 from .sparsity import DENSE_COMPUTE, DENSE_STORAGE, ComputeSparsity, StorageSparsity
 
-
 #: How a figure came about. "table row": as a table has it; "interpolated", "extrapolated": between or beyond
 #: its rows; "scaled": taken from another node; "derived": sums of published figures; "published": by an
 #: author for this very unit; "user": written in the description; "rule": no figure, but a rule that is stated.
@@ -56,6 +55,7 @@ class Network:
     fill_cycles: int = 0                          # before the first word arrives below
     drain_cycles: int = 0                         # after the last word has left
     wires: str | None = None                      # transistors of wires that the energy table prices
+    routers: bool = False                         # the energy table prices a router at every hop
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Storage:
     reduces: bool = True                   # adds updates to what it holds by itself
     power_gated_at: str | None = None      # level whose idle instances also switch these off
     sparsity: StorageSparsity = DENSE_STORAGE
+    shares: str | None = None              # the level whose storage this is an outer part of (see `parts`)
 
     @property
     def instances(self) -> int:
@@ -177,6 +178,18 @@ class Architecture:
             if level.name == name:
                 return index
         raise KeyError(name)
+
+    @property
+    def storages(self) -> tuple[tuple[int, ...], ...]:
+        """The levels that are parts of one storage, for each of these; mostly a level alone."""
+        found: list[tuple[int, ...]] = []
+        outer: tuple[int, ...] = ()
+        for index, level in enumerate(self.levels):
+            outer = (*outer, index)
+            if level.shares is None:
+                found.append(outer)
+                outer = ()
+        return tuple(found)
 
     def below(self, index: int) -> Storage | Compute:
         """What stands right below storage level `index`."""

@@ -7,7 +7,8 @@
 
 The 5 is the number of iterations in the last pass, where it differs. A level line lists the tensors
 kept, with the words of their tiles; a person who writes one leaves the numbers out, and the brackets
-too when the level keeps all it may. Indentation is free.
+too when the level keeps all it may. Where a level has several lines, each lists the tensors whose tiles
+are cut there (see `parts`). Indentation is free.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
     blocks = {level.name: Block(level.name, default_keep(level, einsum))
               for level in architecture.levels}
     seen: dict[str, Node] = {}
+    outer: dict[str, list[Block]] = {}      # of levels with several lines, what the lines before say
     current = None
     compute = re.compile(rf"{re.escape(architecture.compute.name)}(:|$)")
     for line in _lines(locate(data)):
@@ -125,14 +127,16 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
         block = _level(line, text, blocks, einsum, found)
         if block is None:
             continue
-        if block.level in seen:
-            found.error(line, f"second line for level {block.level}; expected one, the first is at "
-                        f"{seen[block.level].place}")
+        if block.level == current:
+            outer.setdefault(current, []).append(blocks[current])
+        elif block.level in seen:
+            found.error(line, f"second line for level {block.level}, which is not right after the first at "
+                        f"{seen[block.level].place}; expected the lines of a level one after the other")
         current = block.level
         seen[current], blocks[current] = line, block
     if problems is None and found.errors:
         raise SpecError(found.errors)
-    return Mapping(tuple(blocks.values()))
+    return Mapping(tuple(x for name, block in blocks.items() for x in (*outer.get(name, ()), block)))
 
 
 def _lines(node: Node) -> list[Node]:

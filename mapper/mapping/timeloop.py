@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture, Storage
@@ -25,8 +25,10 @@ TYPES = (*LOOP_TYPES, *KEEP_TYPES, "skew")
 TENSOR_KEYS = {"no_reuse": "no_multicast", "no_link_transfer": "no_links",
                "no_temporal_reuse": "no_temporal_reuse", "rmw_first_update": "rmw_first_update",
                "no_coalesce": "no_coalesce"}
-KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", *TENSOR_KEYS)
-SKEW_KEYS = ("target", "type", "modulo", "terms")
+#: Which of several blocks of a level an entry is about, the outermost 1; not a key of Timeloop's.
+PART = "part"
+KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", *TENSOR_KEYS, PART)
+SKEW_KEYS = ("target", "type", "modulo", "terms", PART)
 #: Written by old mappers, without effect.
 IGNORED_KEYS = ("stream",)
 
@@ -73,7 +75,8 @@ def from_timeloop(data: object, architecture: Architecture, einsum: Einsum,
 
 def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
     """Timeloop v0.4 mapping entries: a temporal, a spatial (where the level has a fanout in use)
-    and a bypass entry a level, outermost level first. `from_timeloop` is the exact inverse.
+    and a bypass entry a level, outermost level first. `from_timeloop` is the exact inverse. Where a level
+    has several blocks, entries say which one they are about, which Timeloop does not know.
 
     Raises
     ------
@@ -87,27 +90,36 @@ def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
     if reasons:
         raise MappingError(reasons)
     entries: list[dict[str, Any]] = []
-    for block in mapping:
+    for block, part in zip(mapping, _parts(mapping), strict=True):
+        target = {"target": block.level, **part}
+
         def directives(*keys: str, block: Block = block) -> dict[str, list[str]]:
             named = {key: getattr(block, TENSOR_KEYS[key]) for key in keys}
             return {key: _in_order(names, einsum) for key, names in named.items() if names}
 
-        entries.append({"target": block.level, "type": "temporal",
+        entries.append({**target, "type": "temporal",
                         **_loop_fields(block.temporal, einsum),
                         **directives("no_temporal_reuse", "rmw_first_update")})
         if block.spatial or block.no_multicast or block.no_links:
             inner_first = block.spatial_y + block.spatial_x
-            entries.append({"target": block.level, "type": "spatial",
+            entries.append({**target, "type": "spatial",
                             **_loop_fields(inner_first, einsum), "split": len(block.spatial_x),
                             **directives("no_reuse", "no_link_transfer")})
         bypassed = {t.name for t in einsum.tensors} - block.keep
-        entries.append({"target": block.level, "type": "bypass",
+        entries.append({**target, "type": "bypass",
                         "keep": _in_order(block.keep, einsum),
                         "bypass": _in_order(bypassed, einsum), **directives("no_coalesce")})
         if block.skew is not None:
-            entries.append({"target": block.level, "type": "skew", "modulo": block.skew.modulo,
+            entries.append({**target, "type": "skew", "modulo": block.skew.modulo,
                             "terms": [_skew_term(term) for term in block.skew.terms]})
     return entries
+
+
+def _parts(mapping: Mapping) -> Iterator[dict[str, int]]:
+    """What tells the blocks of one level apart, in the order of the blocks; nothing where there is one."""
+    blocks = [block.level for block in mapping]
+    for i, level in enumerate(blocks):
+        yield {PART: blocks[:i + 1].count(level)} if blocks.count(level) > 1 else {}
 
 
 def _skew_term(term: SkewTerm) -> dict[str, Any]:
@@ -153,13 +165,12 @@ class _Reader:
         self.einsum = einsum
         self.problems = problems
         self.tensors = [t.name for t in einsum.tensors]
-        self.drafts = {level.name: _Draft(level.name) for level in self.levels}
+        self.drafts = {level.name: [_Draft(level.name)] for level in self.levels}
 
     def mapping(self) -> Mapping:
         """The mapping that all entries together describe."""
         blocks = []
-        for level in self.levels:
-            draft = self.drafts[level.name]
+        for level, draft in ((own, x) for own in self.levels for x in self.drafts[own.name]):
             kept = default_keep(level, self.einsum) | {t for t, k in draft.keep.items() if k}
             kept -= {t for t, k in draft.keep.items() if not k}
             loops = draft.loops
@@ -247,13 +258,25 @@ class _Reader:
             return _Draft("")
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
-            return self.drafts[names[len(names) - 1 - value]]
+            return self.part(entry, names[len(names) - 1 - value])
         if isinstance(value, str) and value in self.drafts:
-            return self.drafts[value]
+            return self.part(entry, value)
         self.problems.error(node, f"no storage level {value!r}; expected {one_of(names)} or an index "
                             f"from 0 (innermost) to {len(names) - 1}"
                             + did_you_mean(str(value), names))
         return _Draft("")
+
+    def part(self, entry: Node, level: str) -> _Draft:
+        """The draft of the block of `level` that `entry` is about."""
+        node, drafts = entry.get(PART), self.drafts[level]
+        number = 1 if node is None else node.value
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= len(drafts) + 1:
+            self.problems.error(node or entry, f"part {number!r} of level {level}; expected a number from 1, "
+                                "the outermost, the parts in their order")
+            return _Draft(level)
+        if number > len(drafts):
+            drafts.append(_Draft(level))
+        return drafts[number - 1]
 
     def read_keep(self, entry: Node, draft: _Draft) -> None:
         """Read the lists `keep` and `bypass`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from math import prod
 
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping, factor_text
+from .parts import part_reasons, unfold
 from .sparsity_rules import instances_needed, skips_in_space, sparse_reasons, stored_words
 
 
@@ -25,13 +27,14 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
     architecture forces in or out of a level but the Einsum does not have are ignored.
     """
     names = [level.name for level in architecture.levels]
-    blocks = [block.level for block in mapping]
+    blocks = [name for name, _ in groupby(block.level for block in mapping)]
     if names != blocks:
         return [f"mapping: blocks for levels {', '.join(blocks) or 'none'}, "
                 f"{architecture.name} has {', '.join(names)}"]
-    unknown = _unknown_names(einsum, mapping)
+    unknown = _unknown_names(einsum, mapping) or part_reasons(architecture, mapping)
     if unknown:
         return unknown
+    architecture, mapping = unfold(architecture, mapping)
     reasons = _factor_reasons(einsum, mapping)
     reasons += [f"tensor {t.name}: kept at no level, needs at least one" for t in einsum.tensors
                 if not any(t.name in block.keep for block in mapping)]
@@ -40,8 +43,10 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
         reasons.append(f"levels {', '.join(skewed)} are skewed, only one may be")
     for index, (level, block) in enumerate(zip(architecture.levels, mapping, strict=True)):
         reasons += _fanout_reasons(level, block, einsum, architecture.fanout(index))
-        reasons += _keep_reasons(level, block, einsum)
-        reasons += _capacity_reasons(level, einsum, mapping, index)
+    for parts in architecture.storages:
+        level = architecture.levels[parts[-1]]
+        reasons += _keep_reasons(level, frozenset().union(*(mapping.blocks[i].keep for i in parts)), einsum)
+        reasons += _capacity_reasons(level, einsum, mapping, parts)
     return reasons + sparse_reasons(architecture, einsum, [block.keep for block in mapping])
 
 
@@ -106,23 +111,24 @@ def _fanout_reasons(level: Storage, block: Block, einsum: Einsum, fanout: tuple[
     return reasons
 
 
-def _keep_reasons(level: Storage, block: Block, einsum: Einsum) -> list[str]:
+def _keep_reasons(level: Storage, kept: frozenset[str], einsum: Einsum) -> list[str]:
     reasons = []
     for tensor in einsum.tensors:
-        if tensor.name in level.keep and tensor.name not in block.keep:
+        if tensor.name in level.keep and tensor.name not in kept:
             reasons.append(f"{level.name}: tensor {tensor.name} is bypassed, the level must keep it")
-        if tensor.name in level.bypass and tensor.name in block.keep:
+        if tensor.name in level.bypass and tensor.name in kept:
             reasons.append(f"{level.name}: tensor {tensor.name} is kept, the level must bypass it")
     return reasons
 
 
-def _capacity_reasons(level: Storage, einsum: Einsum, mapping: Mapping, index: int) -> list[str]:
+def _capacity_reasons(level: Storage, einsum: Einsum, mapping: Mapping, parts: tuple[int, ...]) -> list[str]:
+    """`parts` are the levels that share the storage."""
     have = level.capacity_words
     if have is None:
         return []
-    tile = mapping.tile(index, einsum.extent)
+    tiles = [(mapping.tile(index, einsum.extent), mapping.blocks[index].keep) for index in parts]
     words = {t.name: stored_words(level, einsum, t, tile) for t in einsum.tensors
-             if t.name in mapping.blocks[index].keep}
+             for tile, keep in tiles if t.name in keep}
     need = sum(words.values())
     if need <= have:
         return []

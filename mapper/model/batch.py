@@ -106,6 +106,9 @@ class BatchEvaluator:
                           if self._multicast(i, s.name)} for i in levels]
         self._kept = [{s.name: self._keep(s, i) for s in self._shapes if s.name in template.keep[i]}
                       for i in levels]
+        self._storages = architecture.storages
+        stored = [frozenset().union(*(template.keep[i] for i in parts)) for parts in self._storages]
+        self._stored = [own for own, parts in zip(stored, self._storages, strict=True) for _ in parts]
         self._word_prices = [word_price(architecture, i) for i in levels]
         self._compute_energy = einsum.macs * action_energy(architecture.compute, "compute")
         self._idle = self._idle_slots()
@@ -189,10 +192,11 @@ class BatchEvaluator:
     def _held(self, nest: Nest) -> NDArray[np.bool_]:
         """Whether the tiles fit the capacities."""
         valid = np.ones(nest.tiles[0].shape[1:], dtype=np.bool_)
-        for i, level in enumerate(self.architecture.levels):
-            kept = [s for s in self._shapes if s.name in self._kept[i]]
-            if level.capacity_words is not None and kept:
-                valid &= sum(nest.volume(s, i) for s in kept) <= level.capacity_words
+        for parts in self._storages:
+            kept = [(s, i) for i in parts for s in self._shapes if s.name in self._kept[i]]
+            most = self.architecture.levels[parts[-1]].capacity_words
+            if most is not None and kept:
+                valid &= sum(nest.volume(s, i) for s, i in kept) <= most
         return valid
 
     def _cost(self, nest: Nest) -> tuple[Array, Array]:
@@ -202,7 +206,8 @@ class BatchEvaluator:
         compute_cycles = self._steps(nest, utilized)
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
         entering: list[Count] = [0.0] * len(levels)
-        demand = [_Demand(level) for level in levels]
+        paced = [_Demand(levels[parts[-1]]) for parts in self._storages]      # parts share the bandwidth
+        demand = [own for own, parts in zip(paced, self._storages, strict=True) for _ in parts]
         for shape in self._shapes:
             for moved in self._traffic(shape, nest, fanouts, compute_cycles):
                 i = moved.level
@@ -213,7 +218,7 @@ class BatchEvaluator:
                         _addresses(levels[i], moved.accesses, shape.is_output)
                     demand[i].add(shape.name, moved.accesses, compute_cycles)
         cycles = compute_cycles
-        for own in demand:
+        for own in paced:
             cycles = own.slow_down(cycles, compute_cycles)
         total: Count = self._compute_energy
         for i, level in enumerate(levels):
@@ -248,7 +253,7 @@ class BatchEvaluator:
             kept = self._kept[i].get(shape.name)
             sent, first = below, None
             if shape.is_output and self._word_prices[i] and not self.architecture.levels[i].reduces:
-                first = shares[i] if kept else 0.0
+                first = shares[i] if shape.name in self._stored[i] else 0.0
             if kept is None:
                 yield Moved(i, sent, first, None)
                 continue

@@ -10,6 +10,7 @@ from typing import Sequence
 from ..errors import MappingError
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
+from ..mapping.parts import is_uneven, unfold
 from ..workload.einsum import Einsum
 from ..workload.flatten import LIMIT
 from .cost import Semantics
@@ -36,13 +37,29 @@ class Counts:
 
 def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
           semantics: Semantics = "exact", options: Options = DEFAULT) -> Counts:
-    """What `count_plain` says, with the other rule for partial sums where `options` ask for it."""
-    counts = count_plain(architecture, einsum, mapping, semantics, options)
-    if not options.updated_rmw:
-        return counts
-    if not options.first_read_elision:
+    """What `count_plain` says, with the other rule for partial sums where `options` ask for it; of a level
+    with several blocks, what they do together."""
+    machine, nest = unfold(architecture, mapping)
+    if architecture.sparse and is_uneven(mapping):
+        raise MappingError(["tensors cut at places of their own are not known where zeros are left out"])
+    counts = count_plain(machine, einsum, nest, semantics, options)
+    if options.updated_rmw and not options.first_read_elision:
         raise MappingError(["updated read-modify-write is not known without first read elision"])
-    return replace(counts, traffic=updated(architecture, einsum, mapping, counts.traffic))
+    if options.updated_rmw:
+        counts = replace(counts, traffic=updated(machine, einsum, nest, counts.traffic))
+    return _of_storages(machine, counts) if is_uneven(mapping) else counts
+
+
+def _of_storages(machine: Architecture, counts: Counts) -> Counts:
+    """The counts of the storages that the levels of `machine` are parts of. What leaves a storage leaves it
+    from its innermost part."""
+    inner = [parts[-1] for parts in machine.storages]
+    traffic = {name: Traffic(
+        tuple(next((x.accesses[i] for i in parts if x.accesses[i]), None) for parts in machine.storages),
+        tuple(x.sent[i] for i in inner), tuple(x.deliveries[i] for i in inner),
+        tuple(x.passed[i] for i in inner)) for name, x in counts.traffic.items()}
+    return replace(counts, traffic=traffic,
+                   instances=(*(counts.instances[i] for i in inner), counts.instances[-1]))
 
 
 def count_plain(architecture: Architecture, einsum: Einsum, mapping: Mapping,

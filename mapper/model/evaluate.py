@@ -58,7 +58,7 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     outputs = [t.name for t in einsum.tensors if t.is_output]
     traffic = share_copies(architecture, counts.traffic, outputs, semantics)
     counts = replace(counts, traffic=traffic)
-    shares = [_share(mapping, i, counts, semantics) for i in range(len(architecture.levels))]
+    shares = [_share(architecture, mapping, i, counts, semantics) for i in range(len(architecture.levels))]
     paces = [level_pace(level, {t: x for t in traffic if (x := traffic[t].accesses[i])}, counts.cycles,
                         shares[i]) for i, level in enumerate(architecture.levels)]
     busy = max(counts.cycles, *(pace.cycles for pace in paces))
@@ -80,11 +80,13 @@ def evaluate(architecture: Architecture, einsum: Einsum, mapping: Mapping,
         levels=levels, compute=compute, networks=networks)
 
 
-def _share(mapping: Mapping, level: int, counts: Counts, semantics: Semantics) -> Fraction:
+def _share(architecture: Architecture, mapping: Mapping, level: int, counts: Counts,
+           semantics: Semantics) -> Fraction:
     """Instances of storage level `level` that Timeloop has at work, to those that ever are."""
     if semantics == "exact":
         return Fraction(1)
-    ever = prod(loop.factor for block in mapping.blocks[:level] for loop in block.spatial)
+    outside = {x.name for x in architecture.levels[:level]}
+    ever = prod(loop.factor for block in mapping if block.level in outside for loop in block.spatial)
     return Fraction(counts.instances[level]) / ever
 
 
