@@ -173,6 +173,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     architecture : Architecture, or what `load_architecture` takes
     workload : WorkloadGraph, Einsum, or what `load_workload` takes
     objective : "energy", "latency", "edp" or "ed2p"
+        Or two of them with a comma between: the second decides among mappings that are equal in the
+        first. After "energy" and "latency" the other of the two does so in any case.
     gap : float
         Stop at a layer once (value - lower bound) / value is no more than this.
     time_limit : float, optional
@@ -193,15 +195,16 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     ------
     InfeasibleError
         A layer has no valid mapping; the message names what rules all out.
+    ValueError
+        An option is out of its range.
     SpecError
         The text of constraints, of a workload or of an architecture is wrong.
     """
     from .report.progress import ProgressDisplay
     from .search.network import search_network
-    from .search.result import OBJECTIVES
+    from .search.result import stages
 
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective {objective!r}; expected one of {', '.join(OBJECTIVES)}")
+    stages(objective)       # raises what is wrong with it
     if isinstance(workload, Einsum):
         workload = WorkloadGraph(workload.name, [(workload, 1)])
     elif not isinstance(workload, WorkloadGraph):

@@ -70,6 +70,21 @@ class _Number(click.FloatRange):
         return number
 
 
+class _Objective(click.ParamType):      # type: ignore[type-arg]  # generic in newer versions only
+    """An objective, or two of them with a comma between."""
+
+    name = "objective"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from .search.result import stages
+
+        try:
+            stages(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        return str(value)
+
+
 @cli.command(epilog=_EPILOG)
 @_specs
 @_semantics
@@ -100,8 +115,10 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 
 @cli.command("map", epilog=_EPILOG)
 @_specs
-@click.option("--objective", type=click.Choice(["energy", "latency", "edp", "ed2p"]),
-              help="What to make least.  [default: what `mapper` in a SPEC says, else edp]")
+@click.option("--objective", type=_Objective(), metavar="OBJECTIVE",
+              help="What to make least: energy, latency, edp or ed2p, or two of these with a comma between, "
+              "the second among mappings that are equal in the first.  [default: what `mapper` in a SPEC "
+              "says, else edp]")
 @click.option("--gap", type=_Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=_Number(0, min_open=True),

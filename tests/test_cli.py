@@ -130,6 +130,7 @@ def test_every_problem_is_reported_on_its_line(spec, tmp_path, capsys):
     (["report", "none.json"], "none.json"),
     (["check", "none.json"], "none.json"),
     (["map", "eyeriss", "alexnet", "--objective", "beauty"], "beauty"),
+    (["map", "eyeriss", "alexnet", "--objective", "edp,edp"], "two that differ"),
     (["map", "eyeriss", "alexnet", "--jobs", "0"], "jobs"),
     (["frobnicate"], "frobnicate"),
     (["evaluate"], "SPEC"),
@@ -182,14 +183,15 @@ def test_a_constraint_that_rules_all_out_is_named(spec, tmp_path, capsys):
 
 
 def test_the_mapper_section_gives_options_and_warnings(spec, mapping, searching, tmp_path, capsys):
-    (tmp_path / "m.yaml").write_text("mapper: {optimization_metrics: [delay, edp], num_threads: 3,\n"
+    (tmp_path / "m.yaml").write_text("mapper: {optimization_metrics: [delay, edp, energy], num_threads: 3,\n"
                                      "         timeout: 100, live_status: false}\n")
     seen = {}
     searching(lambda architecture, graph, **options: seen.update(options) or found(spec, mapping))
     assert cli.run(["map", spec, str(tmp_path / "m.yaml")]) == 0
-    assert (seen["objective"], seen["jobs"]) == ("latency", 3)
+    assert (seen["objective"], seen["jobs"]) == ("latency,edp", 3)
     err = capsys.readouterr().err
-    assert "m.yaml:1:40: warning: metric 'edp'" in err and "m.yaml:2:" in err
+    assert "m.yaml:1:45: warning: metric 'energy' is not used: mappings that are equal in latency and" in err
+    assert "m.yaml:2:" in err
     assert cli.run(["map", spec, str(tmp_path / "m.yaml"), "--objective", "edp", "--jobs", "1"]) == 0
     assert (seen["objective"], seen["jobs"]) == ("edp", 1)
 

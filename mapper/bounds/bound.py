@@ -32,9 +32,9 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
     """Solve the relaxation of `region`; a bound of inf means that nothing in it can fit.
 
     `floor` is a proven lower bound on the energy of the region, pJ (see `energy_floor`); it matters
-    only where both powers are positive.
+    only where both powers, of the objective or of a cap, are positive.
     """
-    program = relaxation.program(region, energy_power, cycles_power)
+    program = relaxation.program(region, energy_power, cycles_power, floor)
     if program is None:
         return Bound(inf, None)
     relaxed = solve(program)

@@ -23,6 +23,7 @@ from ..mapping.rules import TEMPORAL
 from ..mapping.template import slot
 from ..workload.einsum import Tensor
 from .arrays import divisors
+from .cap import UNCAPPED, Cap
 from .lattice import Lattice, Pairs, Tiling
 
 #: Energy of a stationary tensor's boundary at all pairs, or at those in `keep`, from words streamed.
@@ -36,15 +37,15 @@ _Held = tuple[_Transfer, np.ndarray, np.ndarray]
 
 
 class LatticeBound:
-    """Least objective over every factorisation and loop order of one keep/bypass choice that need not
-    take more than `most_cycles`."""
+    """Least objective over every factorisation and loop order of one keep/bypass choice that may lie
+    within a `cap`."""
 
     def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int,
-                 cycles_power: int, most_cycles: float = inf) -> None:
+                 cycles_power: int, cap: Cap = UNCAPPED) -> None:
         self.l = lattice
         self.keep = keep
         self.powers = (energy_power, cycles_power)
-        self.most_cycles = most_cycles
+        self.cap = cap
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
         self.prices = lattice.prices
@@ -83,8 +84,8 @@ class LatticeBound:
 
     def _least_parallel(self, energy: float, cutoff: float) -> float:
         energy_power, cycles_power = self.powers
-        cycles = self.most_cycles
-        if cycles_power:
+        cycles = self.cap.most_cycles
+        if cycles_power and energy > 0.0:
             cycles = min(cycles, (cutoff / energy ** energy_power) ** (1 / cycles_power))
         return max(float(self.steps / cycles * (1 - 1e-9)), 1.0)
 
@@ -266,10 +267,14 @@ class LatticeBound:
         return [] if best is None else [best]
 
     def _budget(self, instances: np.ndarray, cutoff: float) -> np.ndarray:
-        """Energy below which a mapping with so many instances at work beats `cutoff`."""
+        """Energy below which a mapping with so many instances at work beats `cutoff` within the cap."""
         energy_power, cycles_power = self.powers
         cycles = self.steps / instances
-        return np.asarray((cutoff / cycles ** cycles_power) ** (1 / energy_power) - self._leak(cycles))
+        if energy_power:
+            most = (cutoff / cycles ** cycles_power) ** (1 / energy_power)
+        else:
+            most = np.where(cycles ** cycles_power < cutoff, inf, -inf)
+        return np.asarray(np.minimum(most, self.cap.most_energy(cycles)) - self._leak(cycles))
 
     def _objective(self, energy: float, cycles: np.ndarray) -> np.ndarray:
         energy_power, cycles_power = self.powers

@@ -8,7 +8,7 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 from __future__ import annotations
 
 from itertools import pairwise
-from math import exp, inf, log, prod
+from math import exp, log, prod
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
+from .cap import UNCAPPED, Cap
 from .open_prices import OpenPrices
 from .prices import Prices
 from .program import Posynomial, Program
@@ -26,14 +27,14 @@ from .terms import Terms
 
 class Relaxation:
     """Builds the programs of the regions of one Einsum on one architecture; `least_steps`: cycles that
-    every mapping takes; `most_cycles`: only mappings that take no more are asked for."""
+    every mapping takes; `cap`: only mappings within it are asked for."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None,
-                 least_steps: float = 1.0, most_cycles: float = inf) -> None:
+                 least_steps: float = 1.0, cap: Cap = UNCAPPED) -> None:
         self.architecture = architecture
         self.einsum = einsum
         self.rules = rules or Rules(architecture, einsum)
-        self.most_cycles = most_cycles
+        self.cap = cap
         self.slots = open_slots(architecture, einsum, self.rules)
         self.imperfect = self.rules.imperfect(self.slots, einsum.extent)
         self.limits = array_limits(architecture, einsum, self.rules)
@@ -43,14 +44,14 @@ class Relaxation:
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
         self.least_cycles = max(einsum.macs / most_parallel, least_steps)
 
-    def program(self, region: Region, energy_power: int, cycles_power: int) -> Program | None:
+    def program(self, region: Region, energy_power: int, cycles_power: int,
+                floor: float = 0.0) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
         every mapping in `region`, `Program.offset` left aside; None where its choices conflict."""
         builder = _Builder(self, region)
         if np.any(builder.lower > builder.upper + 1e-12):
             return None
-        return builder.build(energy_power, cycles_power)
-
+        return builder.build(energy_power, cycles_power, floor)
 
     def point(self, region: Region, solution: np.ndarray) -> np.ndarray:
         """A solution of the region's program as logarithms of factors, shape (slots, ranks)."""
@@ -216,7 +217,7 @@ class _Builder(Terms):
 
     # ---- the program ---------------------------------------------------------------------------
 
-    def build(self, energy_power: int, cycles_power: int) -> Program | None:
+    def build(self, energy_power: int, cycles_power: int, floor: float) -> Program | None:
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
@@ -224,7 +225,7 @@ class _Builder(Terms):
         busy = prices.busy(self.region)
         self.lower[self.cycles] = log(self.r.least_cycles * busy)
         # A range of no width would be hard on the solver.
-        self.upper[self.cycles] = log(min(macs * exp(self._slowest()), self.r.most_cycles)) + 1e-6
+        self.upper[self.cycles] = log(min(macs * exp(self._slowest()), self.r.cap.most_cycles)) + 1e-6
         if self.arch.compute.lockstep is None:
             self.at_most(self.monomial(macs * busy, -units), self.cycles)
         else:       # what units take in a cycle is not a matter of the loops that are unrolled over them
@@ -245,13 +246,26 @@ class _Builder(Terms):
                 cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
                           for rank in self.r.imperfect for row in rows)
                 self._charge(leak.value * prices.awake * 0.5 ** cut, self.variable(self.cycles) * at_work)
-        objective = None
-        if energy_power:
-            # Where nothing costs energy the bound is as good as zero.
-            self.energy = self.energy or [self.monomial(1e-300)]
-            objective = Posynomial(np.concatenate([p.exponents for p in self.energy]),
-                                   np.concatenate([p.logs for p in self.energy]))
-        return self._compact(objective, energy_power, cycles_power)
+        # Where nothing costs energy the bound is as good as zero.
+        self.energy = self.energy or [self.monomial(1e-300)]
+        energy = Posynomial(np.concatenate([p.exponents for p in self.energy]),
+                            np.concatenate([p.logs for p in self.energy]))
+        self._cap(energy, floor)
+        return self._compact(energy if energy_power else None, energy_power, cycles_power)
+
+    def _cap(self, energy: Posynomial, floor: float) -> None:
+        """Hold `energy`, before the offset K, to a cap on what it is after. Where that is a product with
+        cycles, the energy is at least P F / (F + K) for every P (see `bound.proven_value`)."""
+        cap = self.r.cap
+        if not cap or not cap.energy_power:
+            return
+        most = float(cap.most_energy(1.0))
+        if not cap.cycles_power:
+            self.constraints.append(energy.scaled(1.0 / (most + self.offset)))
+        elif floor > 0.0 or not self.offset:
+            least = floor / (floor + self.offset) if self.offset else 1.0
+            power = cap.cycles_power / cap.energy_power
+            self.constraints.append((energy * self.variable(self.cycles, power)).scaled(least / most))
 
     def _slowest(self) -> float:
         """More than the logarithm of cycles per multiply-accumulate of any mapping."""
@@ -428,7 +442,8 @@ class _Builder(Terms):
         return Program(None if objective is None else fold(objective),
                        tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
-                       energy_power, cycles_power, self.offset)
+                       energy_power, cycles_power, self.offset,
+                       {i: label for i, (label, _) in enumerate(constraints) if label is not None})
 
 
 def _shares(prices: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ from ..mapping.validate import validate
 from ..model.evaluate import evaluate
 from ..search.check import ProofError, rederive
 from ..search.differences import difference
-from ..search.result import LayerResult, NetworkResult, objective_value
+from ..search.result import Certificate, LayerResult, NetworkResult, objective_value
 from .document import from_document, to_document
 from .schema import ResultDocument
 
@@ -45,17 +45,24 @@ def check_document(document: ResultDocument) -> list[str]:
     proofs: dict[Any, list[str]] = {}
     for layer in layers:
         if layer.certificate is not None:
-            key = layer.einsum.canonical, layer.certificate.value, layer.certificate.lower_bound
+            key = (layer.einsum.canonical, *((x.objective, x.value, x.lower_bound, x.among, x.status)
+                                             for x in _stages(layer.certificate)))
             if key not in proofs:
-                proofs[key] = _certificate(result, layer)
+                proofs[key] = [text for proof in _stages(layer.certificate)
+                               for text in _certificate(result, layer, proof)]
             found += [f"{layer.name}: {x}" for x in proofs[key]]
     return found
 
 
-def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
-    """What a layer's certificate claims beyond what it proves."""
-    claimed = layer.certificate
-    assert claimed is not None
+def _stages(certificate: Certificate) -> Iterator[Certificate]:
+    """A certificate, and those of the next objectives."""
+    yield certificate
+    if certificate.then is not None:
+        yield from _stages(certificate.then)
+
+
+def _certificate(result: NetworkResult, layer: LayerResult, claimed: Certificate) -> list[str]:
+    """What a certificate of a layer claims beyond what it proves."""
     found = []
     # A search counts exactly, also where its mappings are then counted with other semantics.
     energy_pj, cycles = layer.cost.energy_pj, layer.cost.cycles
@@ -65,9 +72,15 @@ def _certificate(result: NetworkResult, layer: LayerResult) -> list[str]:
     if not isclose(value, claimed.value, rel_tol=_SAME):
         found.append(f"the certificate states an objective of {claimed.value:.9g}, "
                      f"the mapping has {value:.9g}")
+    if claimed.among is not None:
+        of, most = claimed.among
+        if objective_value(of, energy_pj, cycles) > most * (1 + _SAME):
+            found.append(f"the certificate speaks of mappings with at most {most:.9g} {of}: this is none")
+    if claimed.then is not None and (claimed.then.among or ("", 0.0))[0] != claimed.objective:
+        found.append(f"the next certificate does not speak of mappings as good in {claimed.objective}")
     try:
         relaxed, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
-                                   dict(claimed.dual), result.constraints)
+                                   dict(claimed.dual), result.constraints, claimed.among)
     except ProofError as error:
         return [*found, f"the certificate is no proof: {error}"]
     for what, states, has in (("relaxed bound", claimed.relaxed_bound, relaxed),

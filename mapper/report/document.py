@@ -50,7 +50,7 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
     document: ResultDocument = {
         "schema": "tilebound.result/1",
         "tool": {"name": "tilebound", "version": version("tilebound")},
-        "objective": cast(Any, result.objective),
+        "objective": result.objective,
         "interrupted": result.interrupted,
         "semantics": result.semantics,
         "architecture": architecture_entry(result.architecture),
@@ -273,11 +273,16 @@ def _transfer_entry(transfer: TransferCost, instances: float) -> TransferEntry:
 
 
 def _certificate_entry(x: Certificate) -> CertificateEntry:
-    return cast(CertificateEntry, {
+    entry = cast(CertificateEntry, {
         "objective": x.objective, "value": x.value, "lower_bound": x.lower_bound, "gap": x.gap,
         "relaxed_bound": x.relaxed_bound, "status": x.status, "mapspace_size": x.mapspace_size,
         "classes": x.classes, "classes_pruned": x.classes_pruned, "bound_solves": x.bound_solves,
         "evaluated": x.evaluated, "seconds": x.seconds, "dual": dict(x.dual)})
+    if x.among is not None:
+        entry["among"] = cast(Any, {"objective": x.among[0], "most": x.among[1]})
+    if x.then is not None:
+        entry["then"] = _certificate_entry(x.then)
+    return entry
 
 
 def _certificate(entry: CertificateEntry | None) -> Certificate | None:
@@ -285,7 +290,9 @@ def _certificate(entry: CertificateEntry | None) -> Certificate | None:
         return None
     fields: dict[str, Any] = dict(entry)
     del fields["gap"]
-    return Certificate(**fields)
+    if "among" in entry:
+        fields["among"] = entry["among"]["objective"], entry["among"]["most"]
+    return Certificate(**{**fields, "then": _certificate(entry.get("then"))})
 
 
 def _difference(entry: LayerEntry) -> Difference | None:

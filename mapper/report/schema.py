@@ -23,6 +23,9 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0)]
+Objective = Literal["energy", "latency", "edp", "ed2p"]
+#: What a search was asked for: an objective, or two with a comma between, the first one first.
+Asked = Annotated[str, Field(pattern="^(energy|latency|edp|ed2p)(,(energy|latency|edp|ed2p))?$")]
 
 
 @with_config(_STRICT)
@@ -237,8 +240,19 @@ class NetworkEntry(TypedDict):
 
 
 @with_config(_STRICT)
+class AmongEntry(TypedDict):
+    """Mappings with no more of an objective than `most`, in its unit."""
+
+    objective: Objective
+    most: Amount
+
+
+@with_config(_STRICT)
 class CertificateEntry(TypedDict):
-    objective: Literal["energy", "latency", "edp", "ed2p"]
+    """What is proven of one objective: of all mappings, or of those in `among`. `then` is the certificate
+    of the next objective, among mappings that are no worse in this one."""
+
+    objective: Objective
     value: Amount
     lower_bound: float
     gap: float
@@ -250,7 +264,9 @@ class CertificateEntry(TypedDict):
     bound_solves: Count
     evaluated: Count
     seconds: Amount
+    among: NotRequired[AmongEntry]
     dual: dict[str, Any]
+    then: NotRequired[CertificateEntry]
 
 
 @with_config(_STRICT)
@@ -314,7 +330,7 @@ class ResultDocument(TypedDict):
 
     schema: Literal["tilebound.result/1"]
     tool: Tool
-    objective: Literal["energy", "latency", "edp", "ed2p"]
+    objective: Asked
     interrupted: bool
     semantics: Literal["exact", "timeloop"]
     options: NotRequired[OptionsEntry]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from . import figures, units, zeros
-from .schema import ComponentEntry, LayerEntry, LevelEntry, ResultDocument
+from .schema import CertificateEntry, ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
 from .views import bandwidths, counting, energy_by_tensor, network_energy, occupancy
 
@@ -59,7 +59,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
     if certificate is not None:
         rows.append(("proven gap", units.percent(certificate["gap"]),
                      f"at least {units.objective(name, certificate['lower_bound'])}, "
-                     f"{units.OBJECTIVE_NAMES[name]} summed over layers"))
+                     f"{units.OBJECTIVE_NAMES[name.split(',')[0]]} summed over layers"))
     layers, listed = sum(x["count"] for x in document["layers"]), len(document["layers"])
     rows.append(("work", f"{units.si(total['macs'])} MACs",
                  f"{layers} layers" + (f", {listed} listed" if listed != layers else "")))
@@ -76,7 +76,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
 def title(document: ResultDocument) -> str:
     """What the report is about, e.g. 'alexnet on eyeriss, least EDP'."""
     searched = any("certificate" in layer for layer in document["layers"])
-    what = f", least {units.OBJECTIVE_NAMES[document['objective']]}" if searched else ""
+    what = f", least {units.objective_name(document['objective'])}" if searched else ""
     state = " (interrupted)" if document["interrupted"] else ""
     return f"{document['workload']['name']} on {document['architecture']['name']}{what}{state}"
 
@@ -158,17 +158,27 @@ def certificate(layer: LayerEntry) -> list[tuple[str, str]]:
     proof = layer.get("certificate")
     if proof is None:
         return []
-    name = proof["objective"]
+    name, then = proof["objective"], proof.get("then")
     return [
         (units.OBJECTIVE_NAMES[name], units.objective(name, proof["value"])),
         ("proven lower bound", f"{units.objective(name, proof['lower_bound'])}, "
                                f"gap {units.percent(proof['gap'])} ({proof['status']})"),
+        *([] if then is None else [_then(then)]),
         ("convex relaxation", units.objective(name, proof["relaxed_bound"])),
         ("mapspace", f"{proof['mapspace_size']:.3g} mappings in {proof['classes']:,} classes, "
                      f"{proof['classes_pruned']:,} of them ruled out by bounds"),
         ("work", f"{proof['evaluated']:,} evaluations, {proof['bound_solves']:,} bounds solved, "
                  f"{proof['seconds']:.2f} s"),
     ]
+
+
+def _then(proof: CertificateEntry) -> tuple[str, str]:
+    """What is proven of the next objective, among mappings that are no worse in the one before."""
+    name = proof["objective"]
+    value, least = (units.objective(name, proof[key]) for key in ("value", "lower_bound"))
+    return (f"then {units.OBJECTIVE_NAMES[name]}",
+            f"{value}, at least {least} among mappings as good, gap {units.percent(proof['gap'])} "
+            f"({proof['status']})")
 
 
 def _levels(layer: LayerEntry, components: list[ComponentEntry]) -> Table:

@@ -47,9 +47,19 @@ def energy(picojoules: float) -> str:
 OBJECTIVE_NAMES = {"energy": "energy", "latency": "latency", "edp": "EDP", "ed2p": "ED²P"}
 
 
+def objective_name(asked: str) -> str:
+    """How what a search was asked for is written in a sentence.
+
+    >>> objective_name("edp"), objective_name("latency,energy")
+    ('EDP', 'latency, then energy')
+    """
+    return ", then ".join(OBJECTIVE_NAMES[name] for name in asked.split(","))
+
+
 def objective(name: str, value: float) -> str:
-    """A value of the objective called `name`, e.g. '3.1 kJ·cycle' for an EDP in pJ x cycles."""
-    factor, unit = _OBJECTIVE_UNITS[name]
+    """A value of the objective called `name`, e.g. '3.1 kJ·cycle' for an EDP in pJ x cycles; of two
+    with a comma between, it is one of the first."""
+    factor, unit = _OBJECTIVE_UNITS[name.split(",")[0]]
     return si(value * factor, unit)
 
 

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 from ..bounds.bound import proven_value
+from ..bounds.cap import Cap
 from ..bounds.lattice import Lattice
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers, Program
@@ -18,7 +19,7 @@ from .imperfect import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
 from .local import Explorer
-from .result import OBJECTIVES
+from .result import OBJECTIVES, cap
 from .space import Mapspace
 
 
@@ -27,9 +28,10 @@ class ProofError(ValueError):
 
 
 def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: float,
-             dual: dict[str, Any], constraints: Constraints = NONE) -> tuple[float, float]:
+             dual: dict[str, Any], constraints: Constraints = NONE,
+             among: tuple[str, float] | None = None) -> tuple[float, float]:
     """(relaxed bound over the whole mapspace, bound proven by the regions together); neither is
-    looked for above `value`, the objective of the mapping that was found.
+    looked for above `value`, the objective of the mapping that was found. `among`: see `Certificate`.
 
     Multipliers are turned into bounds by arithmetic, "enumerated" regions are evaluated again,
     and the parts of a split are those that `Mapspace.split` gives, so nothing can be left out.
@@ -39,17 +41,18 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
     ProofError
         The certificate does not have the form of a proof for this mapspace.
     """
-    checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value)
+    checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value, cap(among))
     relaxed, proven = checker.proven(checker.space.whole, dual, 0.0)
     return min(relaxed, value), min(proven, value)
 
 
 class _Checker:
-    def __init__(self, space: Mapspace, objective: str, value: float) -> None:
-        self.space = space
-        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps)
+    def __init__(self, space: Mapspace, objective: str, value: float, cap: Cap) -> None:
+        self.space, self.cap = space, cap
+        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, cap)
         self.powers = OBJECTIVES[objective]
-        self.explorer = (ImperfectExplorer if space.imperfect else Explorer)(self.space, *self.powers)
+        self.explorer: Explorer = (ImperfectExplorer(space, *self.powers) if space.imperfect     # sees more
+                                   else Explorer(space, *self.powers, cap))
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.value = value
 
@@ -62,7 +65,7 @@ class _Checker:
 
     def bound(self, region: Region, proof: dict[str, Any], floor: float) -> float:
         """What the multipliers of the region itself prove."""
-        program = self.relaxation.program(region, *self.powers)
+        program = self.relaxation.program(region, *self.powers, floor)
         if program is None:
             return inf
         values = proof.get("multipliers")
@@ -114,7 +117,7 @@ class _Checker:
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
         if self.space.imperfect or not self.divisors.applies:
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
-        found = LatticeBound(self.divisors, region.keep, *self.powers).solve(self.value)
+        found = LatticeBound(self.divisors, region.keep, *self.powers, self.cap).solve(self.value)
         return 0.0 if found is None else found[0]
 
 

@@ -30,7 +30,7 @@ from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
 from .keeps import Decision, Keep
 from .local import Explorer, Found
-from .result import OBJECTIVES, Certificate
+from .result import OBJECTIVES, Certificate, cap
 from .space import Mapspace
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
@@ -83,18 +83,18 @@ class Node:
 class LayerSearch:
     """The state of one search; `run` returns the best mapping and its certificate.
 
-    It may begin from a mapping that is `known`, and look for mappings only that need no more energy, pJ,
-    and no more cycles than `most`.
+    It may begin from a mapping that is `known`, and look only for mappings that have no more of another
+    objective than `among` says (its name, and how much).
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = Limits(), seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE, known: Found | None = None,
-                 most: tuple[float, float] = (inf, inf)) -> None:
+                 among: tuple[str, float] | None = None) -> None:
         self.space = Mapspace(architecture, einsum, constraints)
-        self.known, self.most = known, most
-        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps, most[1])
+        self.known, self.among, self.cap = known, among, cap(among)
+        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps, self.cap)
         self.lattice = Lattice(architecture, einsum, self.space.rules)
         self.objective = objective
         self.powers = OBJECTIVES[objective]
@@ -111,8 +111,18 @@ class LayerSearch:
         self.heap: list[tuple[float, int, Node]] = []
         self.pushed = 0
 
+    @property
+    def _by_energy(self) -> bool:
+        """Whether energy matters."""
+        return self.powers[0] + self.cap.energy_power > 0
+
+    @property
+    def _by_product(self) -> bool:
+        """Whether a product of energy and cycles matters, which is bounded by way of the energy alone."""
+        return min(self.powers) > 0 or min(self.cap.energy_power, self.cap.cycles_power) > 0
+
     def _explorer(self) -> Explorer:
-        return Explorer(self.space, *self.powers, self.most)
+        return Explorer(self.space, *self.powers, self.cap)
 
     # ---- the search --------------------------------------------------------------------------
 
@@ -220,18 +230,12 @@ class LayerSearch:
         """Whether its bound alone shows that the region holds nothing better than the best."""
         return not (node.parts or node.method or self._below(node))
 
-    def refine(self) -> Found | None:
-        """Improve the mapping that is known, and prove nothing."""
-        self._begin()
-        self._improve(self.best)
-        return self.best
-
     # ---- one region ----------------------------------------------------------------------------
 
     def _node(self, region: Region, floor: float, least: float) -> Node:
         """Bound a region, of whose mappings `floor` and `least` have been proven."""
         fresh, proof = self._fresh(region), None
-        if min(self.powers) > 0 and (fresh or not self.solves):
+        if self._by_product and (fresh or not self.solves):
             self.solves += 1
             own, proof = energy_floor(self.relaxation, region)
             floor = max(floor, own)
@@ -251,7 +255,7 @@ class LayerSearch:
             self._enumerate(node)
             return True
         fresh = self._fresh(node.region)
-        closed = fresh and self.powers[0] > 0 and self.lattice.applies and self._by_lattice(node)
+        closed = fresh and self._by_energy and self.lattice.applies and self._by_lattice(node)
         # The lattice does not know of constraints on orders: where these matter, the parts are looked into.
         # Of what zeros leave it knows only the least: parts tell more where they come to be enumerated.
         short = self.space.rules.orders_loops or (self.space.architecture.sparse and mappings <= _SOON)
@@ -267,7 +271,7 @@ class LayerSearch:
     def _by_lattice(self, node: Node) -> bool:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
-        lattice = LatticeBound(self.lattice, node.region.keep, *self.powers, self.most[1])
+        lattice = LatticeBound(self.lattice, node.region.keep, *self.powers, self.cap)
         found = lattice.solve(self.best.value)
         if found is None:
             return False
@@ -338,7 +342,8 @@ class LayerSearch:
             objective=self.objective, value=value, lower_bound=proven,
             relaxed_bound=min(_relaxed(root, 0.0), value), status=status, mapspace_size=self.space.size,
             classes=len(regions), classes_pruned=sum(map(self._ruled_out, regions)), bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, dual=_proof(root, proven))
+            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, dual=_proof(root, proven),
+            among=self.among)
 
 
 def _relaxed(node: Node, least: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bounds.arrays import prime_factors
+from ..bounds.cap import UNCAPPED, Cap
 from ..errors import Problem, SpecError
 from ..mapping.template import Template, slot
 from ..model.batch import BatchEvaluator
@@ -47,13 +48,13 @@ class _DenseRun(BatchEvaluator):
 
 
 class Explorer:
-    """Evaluates and improves mappings of one mapspace; counts what it evaluates. Those with more energy,
-    pJ, or more cycles than `most` count as if they did not fit."""
+    """Evaluates and improves mappings of one mapspace; counts what it evaluates. Those outside the
+    `cap` count as if they did not fit."""
 
     def __init__(self, space: Mapspace, energy_power: int, cycles_power: int,
-                 most: tuple[float, float] = (inf, inf)) -> None:
+                 cap: Cap = UNCAPPED) -> None:
         self.space = space
-        self.most = most
+        self.cap = cap
         self.powers = (energy_power, cycles_power)
         self.evaluated = 0
         self._levels = tuple(level.name for level in space.architecture.levels)
@@ -81,7 +82,7 @@ class Explorer:
             if not np.all(np.isfinite(value[cost.valid])):
                 raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
                                          "a search expects figures that can be added and multiplied")])
-            good = cost.valid & (cost.energy_pj <= self.most[0]) & (cost.cycles <= self.most[1])
+            good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
             results.append(np.where(good & self.space.allowed(chunk), value, inf))
         return np.concatenate(results) if results else np.zeros(0)
 
@@ -178,7 +179,7 @@ class Explorer:
         """The best of some factors drawn at random, under the first loop order."""
         ways = [self.space.ways[r] for r in self.space.einsum.ranks]
         rows = [rng.integers(0, len(w), _CANDIDATES) for w in ways]
-        if self.most[1] < inf and self._model is None:
+        if self.cap.most_cycles < inf and self._model is None:
             rows = self._parallel(ways, [rng.integers(0, len(w), _DRAWN) for w in ways])
         drawn = [w[own] for w, own in zip(ways, rows, strict=True)]
         return self.best_of(keep, self._first_orders, np.stack(drawn, axis=2))
@@ -191,7 +192,7 @@ class Explorer:
         spread = np.ones((len(rows[0]), len(spatial)), dtype=np.int64)
         for w, own in zip(ways, rows, strict=True):
             spread *= w[:, spatial][own]
-        workers = self.space.einsum.macs / self.most[1]
+        workers = self.space.einsum.macs / self.cap.most_cycles
         fast = np.flatnonzero((spread <= fanouts).all(axis=1) & (spread.prod(axis=1) >= workers))
         return [own[fast[:_CANDIDATES]] for own in rows]
 

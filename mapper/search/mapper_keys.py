@@ -65,18 +65,19 @@ def read_mapper(node: Node | None) -> MapperOptions:
 
 
 def _objective(node: Node, warnings: _Warnings) -> str | None:
-    """The objective of the first metric that is one. Timeloop's further metrics choose among mappings
-    that are equal in the first: so does the search where they are energy and cycles."""
-    chosen: str | None = None
+    """The objective of the metrics that are objectives: the first, and among mappings that are equal in it
+    the next. Mappings that are equal in two are equal in all."""
+    chosen: list[str] = []
     for metric in node if node.is_list else (node,):
         name = str(metric.value)
-        if name.lower() not in _METRICS:
+        own = _METRICS.get(name.lower())
+        if own is None:
             reason = "words moved are no objective here" if _ACCESSES.fullmatch(name) else "it is not known"
             warnings.warn(metric, f"metric {name!r} is not used: {reason}; expected {one_of(_METRICS)}"
                           f"{did_you_mean(name, _METRICS)}")
-        elif chosen is None:
-            chosen = name.lower()
-        elif {_METRICS[chosen], _METRICS[name.lower()]} != {"energy", "latency"}:
-            warnings.warn(metric, f"metric {name!r} is not used: the search makes {chosen!r} least and does "
-                          f"not choose by {name!r} among mappings that are equal in it")
-    return None if chosen is None else _METRICS[chosen]
+        elif own in chosen or len(chosen) == 2:
+            warnings.warn(metric, f"metric {name!r} is not used: mappings that are equal in "
+                          f"{' and '.join(chosen)} are equal in it")
+        else:
+            chosen.append(own)
+    return ",".join(chosen) or None

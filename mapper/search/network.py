@@ -29,7 +29,7 @@ from .layer import Limits, never
 from .progress import ProgressEvent
 from .result import Certificate, LayerResult, NetworkResult
 from .space import Mapspace
-from .ties import settle
+from .stages import second_stage
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate]
@@ -63,6 +63,8 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     ----------
     gap : float
         Stop at a layer once (value - lower bound) / value is no more than this.
+    objective : str
+        One of `OBJECTIVES`, or two with a comma between (see `stages`).
     time_limit : float, optional
         Seconds for all layers together; what is left is shared among the layers to come.
     jobs : int

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from typing import Mapping as MappingOf
 
+from ..bounds.cap import UNCAPPED, Cap
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.nest import Mapping
@@ -24,16 +25,48 @@ def objective_value(objective: str, energy_pj: float, cycles: float) -> float:
     return energy_pj ** energy_power * cycles ** cycles_power
 
 
+#: How a search may end for one layer, the best end first.
+STATUSES = ("optimal", "gap_reached", "heuristic", "time_limit")
+#: Among mappings that are equal in an objective, the one with the least of this.
+_THEN = {"energy": "latency", "latency": "energy"}
+
+
+def stages(objective: str) -> tuple[str, ...]:
+    """What is made least, and what among mappings that are equal in that.
+
+    >>> stages("edp"), stages("latency"), stages("edp,energy")
+    (('edp',), ('latency', 'energy'), ('edp', 'energy'))
+
+    Raises ValueError for what is no objective, or more than two.
+    """
+    names = tuple(name.strip() for name in objective.split(","))
+    for name in names:
+        if name not in OBJECTIVES:
+            raise ValueError(f"objective {name!r}; expected one of {', '.join(OBJECTIVES)}, or two of them "
+                             "with a comma between")
+    if len(names) > 2 or len(set(names)) < len(names):
+        raise ValueError(f"objectives {objective!r}; expected one, or two that differ: mappings equal in two "
+                         "are equal in all")
+    return names if len(names) > 1 or objective not in _THEN else (objective, _THEN[objective])
+
+
+def cap(among: tuple[str, float] | None) -> Cap:
+    """The mappings of which a certificate speaks (see `Certificate.among`)."""
+    return UNCAPPED if among is None else Cap(*OBJECTIVES[among[0]], among[1])
+
+
 @dataclass(frozen=True)
 class Certificate:
     """How good a mapping is proven to be. `value`, `lower_bound` and `relaxed_bound` are in the
-    unit of the objective; no mapping of the mapspace lies below `lower_bound`."""
+    unit of the objective; no mapping of the mapspace lies below `lower_bound`, or none of those that
+    have no more of another objective than `among` says (its name, and how much). `then` is that of the
+    next objective, among mappings that are no worse in this one."""
 
     objective: str
     value: float
     lower_bound: float
     relaxed_bound: float
-    status: str                 # "optimal" | "gap_reached" | "time_limit" | "heuristic"
+    status: str                 # one of STATUSES; of all objectives that were asked for
     mapspace_size: float        # factorisations x orders x keep/bypass choices, before pruning
     classes: int
     classes_pruned: int
@@ -41,6 +74,8 @@ class Certificate:
     evaluated: int
     seconds: float
     dual: MappingOf[str, Any] = field(default_factory=dict)   # JSON-ready; re-derives the bounds
+    among: tuple[str, float] | None = None
+    then: Certificate | None = None
 
     @property
     def gap(self) -> float:

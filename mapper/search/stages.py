@@ -1,0 +1,51 @@
+"""One objective after another: among mappings no worse in the first, the best in the second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+
+from ..bounds.bound import ROUNDING
+from ..mapping.nest import Mapping
+from .layer import LayerSearch, Limits
+from .result import STATUSES, Certificate, stages
+
+#: For a second objective that nobody asked for, which only tells equal mappings apart.
+_EFFORT = Limits(bounds=100, choices=1024)
+
+
+def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate, objective: str,
+                 limits: Limits) -> tuple[Mapping, Certificate]:
+    """Search among mappings no worse in the first stage of `objective` than what `first` has found for the
+    best in its second, with the certificate of that under `Certificate.then`.
+
+    `first` has given `mapping` and `certificate`; the `limits` are those of a stage that was asked for. One
+    that was not, which follows energy and latency all the same, gets a share of the effort. Nothing is done
+    where `objective` has no second stage, with remainders, whose evaluation takes too long, or when the time
+    is up.
+    """
+    (_, *later), best = stages(objective), first.best
+    seconds = limits.seconds - (monotonic() - first.started)
+    if not later or best is None or first.space.imperfect or limits.stopped() or seconds <= 0.0:
+        return mapping, certificate
+    asked = "," in objective
+    second = LayerSearch(
+        first.space.architecture, first.space.einsum, later[0],
+        replace(limits if asked else _EFFORT, seconds=seconds, stopped=limits.stopped), first.seed,
+        constraints=first.space.rules.constraints, known=best, among=(first.objective, best.value))
+    mapping, then = second.run()
+    assert second.best is not None
+    found = first.explorer.best_of(second.best.keep, second.best.orders, second.best.factors[None])
+    value = best.value if found is None else min(found.value, best.value)
+    return mapping, _joined(certificate, value, then, asked)
+
+
+def _joined(first: Certificate, value: float, then: Certificate, asked: bool) -> Certificate:
+    """The certificate of both stages; `value` is what the mapping of the second has in the first."""
+    proven = first.lower_bound >= value * (1.0 - ROUNDING)
+    status = "optimal" if proven else first.status
+    if asked:
+        status = max(status, then.status, key=STATUSES.index)
+    return replace(first, value=value, lower_bound=value if proven else first.lower_bound,
+                   relaxed_bound=min(first.relaxed_bound, value), status=status, then=then,
+                   seconds=first.seconds + then.seconds)

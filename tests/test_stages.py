@@ -1,0 +1,207 @@
+"""One objective after another: among mappings no worse in the first, the best in the second is proved."""
+
+from __future__ import annotations
+
+import copy
+import random
+from functools import cache
+from itertools import permutations, product
+from math import inf
+
+import numpy as np
+import pytest
+import tilebound as tb
+from tilebound.bounds.bound import bound_region, energy_floor
+from tilebound.bounds.cap import Cap
+from tilebound.bounds.lattice import Lattice
+from tilebound.bounds.lattice_bound import LatticeBound
+from tilebound.bounds.relax import Relaxation
+from tilebound.mapping.template import Template
+from tilebound.model.batch import evaluate_batch
+from tilebound.model.evaluate import evaluate
+from tilebound.report.check import check_document
+from tilebound.search.check import rederive
+from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.network import search_network
+from tilebound.search.result import OBJECTIVES, objective_value, stages
+from tilebound.search.space import Mapspace
+from tilebound.search.stages import second_stage
+from tilebound.workload.graph import WorkloadGraph
+
+from test_imperfect_search import IN_ARRAY, ROW
+from test_search import conv, gemm, mttkrp, three_level, two_level
+
+
+@cache
+def every_cost(case):
+    """Energy and cycles of all mappings, by keep/bypass choice."""
+    architecture, einsum = CASES[case]
+    space = Mapspace(architecture, einsum)
+    factors = space.enumerate(space.root(space.keeps[0]))
+    factors = factors[space.allowed(factors)]
+    names = tuple(level.name for level in architecture.levels)
+    orders = [tuple(r for r in einsum.ranks if r not in p) + p for p in permutations(space.ranks)]
+    costs = []
+    for keep in space.keeps:
+        found = [evaluate_batch(architecture, einsum, Template(names, keep, (*choice, orders[0])), factors)
+                 for choice in product(orders, repeat=space.depth - 1)]
+        costs.append((keep, *(np.concatenate([getattr(x, name)[x.valid] for x in found])
+                              for name in ("energy_pj", "cycles"))))
+    return costs
+
+
+def all_costs(case):
+    """Energy and cycles of all mappings."""
+    _, energies, cycles = zip(*every_cost(case), strict=True)
+    return np.concatenate(energies), np.concatenate(cycles)
+
+
+CASES = {
+    "gemm, array": (three_level(200, 8, 3, 3, frozenset("ABZ")), gemm(2, 3, 6)),
+    "gemm, row": (three_level(20, 4, 3, 1, frozenset("BZ")), gemm(6, 5, 2)),
+    "one unit": (two_level(20), mttkrp(4, 2, 3, 4)),
+    "little bandwidth": (three_level(keep=frozenset("ABZ"), read_bandwidth=0.5, write_bandwidth=0.25),
+                         gemm(4, 6, 4)),
+    "conv, array": (three_level(keep=frozenset("WIO")), conv(2, 1, 4, 3)),
+}
+by_case = pytest.mark.parametrize("case", CASES)
+
+
+ASKED = [*product(CASES, ("latency", "energy")), *product(("gemm, row", "little bandwidth"), (
+    "latency,energy", "energy,latency", "edp,energy", "ed2p,latency", "latency,edp"))]
+
+
+@pytest.mark.parametrize(("case", "objective"), ASKED)
+def test_both_stages_are_what_all_mappings_say(case, objective):
+    architecture, einsum = CASES[case]
+    energy, cycles = all_costs(case)
+    first, then = stages(objective)
+    powers = OBJECTIVES[first], OBJECTIVES[then]
+    firsts, thens = (energy ** e * cycles ** c for e, c in powers)
+    least = firsts.min()
+    search = LayerSearch(architecture, einsum, first)
+    mapping, certificate = second_stage(search, *search.run(), objective, Limits())
+    cost = evaluate(architecture, einsum, mapping)
+    later = certificate.then
+    assert objective_value(first, cost.energy_pj, cost.cycles) == pytest.approx(least, rel=1e-9)
+    assert certificate.lower_bound <= certificate.value == pytest.approx(least, rel=1e-9)
+    best = thens[firsts <= least * (1 + 1e-9)].min()
+    assert objective_value(then, cost.energy_pj, cost.cycles) == pytest.approx(best, rel=1e-9)
+    assert later.value == pytest.approx(best, rel=1e-9) and later.lower_bound <= best * (1 + 1e-9)
+    assert certificate.status == later.status == "optimal" or case == "little bandwidth"
+    for proof in (certificate, later):
+        _, proven = rederive(architecture, einsum, proof.objective, proof.value, proof.dual,
+                             among=proof.among)
+        assert proven >= proof.lower_bound * (1 - 1e-9)
+
+
+def test_a_second_certificate_proves_nothing_of_all_mappings():
+    """Among the fastest mappings more energy is needed: without the limit the bound is not reached."""
+    architecture, einsum = CASES["gemm, row"]
+    energy, cycles = all_costs("gemm, row")
+    assert energy.min() < energy[cycles == cycles.min()].min() * 0.99
+    search = LayerSearch(architecture, einsum, "latency")
+    later = second_stage(search, *search.run(), "latency,energy", Limits())[1].then
+    assert later.among == ("latency", cycles.min())
+    _, proven = rederive(architecture, einsum, "energy", later.value, later.dual)
+    assert proven <= energy.min() * (1 + 1e-9) < later.lower_bound
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@by_case
+def test_bounds_among_mappings_that_are_fast_enough(case, share):
+    architecture, einsum = CASES[case]
+    relaxation, lattice = Relaxation(architecture, einsum), Lattice(architecture, einsum)
+    for keep, energy, cycles in every_cost(case):
+        if not len(cycles):
+            continue
+        limit = (cycles.min() * (1 - share) + cycles.max() * share) * (1 + 1e-12)
+        least = energy[cycles <= limit].min()
+        limited = Relaxation(architecture, einsum, cap=Cap(0, 1, limit))
+        root = Mapspace(architecture, einsum).root(keep)
+        bound = bound_region(limited, root, 1, 0, 0.0).value
+        assert bound <= least * (1 + 1e-9)
+        assert bound >= bound_region(relaxation, root, 1, 0, 0.0).value * (1 - 1e-4)
+        if lattice.applies:
+            found = LatticeBound(lattice, keep, 1, 0, Cap(0, 1, limit)).solve(inf)
+            assert found is not None and found[0] <= least * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize("powers", [(1, 0), (1, 1), (1, 2)])
+@by_case
+def test_bounds_on_cycles_among_mappings_with_little_energy(case, powers, share):
+    architecture, einsum = CASES[case]
+    lattice = Lattice(architecture, einsum)
+    for keep, energy, cycles in every_cost(case):
+        if not len(cycles):
+            continue
+        values = energy ** powers[0] * cycles ** powers[1]
+        limit = values.min() * (1 - share) + values.max() * share
+        least = cycles[values <= limit].min()
+        limited = Relaxation(architecture, einsum, cap=Cap(*powers, limit))
+        root = Mapspace(architecture, einsum).root(keep)
+        floor, _ = energy_floor(limited, root)
+        bound = bound_region(limited, root, 0, 1, floor).value
+        assert bound <= least
+        if lattice.applies:
+            found = LatticeBound(lattice, keep, 0, 1, Cap(*powers, limit)).solve(inf)
+            assert found is not None and found[0] <= least * (1 + 1e-9)
+
+
+def test_where_no_mapping_is_fast_enough_the_region_is_empty():
+    architecture, einsum = CASES["gemm, array"]
+    limited = Relaxation(architecture, einsum, cap=Cap(0, 1, einsum.macs / 9 - 1))
+    assert bound_region(limited, Mapspace(architecture, einsum).whole, 1, 0, 0.0).value == inf
+
+
+def test_cycles_are_whole_numbers_and_their_bounds_too():
+    """7 x 7 x 5 operations on 2 x 2 units of which, of whole factors, one can be used."""
+    rng = random.Random(5)
+    for _ in range(8):
+        einsum = gemm(*(rng.choice((2, 3, 5, 7, 30, 77)) for _ in range(3)))
+        architecture = three_level(read_bandwidth=rng.choice((0.3, 0.7, 3.0)))
+        _, certificate = LayerSearch(architecture, einsum, "latency", Limits(bounds=20)).run()
+        assert certificate.lower_bound == int(certificate.lower_bound) <= certificate.value
+
+
+def test_other_objectives_and_remainders_keep_their_mapping():
+    architecture, einsum = CASES["gemm, array"]
+    search = LayerSearch(architecture, einsum, "edp")
+    answer = search.run()
+    assert second_stage(search, *answer, "edp", Limits()) == answer
+    graph = WorkloadGraph("net", [(gemm(5, 3, 4), 1)])
+    layer, = search_network(ROW, graph, objective="latency", constraints=IN_ARRAY).layers
+    assert layer.cost.cycles == layer.certificate.value
+
+
+def test_a_search_that_has_no_time_left_keeps_its_mapping():
+    architecture, einsum = CASES["gemm, array"]
+    limits = Limits(seconds=1e-9)
+    search = LayerSearch(architecture, einsum, "latency", limits)
+    answer = search.run()
+    assert second_stage(search, *answer, "latency,energy", limits) == answer
+
+
+def test_both_certificates_are_in_the_document_and_checked(tmp_path):
+    architecture, einsum = CASES["gemm, row"]
+    result = tb.search(architecture, einsum, "latency,energy")
+    result.to_json(tmp_path / "result.json")
+    assert tb.load_result(tmp_path / "result.json").layers[0].certificate == result.layers[0].certificate
+    document = result.to_dict()
+    assert check_document(document) == [] and "latency, then energy" in result.to_text()
+    later = document["layers"][0]["certificate"]["then"]
+    assert later["among"] == {"objective": "latency", "most": document["layers"][0]["cycles"]}
+    for change, complaint in (({"lower_bound": later["lower_bound"] * 1.01}, "lower bound"),
+                              ({"value": later["value"] * 1.01}, "states an objective"),
+                              ({"among": {"objective": "latency", "most": 19.0}}, "this is none"),
+                              ({"among": {"objective": "edp", "most": 1e9}}, "as good in latency")):
+        forged = copy.deepcopy(document)
+        forged["layers"][0]["certificate"]["then"].update(change)
+        assert any(complaint in failure for failure in check_document(forged)), change
+
+
+@pytest.mark.parametrize("objective", ["power", "energy,energy", "energy,latency,edp", "energy,", ""])
+def test_what_is_no_objective_is_refused(objective):
+    with pytest.raises(ValueError, match="objective"):
+        stages(objective)
