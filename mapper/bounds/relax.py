@@ -47,7 +47,8 @@ class Relaxation:
     def program(self, region: Region, energy_power: int, cycles_power: int,
                 floor: float = 0.0) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
-        every mapping in `region`, `Program.offset` left aside; None where its choices conflict."""
+        every mapping in `region`, `Program.offset` left aside; None where its choices conflict. `floor`,
+        a proven lower bound on the energy, pJ, matters where a product of energy and cycles is capped."""
         builder = _Builder(self, region)
         if np.any(builder.lower > builder.upper + 1e-12):
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isclose
-from typing import Any
+from typing import Any, Iterator
 
 from ..errors import MappingError, SpecError
 from ..mapping.constraints import violations

@@ -27,7 +27,7 @@ from .differences import difference
 from .imperfect import layer_search
 from .layer import Limits, never
 from .progress import ProgressEvent
-from .result import Certificate, LayerResult, NetworkResult
+from .result import Certificate, LayerResult, NetworkResult, stages
 from .space import Mapspace
 from .stages import second_stage
 
@@ -243,9 +243,9 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
             progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
                                    monotonic() - started, done))
 
-    search = layer_search(task.architecture, task.einsum, task.objective, task.limits, task.seed, report,
-                          task.constraints)
-    mapping, certificate = settle(search, *search.run())
+    search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
+                          report, task.constraints)
+    mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 
