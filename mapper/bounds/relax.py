@@ -443,8 +443,7 @@ class _Builder(Terms):
         return Program(None if objective is None else fold(objective),
                        tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
-                       energy_power, cycles_power, self.offset,
-                       {i: label for i, (label, _) in enumerate(constraints) if label is not None})
+                       energy_power, cycles_power, self.offset)
 
 
 def _shares(prices: list[float]) -> list[float]:
