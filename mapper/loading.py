@@ -341,21 +341,25 @@ def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop
     """`architecture` with the energies that it leaves out: from the component table; in Timeloop's
     dialects its own estimates where the table does not know all components, or for `plain` files,
     which it reads without Accelergy: those with an ERT, and old lists."""
-    from .energy import price
+    from .energy import priced
     from .energy.estimate import SOURCE, estimate, free_metadata
+    from .energy.rules import spelt_out
 
     if timeloop:
         architecture = free_metadata(architecture)
     if plain:
-        return estimate(architecture)
+        return spelt_out(estimate(architecture))
     try:
-        return price(architecture)
+        found = priced(architecture, timeloop=timeloop)
+        for warning in found.warnings:
+            problems.note(node, warning)
+        return found.architecture
     except ValueError as error:
         faults = str(error).splitlines()
     if timeloop:
         problems.note(node, f"energies are {SOURCE}: no energy for {faults[0]}; "
                       "expected an ERT, or components that the component table knows")
-        return estimate(architecture)
+        return spelt_out(estimate(architecture))
     entries = [*(node.get("levels") or ()), *filter(None, [node.get("compute")])]
     for line in faults:
         at = [e for e in entries if "name" in e and line.startswith(f"{e['name'].value} ")]

@@ -27,46 +27,64 @@ def test_larger_arrays_cost_more(cell):
     assert sram(65, 8192, 64).read_pj > sram(45, 8192, 64).read_pj
 
 
+def read_pj(name, **given):
+    return TABLE.estimate(name, given).actions["read"].value
+
+
+def compute(name, **given):
+    return TABLE.estimate(name, given).actions["compute"]
+
+
 def test_register_files():
     # Aladdin's register: 0.009 pJ, 5.98 um2 and 0.07 uW a bit.
-    one = TABLE.regfile(bits=16, width=16, node_nm=45)
-    assert figures(one) == pytest.approx((0.144, 0.144, 0.00112, 95.68))
-    assert TABLE.regfile(bits=64 * 16, width=16, node_nm=45) == sram(45, 64, 16)
-    files = [TABLE.regfile(bits=depth * 16, width=16, node_nm=45) for depth in (1, 2, 8, 24, 63, 64)]
-    assert all(a.read_pj < b.read_pj and a.write_pj < b.write_pj for a, b in pairwise(files))
-    assert files[3].provenance.startswith("interpolated depth 24 between components.csv register 16 bits")
-    assert files[3].area_um2 == pytest.approx(24 * 95.68)
-    with pytest.raises(ValueError, match="8 bits do not hold one row of 16 bits"):
-        TABLE.regfile(bits=8, width=16, node_nm=45)
+    one = TABLE.estimate("regfile", {"width": 16, "depth": 1, "node": 45})
+    assert one.actions["read"].value == one.actions["write"].value == pytest.approx(0.144)
+    assert one.leakage.value == pytest.approx(0.00112) and one.area.value == pytest.approx(95.68)
+    # and a comparator of 5 bits a row, of 0.02947 pJ for 32 bits
+    depths = (1, 2, 8, 24, 63, 64, 65, 128, 512)
+    files = [read_pj("regfile", width=16, depth=depth, node=45) for depth in depths]
+    assert files[3] == pytest.approx(0.144 + 24 * 5 * 0.02947 / 32)
+    assert all(a <= b for a, b in pairwise(files))
+    assert files[-1] == sram(45, 512, 16).read_pj
+    with pytest.raises(ValueError, match=r"depth 0\.5 does not hold one row of 16 bits"):
+        read_pj("regfile", width=16, depth=0.5, node=45)
 
 
 def test_arithmetic():
     # Horowitz, ISSCC 2014: an 8-bit multiply 0.2 pJ, an 8-bit add 0.03 pJ.
-    assert TABLE.mac(bits=8, node_nm=45).energy.value == 0.23
-    assert "Horowitz" in TABLE.mac(bits=8, node_nm=45).energy.source
-    assert TABLE.mac(bits=16, node_nm=65).energy.value == pytest.approx(0.85 * 1.6515)
-    assert TABLE.mac(bits=16, node_nm=45, number="fp").energy.value == 1.5
-    with pytest.raises(ValueError, match="no int_mac of 12 bits; it has 8, 16, 32"):
-        TABLE.mac(bits=12, node_nm=45)
-    assert "int_mac 8 bits at 45nm (" in TABLE.mac(bits=8, node_nm=45).energy.source
-    assert "int_mac 8 bits at 65nm scaled from 45nm (" in TABLE.mac(bits=8, node_nm=65).energy.source
-    factors = [TABLE.mac(bits=8, node_nm=node).energy.value / 0.23 for node in (20, 28, 32)]
+    mac = compute("intmac", bits=8, node=45)
+    assert mac.value == 0.23 and "Horowitz" in mac.source and mac.basis == "derived"
+    assert "int_mac 8 bits at 45nm (" in mac.source
+    assert compute("intmac", bits=16, node=65).value == pytest.approx(0.85 * 1.6515)
+    assert compute("fpmac", bits=16, node=45).value == 1.5
+    scaled = compute("intmac", bits=8, node=65)
+    assert "int_mac 8 bits at 65nm scaled from 45nm (" in scaled.source and scaled.basis == "scaled"
+    factors = [compute("intmac", bits=8, node=node).value / 0.23 for node in (20, 28, 32)]
     assert factors[0] == pytest.approx(0.1973) and factors[2] == pytest.approx(0.6009)
     assert factors[0] < factors[1] < factors[2]
-    with pytest.raises(ValueError, match=r"no figures for logic at 5nm: scaling\.csv has 7nm to 130nm"):
-        TABLE.mac(bits=8, node_nm=5)
+    with pytest.raises(ValueError, match=r"no figures at 5nm: scaling\.csv has 7nm to 130nm"):
+        compute("intmac", bits=8, node=5)
+
+
+def test_widths_between_rows_are_interpolated_and_a_few_beyond_extrapolated():
+    widths = [compute("intmac", bits=bits, node=45) for bits in (4, 8, 12, 16, 24, 32, 64)]
+    assert all(a.value < b.value for a, b in pairwise(widths))
+    assert [x.basis for x in widths[:4]] == ["extrapolated", "derived", "interpolated", "derived"]
+    assert TABLE.estimate("intmac", {"bits": 4, "node": 45}).warnings
+    with pytest.raises(ValueError, match="no int_mac of 512 bits; it has 8, 16, 32"):
+        compute("intmac", bits=512, node=45)
 
 
 def test_dram():
-    access = TABLE.dram(kind="LPDDR4", width=64)
-    assert access.value == 512
-    assert access.source.startswith("components.csv LPDDR4 8 pJ/bit x 64 bits")
-    with pytest.raises(ValueError, match="no DRAM of type 'LPDR4'; did you mean LPDDR4"):
-        TABLE.dram(kind="LPDR4", width=64)
+    access = TABLE.estimate("DRAM", {"type": "lpddr4", "width": 64})
+    assert access.actions["read"].value == 512
+    assert access.actions["read"].source.startswith("8 pJ/bit x 64 bits: components.csv dram_LPDDR4")
+    with pytest.raises(ValueError, match=r"no DRAM of type 'LPDR4'; .*did you mean 'LPDDR4'"):
+        read_pj("dram", type="LPDR4", width=64)
 
 
 DRAM = Storage("DRAM", block_words=4, component="DRAM", attributes={"type": "LPDDR4"})
-GLB = Storage("GLB", size_words=55296, block_words=4, component="smartbuffer_SRAM")
+GLB = Storage("GLB", size_words=55296, block_words=4, component="SRAM")
 RF = Storage("RF", mesh_x=14, mesh_y=12, size_words=256, component="regfile")
 MAC = Compute("MAC", mesh_x=14, mesh_y=12, component="intmac")
 MACHINE = Architecture("machine", (DRAM, GLB, RF), MAC, node_nm=65, cycle_seconds=5e-9)
@@ -77,9 +95,9 @@ def test_price_fills_every_action_with_its_source():
     compute = price(MACHINE).compute
     assert {action: figure.value for action, figure in dram.energy.items()} == {
         "read": 512, "fill": 512, "update": 512}
-    assert dram.area == Figure(0.0, "off chip")
+    assert dram.area == Figure(0.0, "off chip", "rule")
     assert glb.energy["read"] == Figure(
-        54.3025, "sram.csv 65nm itrs-lstp 1RW, table row depth 13824 width 64 (read)")
+        54.3025, "sram.csv 65nm itrs-lstp 1RW, table row depth 13824 width 64 (read)", "table row")
     assert glb.energy["fill"].value == glb.energy["update"].value == 46.0033
     assert glb.energy["leak"].value == pytest.approx(0.0184127e-3 * 5e-9 * 1e12)    # W x s, in pJ
     assert glb.area is not None and glb.area.value == 775098
@@ -133,8 +151,9 @@ def test_price_by_ports_and_banks():
 
 
 def test_instances_of_a_cluster_share_one_array():
-    alone = price(replace(MACHINE, levels=(DRAM, GLB, replace(RF, size_words=256, block_words=4)))).levels[2]
-    shared = price(replace(MACHINE, levels=(DRAM, GLB, replace(RF, size_words=64, cluster_size=4)))).levels[2]
+    small = replace(RF, component="SRAM")
+    alone, shared = (price(replace(MACHINE, levels=(DRAM, GLB, level))).levels[2] for level in (
+        replace(small, size_words=256, block_words=4), replace(small, size_words=64, cluster_size=4)))
     assert shared.energy["read"].value == sram(65, 64, 64).read_pj == alone.energy["read"].value
     assert shared.area.value * 4 == pytest.approx(alone.area.value)
     assert shared.energy["leak"].value * 4 == pytest.approx(alone.energy["leak"].value)
@@ -142,12 +161,12 @@ def test_instances_of_a_cluster_share_one_array():
 
 @pytest.mark.parametrize(("index", "change", "said"), [
     (1, {"component": "SRRAM"}, r"GLB \(class SRRAM\): unknown class; .*did you mean 'sram'"),
-    (1, {"component": "memristor"}, "unknown class; known are names with dram, regfile, .* in them"),
-    (1, {"size_words": None}, r"GLB \(class smartbuffer_SRAM\): no size"),
-    (1, {"attributes": {"technology": "16nm"}}, r"GLB .*: sram\.csv has no 16nm"),
+    (1, {"component": "memristor"}, "unknown class; known are adder, .*, and names with dram, .* in them"),
+    (1, {"size_words": None}, r"GLB \(class SRAM\): no size"),
+    (1, {"attributes": {"technology": "5nm"}}, r"GLB .*: no figures at 5nm: scaling\.csv has 7nm to 130nm"),
     (1, {"attributes": {"banks": 3}}, r"GLB .*: sram\.csv has no 65nm itrs-lstp 1RW 3 banks array"),
     (1, {"attributes": {"technology": "SET ME"}}, "technology is SET ME, which is no node such as 45nm"),
-    (0, {"attributes": {}}, r"DRAM .*: no `type`; known are LPDDR, LPDDR4"),
+    (0, {"attributes": {}}, r"DRAM .*: no type \(generation, such as LPDDR4, .*\)"),
 ])
 def test_a_storage_level_that_cannot_be_priced_is_named(index, change, said):
     levels = list(MACHINE.levels)

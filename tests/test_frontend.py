@@ -286,7 +286,7 @@ def test_timeloop_estimates_where_no_table_knows_the_technology(tmp_path: Path) 
     assert loaded.architecture is not None
     assert [level.energy["read"].value for level in loaded.architecture.levels] == pytest.approx(
         [800, 1 + 5 / 99.5 * (0.125 - 0.5)])
-    assert loaded.architecture.compute.energy["compute"] == Figure(1, "Timeloop's built-in estimate")
+    assert loaded.architecture.compute.energy["compute"] == Figure(1, "Timeloop's built-in estimate", "rule")
     note, = loaded.notes
     assert "Timeloop's built-in estimate" in note.message and note.line == 2
 

@@ -398,7 +398,7 @@ def test_metadata_is_priced_as_a_store_of_its_own(tmp_path: Path) -> None:
     store = price(Architecture("store", (alone,), compute)).levels[0]
     assert {x: read.energy[f"metadata_{x}"].value for x in ("read", "fill", "update")} == {
         x: store.energy[x].value for x in ("read", "fill", "update")}
-    assert "gated_read" not in read.energy
+    assert read.energy["gated_read"] == Figure(0.0, "rule: no figure, so it costs nothing", "rule")
     fault, = faults(tmp_path, text.replace("metadata: {width: 16, ", "metadata: {"))
     assert fault == ("7: no energy for GLB (class SRAM): no width of its metadata to price it by; expected "
                      "`energy`, or a component that the component table knows")
@@ -407,7 +407,7 @@ def test_metadata_is_priced_as_a_store_of_its_own(tmp_path: Path) -> None:
 def test_a_table_that_leaves_metadata_out_gives_it_for_nothing(tmp_path: Path) -> None:
     text = TIMELOOP.replace("{name: metadata_read, energy: 1}, {name: metadata_write, energy: 1},", "")
     figure = machine(load(tmp_path, text, SPARSE)).levels[1].energy["metadata_read"]
-    assert figure == Figure(0.0, "no such action in the table of the level")
+    assert figure == Figure(0.0, "no such action in the table of the level", "rule")
     assert machine(load(tmp_path, text)).levels[1].energy.get("metadata_read") is None
 
 

@@ -137,7 +137,7 @@ arch:
     lists = machine(text, tmp_path)
     assert [level.name for level in lists.levels] == ["DRAM", "RF"]
     assert [level.component for level in lists.levels] == ["DRAM", "SRAM"]
-    assert lists.levels[0].energy["read"] == Figure(800, "Timeloop's built-in estimate")
+    assert lists.levels[0].energy["read"] == Figure(800, "Timeloop's built-in estimate", "rule")
     assert lists.levels[1].energy["read"].value == pytest.approx(1 - 5 / 99.5 * 0.375)
     assert lists.compute.energy["compute"].value == 0.25
     table = "ERT: {tables: [" + ", ".join(

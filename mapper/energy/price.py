@@ -2,61 +2,80 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from typing import Callable, Mapping, TypeVar
 
 from ..hardware.architecture import Architecture, Compute, Figure, Storage
 from ..hardware.sparsity import METADATA_ACTIONS
+from ..spec import units
+from ..spec.nodes import one_of
+from .component import Component, Estimate, checked
+from .figures import worst
 from .networks import price_network
-from .sram import STRIPE, Memory
+from .rules import zero_rules
 from .table import EnergyTable
 
-#: What a component class must contain (in lower case) to be priced by a model; first match counts.
-STORAGE_MODELS = {"dram": "dram", "regfile": "regfile", "register": "regfile", "_rf": "regfile",
-                  "sram": "sram", "smartbuffer": "sram", "storage": "sram"}
-COMPUTE_MODELS = {"fpmac": "fp", "fp_mac": "fp", "mac": "int"}
+STORAGE_ACTIONS = ("read", "fill", "update")
+#: The actions of a component that give each of ours: the first that is there.
+_NAMES = {"read": ("read",), "fill": ("fill", "write"), "update": ("update", "write"),
+          "compute": ("compute",)}
 
 Part = TypeVar("Part", Storage, Compute)
-STORAGE_ACTIONS = ("read", "fill", "update")
-_NARROWEST = 8      # bits of a row; those of metadata may be fewer, and are priced as rows of so many
+_PricePart = Callable[[Part, Architecture, EnergyTable], tuple[Part, Estimate | None]]
 
 
-def price(architecture: Architecture, table: EnergyTable | None = None) -> Architecture:
+@dataclass(frozen=True)
+class Priced:
+    """An architecture with all its figures, and what to know before one relies on them."""
+
+    architecture: Architecture
+    warnings: tuple[str, ...] = ()
+
+
+def price(architecture: Architecture, table: EnergyTable | None = None, *,
+          timeloop: bool = False) -> Architecture:
     """The same architecture with a figure, and its source, for every action.
 
     A component that misses an action ("read", "fill" or "update" of storage, "compute" of compute)
     is looked up in `table` (default: the one that comes with tilebound) by its class, size, width
     and technology, which fills in the missing actions, the area (um^2 an instance) and, where the
-    cycle time is known, the leakage (pJ a cycle). What is given stays as it is; a component with
-    all its actions given is not looked up at all. A fill and an update each cost one write. Rows of
-    more than 512 bits are macros side by side. Where a level writes tensors down in a format, its
-    metadata is a second store of the same class.
+    cycle time and the leakage are known, the leakage (pJ a cycle). What is given stays as it is; a
+    component with all its actions given is not looked up at all. A fill and an update each cost one
+    write, unless the component says otherwise. Where a level writes tensors down in a format, its
+    metadata is a second store of the same class. In a machine that gates or skips, what that costs is
+    spelt out, by rule where there is no figure; with `timeloop`, by that program's rules alone.
 
     Raises
     ------
     ValueError
-        A class, size or technology that the table does not know; one line a component. There is
+        A class, size or technology that the table does not know; one line a fault. There is
         no default figure.
     """
+    return priced(architecture, table, timeloop=timeloop).architecture
+
+
+def priced(architecture: Architecture, table: EnergyTable | None = None, *, timeloop: bool = False) -> Priced:
+    """`price`, with the warnings of the components that were looked up."""
     known = table or EnergyTable.default()
     faults: list[str] = []
+    warnings: list[str] = []
 
-    def attempt(part: Part, price_part: Callable[[Part, Architecture, EnergyTable], Part]) -> Part:
+    def attempt(part: Part, price_part: _PricePart[Part]) -> Part:
         try:
-            return price_part(part, architecture, known)
+            found, estimate = price_part(part, architecture, known)
         except ValueError as error:
-            faults.append(f"{part.name} (class {part.component}): {error}")
+            faults.extend(f"{part.name} (class {part.component}): {line}" for line in str(error).splitlines())
             return part
+        warnings.extend(f"{part.name}: {warning}" for warning in (estimate.warnings if estimate else ()))
+        return zero_rules(found, architecture, None if timeloop else estimate)
 
-    priced = replace(architecture, compute=attempt(architecture.compute, _price_compute),
-                     levels=tuple(attempt(level, _price_storage) for level in architecture.levels))
-    priced = replace(priced, levels=tuple(
-        _wired(priced, index, known, faults) for index in range(len(priced.levels))))
+    done = replace(architecture, compute=attempt(architecture.compute, _price_compute),
+                   levels=tuple(attempt(level, _price_storage) for level in architecture.levels))
+    done = replace(done, levels=tuple(
+        _wired(done, index, known, faults) for index in range(len(done.levels))))
     if faults:
         raise ValueError("\n".join(faults))
-    return priced
+    return Priced(done, tuple(dict.fromkeys(warnings)))
 
 
 def _wired(architecture: Architecture, index: int, table: EnergyTable, faults: list[str]) -> Storage:
@@ -73,100 +92,96 @@ def _wired(architecture: Architecture, index: int, table: EnergyTable, faults: l
         return level
 
 
-def _price_storage(level: Storage, architecture: Architecture, table: EnergyTable) -> Storage:
-    energy, area = dict(level.energy), level.area
+def _price_storage(level: Storage, architecture: Architecture,
+                   table: EnergyTable) -> tuple[Storage, Estimate | None]:
+    energy, area, found = dict(level.energy), level.area, None
     if not all(action in energy for action in STORAGE_ACTIONS):
-        found, area = _storage(level, architecture, table)
-        energy, area = {**found, **energy}, level.area or area
+        found = _looked_up(level, architecture, table)
+        energy = {**_actions(found, STORAGE_ACTIONS), **_leak(found, level, architecture), **energy}
+        area = area or (found.area and replace(found.area, value=found.area.value / level.cluster_size))
     if level.sparsity.formats and not set(METADATA_ACTIONS.values()) <= set(energy):
-        store = _metadata(level, architecture, table)
+        store = _actions(_metadata(level, architecture, table), STORAGE_ACTIONS)
         energy |= {name: store[action] for action, name in METADATA_ACTIONS.items() if name not in energy}
-    return replace(level, energy=energy, area=area)
+    return replace(level, energy=energy, area=area), found
 
 
-def _metadata(level: Storage, architecture: Architecture, table: EnergyTable) -> Mapping[str, Figure]:
-    """Energy by action of the store for the metadata of `level`."""
+def _price_compute(compute: Compute, architecture: Architecture,
+                   table: EnergyTable) -> tuple[Compute, Estimate | None]:
+    if "compute" in compute.energy:
+        return compute, None
+    found = _looked_up(compute, architecture, table)
+    energy = {**_actions(found, ("compute",)), **compute.energy}
+    return replace(compute, energy=energy, area=compute.area or found.area), found
+
+
+def _looked_up(part: Storage | Compute, architecture: Architecture, table: EnergyTable) -> Estimate:
+    """What the table says of the component of a level."""
+    component, fixed = table.registry.named(part.component)
+    given = _parameters(part, architecture, component)
+    return component.estimate(checked(component, {**given, **fixed}), table)
+
+
+def _parameters(part: Storage | Compute, architecture: Architecture,
+                component: Component) -> dict[str, object]:
+    """What a level says of the parameters of its component."""
+    names = {parameter.name for parameter in component.parameters}
+    found = {key: value for key, value in part.attributes.items() if key in names and value is not None}
+    own: dict[str, object] = {"bits": part.word_bits}
+    if isinstance(part, Storage):
+        own["width"] = part.word_bits * part.block_words * part.cluster_size
+        if part.size_words is not None:
+            own["depth"] = part.size_words / part.block_words
+        elif "depth" in names:
+            raise ValueError("no size")
+    if "node" in names:
+        own["node"] = _node(part, architecture)
+    return {**found, **{key: value for key, value in own.items() if key in names}}
+
+
+def _node(part: Storage | Compute, architecture: Architecture) -> float:
+    """Technology node in nm: the component's own, else the architecture's."""
+    own = part.attributes.get("technology")
+    if own is None and architecture.node_nm is not None:
+        return architecture.node_nm
+    try:
+        return units.nanometres(own)
+    except ValueError:
+        raise ValueError(f"technology is {own}, which is no node such as 45nm") from None
+
+
+def _actions(found: Estimate, wanted: tuple[str, ...]) -> dict[str, Figure]:
+    """Energy by our actions."""
+    energy = {}
+    for action in wanted:
+        name = next((name for name in _NAMES[action] if name in found.actions), None)
+        if name is None:
+            raise ValueError(f"no energy of {' or '.join(_NAMES[action])}; the component has "
+                             f"{one_of(found.actions, 30)}")
+        energy[action] = found.actions[name]
+    return energy
+
+
+def _leak(found: Estimate, level: Storage, architecture: Architecture) -> Mapping[str, Figure]:
+    """pJ a cycle that one instance leaks, of which a cluster shares the array, refresh included; nothing
+    where leakage or the cycle time is not known."""
+    powers = [power for power in (found.leakage, found.refresh) if power is not None]
+    if found.leakage is None or architecture.cycle_seconds is None:
+        return {}
+    milliwatts = sum(power.value for power in powers)
+    text = " and ".join(power.source for power in powers)
+    energy = milliwatts * 1e9 * architecture.cycle_seconds / level.cluster_size       # mW x s = 1e9 pJ
+    return {"leak": Figure(energy, f"{text} x {architecture.cycle_seconds:g} s",
+                           worst(powers, powers[0].basis))}
+
+
+def _metadata(level: Storage, architecture: Architecture, table: EnergyTable) -> Estimate:
+    """The store for the metadata of `level`."""
     sparsity = level.sparsity
     if sparsity.metadata_width is None:
         raise ValueError("no width of its metadata to price it by")
-    width = max(sparsity.metadata_width, _NARROWEST)
-    store = replace(level, word_bits=width, size_words=sparsity.metadata_depth, block_words=1)
+    store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
+                    block_words=1)
     try:
-        return _storage(store, architecture, table)[0]
+        return _looked_up(store, architecture, table)
     except ValueError as error:
         raise ValueError(f"metadata: {error}") from None
-
-
-def _storage(level: Storage, architecture: Architecture,
-             table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
-    """Energy by action, and area of one instance."""
-    model = _model(level.component, STORAGE_MODELS)
-    if model == "dram":
-        return _dram(level, table)
-    memory = _memory(level, model, _node(level, architecture), table)
-    return _actions(memory, level.cluster_size, architecture.cycle_seconds)
-
-
-def _price_compute(compute: Compute, architecture: Architecture, table: EnergyTable) -> Compute:
-    if "compute" in compute.energy:
-        return compute
-    number = _model(compute.component, COMPUTE_MODELS)
-    unit = table.mac(bits=compute.word_bits, node_nm=_node(compute, architecture), number=number)
-    return replace(compute, energy={**compute.energy, "compute": unit.energy}, area=compute.area or unit.area)
-
-
-def _dram(level: Storage, table: EnergyTable) -> tuple[Mapping[str, Figure], Figure]:
-    kind = level.attributes.get("type")
-    if kind is None:
-        raise ValueError(f"no `type`; known are {', '.join(table.dram_kinds)}")
-    access = table.dram(kind=str(kind), width=_access_bits(level))
-    return dict.fromkeys(STORAGE_ACTIONS, access), Figure(0.0, "off chip")
-
-
-def _memory(level: Storage, model: str, node_nm: float, table: EnergyTable) -> Memory:
-    if level.size_words is None:
-        raise ValueError("no size")
-    bits = level.size_words * level.word_bits * level.cluster_size
-    cell = str(level.attributes.get("cell", "itrs-lstp"))
-    if model == "regfile":
-        return table.regfile(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell)
-    return table.sram(bits=bits, width=_access_bits(level), node_nm=node_nm, cell=cell,
-                      ports=str(level.attributes.get("ports", "1RW")),
-                      banks=int(str(level.attributes.get("banks", 1))), macro_bits=STRIPE)
-
-
-def _actions(memory: Memory, cluster_size: int,
-             cycle_seconds: float | None) -> tuple[Mapping[str, Figure], Figure]:
-    """Energy by action and area of one instance, of which `cluster_size` share the array."""
-    write = Figure(memory.write_pj, f"{memory.provenance} (write)")
-    energy = {"read": Figure(memory.read_pj, f"{memory.provenance} (read)"), "fill": write, "update": write}
-    if cycle_seconds is not None:
-        leak = memory.leakage_mw * 1e9 * cycle_seconds / cluster_size     # mW x s = 1e9 pJ
-        energy["leak"] = Figure(leak, f"{memory.provenance} (leakage x {cycle_seconds:g} s)")
-    return energy, Figure(memory.area_um2 / cluster_size, memory.provenance)
-
-
-def _access_bits(level: Storage) -> int:
-    """Bits that one physical access moves: a block of words for every instance of the cluster."""
-    return level.word_bits * level.block_words * level.cluster_size
-
-
-def _node(component: Storage | Compute, architecture: Architecture) -> float:
-    """Technology node in nm: the component's own, else the architecture's."""
-    own = component.attributes.get("technology")
-    if own is None and architecture.node_nm is not None:
-        return architecture.node_nm
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:nm)?\s*", str(own))
-    if match is None:
-        raise ValueError(f"technology is {own}, which is no node such as 45nm")
-    return float(match[1])
-
-
-def _model(component: str, models: Mapping[str, str]) -> str:
-    """The model that prices the class `component`."""
-    for part, model in models.items():
-        if part in component.lower():
-            return model
-    close = get_close_matches(component.lower(), models, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"unknown class; known are names with {', '.join(models)} in them{hint}")

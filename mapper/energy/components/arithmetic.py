@@ -1,0 +1,95 @@
+"""Adders, multipliers and multiply-accumulate units, integer and floating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
+
+from ..component import Estimate, Parameter, Values
+from ..published import Unit
+from ..table import EnergyTable
+from .shared import NODE, known, summed, with_idle
+
+_BITS = Parameter("bits", "of an operand", "bit")
+_FLOAT = Parameter("bits", "of an operand, exponent and sign included", "bit")
+_LIBRARY = Parameter("library", "whose figures", default="horowitz", kind="text",
+                     choices=("horowitz", "aladdin"))
+_SOURCE = "Horowitz, ISSCC 2014"
+
+
+def _estimate(unit: Unit, bits: int) -> Estimate:
+    return Estimate(with_idle(unit.energy), unit.area, unit.leakage, access_bits=bits, warnings=unit.warnings)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """An operation of components.csv by the width of its operands."""
+
+    name: str
+    row: str
+    classes: Mapping[str, Values]
+    parameters: tuple[Parameter, ...] = (_FLOAT, NODE)
+    source: str = _SOURCE
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        bits = int(given["bits"])
+        return _estimate(table.units.unit(self.row, bits, float(given["node"])), bits)
+
+
+class Adder:
+    """An integer adder. Aladdin's (classes aladdin_...) costs 1.75 times as much a bit as Horowitz's."""
+
+    name = "adder"
+    classes: Mapping[str, Values] = {"intadder": {}, "int_adder": {}, "aladdin_adder": {"library": "aladdin"}}
+    parameters = (_BITS, NODE, _LIBRARY)
+    source = f"{_SOURCE}; or Aladdin"
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        bits, node = int(given["bits"]), float(given["node"])
+        aladdin = given["library"] == "aladdin"
+        return _estimate(table.units.unit("aladdin_add", bits, node, linear=True) if aladdin
+                         else table.units.unit("int_add", bits, node), bits)
+
+
+class Multiplier:
+    """An integer multiplier. Aladdin's costs as the product of the widths, four times Horowitz's."""
+
+    name = "multiplier"
+    classes: Mapping[str, Values] = {"intmultiplier": {}, "int_multiplier": {},
+                                     "aladdin_multiplier": {"library": "aladdin"}}
+    parameters = (_BITS, NODE, _LIBRARY)
+    source = f"{_SOURCE}; or Aladdin"
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        bits, node = int(given["bits"]), float(given["node"])
+        if given["library"] == "aladdin":       # a row of 32 bits, bits * bits / 32 of which are linear
+            return _estimate(table.units.unit("aladdin_mult", bits * bits / 32, node, linear=True), bits)
+        return _estimate(table.units.unit("int_mult", bits, node), bits)
+
+
+class IntMac:
+    """An integer multiply-accumulate unit. The sum is as wide as an operand, or `adder_bits`."""
+
+    name = "intmac"
+    classes: Mapping[str, Values] = {"mac": {}, "int_mac": {}, "compute": {}}
+    parameters = (_BITS, NODE, _LIBRARY,
+                  Parameter("adder_bits", "of the sum; 0: as the table has it", "bit", default=0))
+    source = _SOURCE
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        bits, adder_bits = int(given["bits"]), int(given["adder_bits"])
+        if not adder_bits and given["library"] == "horowitz":
+            return _estimate(table.units.unit("int_mac", bits, float(given["node"])), bits)
+        product = Multiplier().estimate(given, table)
+        addition = Adder().estimate({**given, "bits": adder_bits or 2 * bits}, table)
+        energy = known(summed([(1, product.actions["compute"]), (1, addition.actions["compute"])]))
+        return Estimate(with_idle(energy), summed([(1, product.area), (1, addition.area)]),
+                        summed([(1, product.leakage), (1, addition.leakage)]), access_bits=bits,
+                        warnings=(*product.warnings, *addition.warnings))
+
+
+COMPONENTS = (
+    Adder(), Multiplier(), IntMac(),
+    Arithmetic("fpadder", "fp_add", {"fp_adder": {}}),
+    Arithmetic("fpmultiplier", "fp_mult", {"fp_multiplier": {}}),
+    Arithmetic("fpmac", "fp_mac", {"fp_mac": {}}))

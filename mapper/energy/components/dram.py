@@ -1,0 +1,68 @@
+"""DRAM outside the chip: by pJ a bit, or a chip action by action."""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+from ...hardware.architecture import Basis, Figure
+from ...spec.nodes import did_you_mean
+from ..component import Estimate, Parameter, Values
+from ..figures import basis_of
+from ..table import EnergyTable
+from .shared import NODE, WIDTH
+
+_TYPE = Parameter("type", "generation, such as LPDDR4, DDR3, GDDR5 or HBM2", kind="text")
+
+
+class Dram:
+    """Main memory with its interface, pJ a bit whatever the pattern of accesses; the same for reads and
+    writes. It takes no area of the chip; standby and refresh are not known apart."""
+
+    name = "dram"
+    classes: Mapping[str, Values] = {}
+    parameters = (WIDTH, _TYPE)
+    source = "published pJ a bit, each by its row of components.csv"
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        width, kind = int(given["width"]), str(given["type"])
+        known = {name.lower(): name for name in table.units.names("dram_")}
+        if kind.lower() not in known:
+            raise ValueError(f"no DRAM of type {kind!r}; known are {', '.join(known.values())}"
+                             f"{did_you_mean(kind, known.values())}")
+        bit = table.units.unit(f"dram_{known[kind.lower()]}", 1, None)
+        access = Figure(bit.energy.value * width, f"{bit.energy.value:g} pJ/bit x {width} bits: "
+                                                  f"{bit.energy.source}", bit.energy.basis)
+        return Estimate({"read": access, "write": access}, Figure(0.0, "off chip", "rule"),
+                        access_bits=width, warnings=bit.warnings)
+
+
+class DramChip:
+    """A DRAM chip as CACTI has it, without input and output: `activate` and `precharge` a page, `read` and
+    `write` a burst of eight words. `leakage` is its standby with all pages closed."""
+
+    name = "dram_chip"
+    classes: Mapping[str, Values] = {"main_memory": {}}
+    parameters = (
+        Parameter("width", "bits of a word", "bit", default=64),
+        Parameter("capacity", "of the chip", "byte", kind="number"),
+        Parameter("page", "bits of a page", "bit", default=8192), NODE)
+    source = "CACTI 7, main memory; input and output are not in it"
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        width = int(given["width"])
+        chip = table.main_memory(capacity_bytes=float(given["capacity"]), width=width,
+                                 node_nm=float(given["node"]), page_bits=int(given["page"]))
+        basis: Basis = basis_of(chip.provenance)
+
+        def figure(value: float, what: str) -> Figure:
+            return Figure(value, f"{chip.provenance} ({what})", basis)
+        return Estimate(
+            {"activate": figure(chip.activate_pj, "activate"), "read": figure(
+                8 * width * chip.read_pj_bit, "read, a burst"), "write": figure(
+                8 * width * chip.write_pj_bit, "write, a burst"),
+             "precharge": figure(chip.precharge_pj, "precharge")},
+            figure(chip.area_um2, "area"), figure(chip.standby_mw, "standby"),
+            figure(chip.refresh_mw, "refresh"), access_bits=8 * width)
+
+
+COMPONENTS = (Dram(), DramChip())

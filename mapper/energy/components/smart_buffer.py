@@ -1,0 +1,65 @@
+"""A buffer that makes its own addresses, with a store for metadata where it has one."""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+from ...hardware.architecture import Figure
+from ..component import Estimate, Parameter, Values
+from ..table import EnergyTable
+from .codec import CodecUnit
+from .registers import RegisterFile
+from .shared import BANKS, CELL, DEPTH, NODE, PORTS, WIDTH, address_bits, summed
+from .sram import Sram
+
+
+class SmartBuffer:
+    """An SRAM or a register file, and two adders for addresses, one for reads and one for writes.
+
+    With `metadata_width` and `metadata_depth`, a second such store holds metadata; with `counter_bits`,
+    words are written down compressed and spelt out again.
+    """
+
+    name = "smart_buffer"
+    classes: Mapping[str, Values] = {"smartbuffer": {}, "smartbuffer_sram": {},
+                                     "smartbuffer_rf": {"storage": "regfile"}, "smartbuffer_metadata": {},
+                                     "regfile_metadata": {"storage": "regfile"}}
+    parameters = (
+        WIDTH, DEPTH, NODE, CELL, PORTS, BANKS,
+        Parameter("storage", "what holds the words", default="sram", kind="text",
+                  choices=("sram", "regfile")),
+        Parameter("metadata_width", "bits of a row of metadata; 0: no such store", "bit", default=0),
+        Parameter("metadata_depth", "rows of metadata", default=0, kind="number"),
+        Parameter("counter_bits", "bits of the counters of compression; 0: none", "bit", default=0))
+    source = "the store's own; addresses by Aladdin's adder, as in Accelergy's smart buffers"
+
+    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
+        data = self._store(given, given["width"], given["depth"], table)
+        if not given["metadata_width"] or not given["metadata_depth"]:
+            return data
+        side = self._store(given, given["metadata_width"], given["metadata_depth"], table)
+        actions = {**data.actions, **{f"metadata_{name}": figure for name, figure in side.actions.items()}}
+        if given["counter_bits"]:
+            unit = CodecUnit().estimate({"counter_bits": given["counter_bits"], "node": given["node"]}, table)
+            actions |= unit.actions
+        return Estimate(actions, summed([(1, data.area), (1, side.area)]),
+                        summed([(1, data.leakage), (1, side.leakage)]), access_bits=data.access_bits,
+                        warnings=(*data.warnings, *side.warnings))
+
+    def _store(self, given: Values, width: int | float | str, depth: int | float | str,
+               table: EnergyTable) -> Estimate:
+        """One store with its address generators."""
+        store = RegisterFile() if given["storage"] == "regfile" else Sram()
+        found = store.estimate({**given, "width": width, "depth": depth}, table)
+        adder = table.units.unit("aladdin_add", address_bits(float(depth)), float(given["node"]), linear=True)
+
+        def addressed(access: Figure) -> Figure:
+            return summed([(1, access), (1, adder.energy)]) or access
+        return Estimate({name: addressed(access) for name, access in found.actions.items()},
+                        summed([(1, found.area), (2, adder.area)]),
+                        summed([(1, found.leakage), (2, adder.leakage)]) or found.leakage,
+                        access_bits=found.access_bits,
+                        warnings=found.warnings)
+
+
+COMPONENTS = (SmartBuffer(),)

@@ -1,0 +1,85 @@
+"""`Registry`: the component that a class in a description means. Users add their own to it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Iterable
+
+from ..spec.nodes import did_you_mean
+from .component import Component, Values
+
+#: Modules of components/, in the order in which their components are listed.
+_MODULES = ("registers", "sram", "smart_buffer", "fifo", "dram", "arithmetic", "logic", "crossbar", "wire",
+            "router", "codec")
+#: What a class must contain, in lower case, to mean a component where it is no name of one; the first counts.
+_PARTS = {"dram": "dram", "metadata": "smart_buffer", "smartbuffer_rf": "regfile", "regfile": "regfile",
+          "register": "regfile", "_rf": "regfile", "smartbuffer": "smart_buffer", "sram": "sram",
+          "storage": "sram", "fpmac": "fpmac", "fp_mac": "fpmac", "mac": "intmac"}
+_added: list[Component] = []
+
+
+class Registry:
+    """Components by the classes that mean them. Later ones come before earlier ones of the same name."""
+
+    def __init__(self, components: Iterable[Component]) -> None:
+        self.components: dict[str, Component] = {}
+        self._classes: dict[str, tuple[Component, Values]] = {}
+        for component in components:
+            self.components[component.name] = component
+            for name, fixed in {component.name: {}, **component.classes}.items():
+                self._classes[name.lower()] = component, fixed
+
+    def with_components(self, components: Iterable[Component]) -> Registry:
+        """This registry and more components."""
+        return Registry([*self.components.values(), *components])
+
+    def find(self, name: str) -> tuple[Component, Values] | None:
+        """The component that a class means, and the values of parameters that its name fixes; None when
+        it means none."""
+        key = name.lower()
+        if key in self._classes:
+            return self._classes[key]
+        part = next((model for part, model in _PARTS.items() if part in key), None)
+        return self._classes.get(part) if part is not None else None
+
+    def named(self, name: str) -> tuple[Component, Values]:
+        """`find`, with a ValueError that says what is near where there is nothing."""
+        found = self.find(name)
+        if found is None:
+            known = sorted(self.components)
+            raise ValueError(f"unknown class; known are {', '.join(known)}, and names with "
+                             f"{', '.join(dict.fromkeys(_PARTS))} in them"
+                             f"{did_you_mean(name, [*self._classes, *_PARTS], 0.5)}")
+        return found
+
+
+def register_component(component: type[Component] | Component) -> None:
+    """Make a component of one's own known to every table from now on, by its name and its classes.
+
+    A class is instantiated without arguments. It takes the place of another of the same name.
+
+    Raises
+    ------
+    TypeError
+        For what lacks a part of the protocol `Component`.
+    """
+    made = component() if isinstance(component, type) else component
+    missing = [part for part in ("name", "classes", "parameters", "source", "estimate")
+               if not hasattr(made, part)]
+    if missing:
+        raise TypeError(f"{type(made).__name__} is no component: it has no {', '.join(missing)}")
+    _added.append(made)
+
+
+def registry(components: Iterable[Component] = ()) -> Registry:
+    """What comes with tilebound, what was registered, and `components`."""
+    return Registry([*built_in(), *_added, *components])
+
+
+@cache
+def built_in() -> tuple[Component, ...]:
+    """The components that come with tilebound."""
+    modules = (import_module(f".components.{name}", __package__) for name in _MODULES)
+    return tuple(component for module in modules for component in module.COMPONENTS)
+
