@@ -120,11 +120,13 @@ class LevelConstraints:
 class Constraints:
     """`levels` holds the levels of which anything is asked, each once, outermost first;
     `min_utilization` is the least share of the compute units that must be at work. `places` says where in
-    a file things were asked: ((level, "keep", "temporal" .., tensor or rank), FILE:LINE:COLUMN)."""
+    a file things were asked: ((level, "keep", "temporal" .., tensor or rank), FILE:LINE:COLUMN).
+    `imperfect`: all loops may have remainders, of any length where nothing is said about them."""
 
     levels: tuple[LevelConstraints, ...] = ()
     min_utilization: float = 0.0
     places: tuple[tuple[tuple[str, str, str], str], ...] = field(default=(), compare=False, repr=False)
+    imperfect: bool = False
 
     def __bool__(self) -> bool:
         return self != NONE
@@ -134,7 +136,12 @@ class Constraints:
         """The same without permission for remainders."""
         levels = [replace(x, temporal=replace(x.temporal, remainders=()),
                           spatial=replace(x.spatial, remainders=())) for x in self.levels]
-        return replace(self, levels=tuple(x for x in levels if x != LevelConstraints(x.level)))
+        levels = [x for x in levels if x != LevelConstraints(x.level)]
+        return replace(self, levels=tuple(levels), imperfect=False)
+
+    def remainder(self, rules: LoopRules, rank: str) -> int:
+        """Most iterations of a shorter last pass of loops under `rules`; 0 where there may be none."""
+        return dict(rules.remainders).get(rank, UNLIMITED if self.imperfect else 0)
 
     def level(self, name: str) -> LevelConstraints:
         """What is asked of the level called `name`."""
@@ -153,7 +160,7 @@ def violations(constraints: Constraints, architecture: Architecture, einsum: Ein
         found += _kept(asked, block, einsum)
         for kind, rules in (("temporal", asked.temporal), ("spatial", asked.spatial)):
             found += _factors(constraints, kind, rules, block, einsum, mapping)
-            found += _remainders(kind, rules, block)
+            found += _remainders(constraints, kind, rules, block)
         order = [x.rank for x in block.temporal]
         if not asked.temporal.admits(order):
             found.append(f"{block.level}: temporal loops run over {', '.join(order)} (outermost first), "
@@ -196,10 +203,10 @@ def _factors(constraints: Constraints, kind: str, rules: LoopRules, block: Block
     return found
 
 
-def _remainders(kind: str, rules: LoopRules, block: Block) -> list[str]:
+def _remainders(constraints: Constraints, kind: str, rules: LoopRules, block: Block) -> list[str]:
     found = []
     for loop in block.temporal if kind == "temporal" else block.spatial:
-        most = rules.remainder(loop.rank)
+        most = constraints.remainder(rules, loop.rank)
         if loop.residual is not None and most < loop.residual < loop.factor:
             wanted = f"{loop.factor}, or {most} or less" if most else f"{loop.factor}"
             found.append(f"{block.level}: {kind} loop over rank {loop.rank} has {loop.residual} iterations "

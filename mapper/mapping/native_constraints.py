@@ -2,6 +2,7 @@
 
     constraints:
       min_utilization: 0.5
+      imperfect: true
       levels:
         - level: GLB
           keep: [Inputs]
@@ -11,7 +12,7 @@
           no_multicast: [Inputs]
 
 `inner` and `outer` are listed innermost first. `remainders: {P: 3}` beside `factors` allows last passes of
-1 to 3 iterations.
+1 to 3 iterations; `imperfect: true` any, of all ranks in all places of which nothing is said.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Reader:
         self.names = [level.name for level in architecture.levels]
         self.levels = {name: LevelConstraints(name) for name in self.names}
         self.share = 0.0
+        self.imperfect = False
         self.ranks = list(dict.fromkeys(r for einsum in workload for r in einsum.ranks))
         self.tensors = list(dict.fromkeys(t.name for einsum in workload for t in einsum.tensors))
         self.places: dict[tuple[str, str, str], str] = {}      # see `Constraints.places`
@@ -136,7 +138,13 @@ class Reader:
     # ---- native ------------------------------------------------------------------------------
 
     def native(self, node: Node) -> None:
-        record = Record(node, self.problems, "constraints", ("min_utilization", "levels"))
+        record = Record(node, self.problems, "constraints", ("min_utilization", "imperfect", "levels"))
+        if record.flag("imperfect", False):
+            if self.remainders:
+                self.imperfect = True
+            else:
+                self.problems.refuse(record.node("imperfect") or node, "imperfect: what Timeloop counts for "
+                                     "remainders is not bounded; expected false, or exact semantics")
         if record.has("min_utilization"):
             self.minimum(record.node("min_utilization"), node)
         for entry in record.entries("levels"):

@@ -42,7 +42,7 @@ class Rules:
             rest = -(-rest // min(asked.least, extent)) if asked.fixed else rest
         takes_rest = any(asked.rest for _, _, asked in places)
         for i, level in enumerate(self.by_level):
-            self.remainders[i, :, column] = [x.remainder(self.ranks[column]) for x in
+            self.remainders[i, :, column] = [self.constraints.remainder(x, self.ranks[column]) for x in
                                              (level.temporal, level.spatial)]
         for i, kind, asked in places:
             least, most = asked.least, extent if asked.most is None else asked.most

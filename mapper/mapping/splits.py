@@ -8,12 +8,16 @@ iterates has one pass only, and no remainder.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Sequence
 
 import numpy as np
 
 #: Rows of a table of splits that are built at most.
 MOST_SPLITS = 1_000_000
+#: Of splits with the smallest tiles; where there are more, loops in time divide evenly.
+MOST_SMALLEST = 200_000
 
 
 class TooManySplits(ValueError):
@@ -69,6 +73,96 @@ def imperfect_splits(extent: int, limits: Sequence[tuple[int, int]]) -> np.ndarr
         if len(ways) > MOST_SPLITS:
             raise TooManySplits
     return ways[left == 0]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slot in which a rank may iterate `least` to `most` times. `level`: of the storage level.
+    `spatial`: over an array, along one axis of it only. `held`: levels inside hold tiles."""
+
+    level: int
+    least: int
+    most: int
+    spatial: bool
+    held: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether fewer iterations would do as well, if as many tiles are visited."""
+        return not self.spatial and self.least == 1
+
+
+def smallest_splits(extent: int, places: Sequence[Place]) -> np.ndarray:
+    """The ways to split `extent` over `places`, outermost first, but for those of which another one has no
+    larger tile and visits as many tiles of every level. Shape (ways, places).
+
+    Tiles of `t` coordinates number `ceil(extent / t)`, which takes about `2 sqrt(extent)` values, and each
+    can be had with a smallest tile. A loop in time may still be longer, where that leaves it one or two
+    iterations in its last pass: tiles inside may then stay where they are. Every split into whole factors
+    is among the ways. Where they are more than `MOST_SMALLEST`, loops in time divide the tiles evenly, as
+    few of them as need be, the outermost first.
+
+    >>> smallest_splits(5, [Place(0, 1, 5, False, True), Place(1, 1, 5, False, False)])
+    array([[5, 1],
+           [3, 2],
+           [2, 3],
+           [1, 5]])
+    """
+    even = 0
+    while _count(extent, places, even) > MOST_SMALLEST and even < len(places):
+        even += 1
+    table = {(extent, -1): np.ones((1, len(places)), dtype=np.int64)}
+    for row in reversed(range(len(places))):
+        parts: dict[tuple[int, int], list[np.ndarray]] = {}
+        for (tiles, used), ways in table.items():
+            for factor, after in _steps_outwards(tiles, used, places, row, even):
+                wider = ways.copy()
+                wider[:, row] = factor
+                parts.setdefault(after, []).append(wider)
+        table = {key: np.concatenate(found) for key, found in parts.items()}
+    found = [ways for (tiles, _), ways in table.items() if tiles == 1]
+    return np.concatenate(found) if found else np.ones((0, len(places)), dtype=np.int64)
+
+
+def _count(extent: int, places: Sequence[Place], even: int) -> int:
+    """How many ways there are with so many places that divide evenly."""
+    table = {(extent, -1): 1}
+    for row in reversed(range(len(places))):
+        counts: dict[tuple[int, int], int] = {}
+        for (tiles, used), number in table.items():
+            for _, after in _steps_outwards(tiles, used, places, row, even):
+                counts[after] = counts.get(after, 0) + number
+        table = counts
+    return sum(number for (tiles, _), number in table.items() if tiles == 1)
+
+
+def _steps_outwards(tiles: int, used: int, places: Sequence[Place], row: int,
+                    even: int) -> list[tuple[int, tuple[int, int]]]:
+    """From so many tiles: the factors of one more place, with the tiles then and the level over whose array
+    the rank runs already."""
+    place, outermost = places[row], row == 0
+    if place.spatial and used == place.level:
+        return [(1, (tiles, used))] if tiles == 1 or not outermost else []
+    if outermost:
+        return [(tiles, (1, used))] if place.least <= tiles <= place.most else []
+    factors = _factors(tiles, place.most, place.any, place.held and place.any)
+    return [(f, (-(-tiles // f), place.level if place.spatial and f > 1 else used)) for f in factors
+            if f >= place.least and (row > even or place.spatial or tiles % f == 0)]
+
+
+@cache
+def _factors(tiles: int, most: int, smallest: bool, short: bool) -> tuple[int, ...]:
+    """Iterations of one loop around `tiles` tiles: all numbers of them, or the `smallest` for each number of
+    passes, and those with a `short` last pass."""
+    factors = np.arange(1, min(tiles, most) + 1)
+    if not smallest:
+        return tuple(factors.tolist())
+    passes = -(-tiles // factors)
+    chosen = np.diff(passes, prepend=0) != 0
+    if short:
+        last = tiles - (passes - 1) * factors
+        chosen |= (last <= 2) & (factors > 1)
+    return tuple(factors[chosen].tolist())
 
 
 def steps(ways: np.ndarray, extent: int, temporal: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ def constraints_to_dict(constraints: Constraints) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if constraints.min_utilization:
         result["min_utilization"] = constraints.min_utilization
+    if constraints.imperfect:
+        result["imperfect"] = True
     result["levels"] = [_level_to_dict(level) for level in constraints.levels]
     return result
 

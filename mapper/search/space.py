@@ -16,7 +16,7 @@ from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
-from ..mapping.splits import imperfect_splits, steps
+from ..mapping.splits import Place, imperfect_splits, smallest_splits, steps
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
 from .keeps import Keep, KeepChoices
@@ -64,7 +64,9 @@ class Mapspace:
         table = {}
         for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
             allowed = list(self.slots[rank])
-            if rank in self.imperfect:
+            if rank in self.imperfect and self._unlimited(rank, allowed):
+                narrow = smallest_splits(extent, [self._place(row, rank) for row in allowed])
+            elif rank in self.imperfect:
                 narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
             else:
                 narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
@@ -76,6 +78,16 @@ class Mapspace:
     def require_ways(self) -> None:
         """Raise TooManySplits where remainders allow more splits of a rank than can be listed."""
         len(self.ways)
+
+    def _unlimited(self, rank: str, rows: list[int]) -> bool:
+        """Whether remainders of `rank` may be of any length in all of the slots `rows`."""
+        return self.rules.constraints.imperfect and all(
+            self.rules.remainder(row, rank) >= self.einsum.extent[rank] for row in rows)
+
+    def _place(self, row: int, rank: str) -> Place:
+        least, _ = self.rules.limits(row, rank)
+        return Place(row // 3, least, self._limit(row, rank)[0], row % 3 != slot(0, "temporal"),
+                     row // 3 < self.depth - 1)
 
     def _limit(self, row: int, rank: str) -> tuple[int, int]:
         """Most iterations of `rank` in one slot, and of a shorter last pass there."""
@@ -122,8 +134,12 @@ class Mapspace:
     def size(self) -> float:
         """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
         splits = prod(float(len(w)) for w in self.ways.values())
-        orders = prod(float(factorial(len(self._open_order(i)))) for i in range(self.ordered))
-        return splits * orders * self.choices.count
+        return splits * self.order_count * self.choices.count
+
+    @property
+    def order_count(self) -> float:
+        """Loop orders of all levels together."""
+        return prod(float(factorial(len(self._open_order(i)))) for i in range(self.ordered))
 
     def allowed(self, factors: np.ndarray) -> np.ndarray:
         """Which factor arrays, shape (mappings, slots, ranks), keep to the constraints and unroll no
