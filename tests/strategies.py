@@ -183,6 +183,16 @@ def random_architecture(rng: Random, einsum: Einsum, mapping: Mapping,
                         Compute("MAC", mesh_x, mesh_y, energy=random_figures(rng, "compute", "leak")))
 
 
+def gated(rng: Random, architecture: Architecture) -> Architecture:
+    """`architecture` with levels that others switch on and off."""
+    gates = [None, architecture.compute.name]
+    levels = []
+    for level in architecture.levels:
+        gates.append(level.name)
+        levels.append(replace(level, power_gated_at=rng.choice(gates)))
+    return replace(architecture, levels=tuple(levels))
+
+
 def random_case(rng: Random, *, max_points: int = 256, max_levels: int = 3, max_instances: int = 8,
                 bypass: bool = True, no_multicast: bool = True,
                 limited: bool = True) -> tuple[Architecture, Einsum, Mapping]:

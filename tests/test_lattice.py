@@ -11,7 +11,7 @@ from tilebound.bounds.lattice_bound import LatticeBound
 from tilebound.mapping.nest import Block, Mapping
 from tilebound.model.evaluate import evaluate
 
-from strategies import random_architecture, random_einsum, random_mapping
+from strategies import gated, random_architecture, random_einsum, random_mapping
 
 
 def three_level_case(rng, max_points):
@@ -42,6 +42,8 @@ def three_level_case(rng, max_points):
 def test_no_mapping_lies_below_the_lattice_bound(seed):
     rng = random.Random(seed)
     architecture, einsum, mapping = three_level_case(rng, 600)
+    if seed % 4 == 0:
+        architecture = gated(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
     keep = tuple(b.keep for b in mapping)
     for energy_power, cycles_power in ((1, 0), (1, 1), (1, 2)):

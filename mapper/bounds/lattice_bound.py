@@ -21,6 +21,7 @@ import numpy as np
 
 from ..mapping.rules import TEMPORAL
 from ..mapping.template import slot
+from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Tensor
 from .arrays import divisors
 from .cap import UNCAPPED, Cap
@@ -281,12 +282,15 @@ class LatticeBound:
         return np.asarray((energy + self._leak(cycles)) ** energy_power * cycles ** cycles_power)
 
     def _leak(self, cycles: np.ndarray) -> np.ndarray:
-        """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere."""
-        leaks = [x.energy["leak"].value * self.prices.awake if "leak" in x.energy else 0.0
-                 for x in self.l.arch.levels]
-        if self.keep[2]:
-            return cycles * (leaks[0] + leaks[1]) + self.steps * leaks[2]
-        return cycles * sum(leaks)
+        """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere, and of
+        what these hold switched on."""
+        total = np.zeros_like(cycles)
+        for i, level in enumerate(self.l.arch.levels):
+            if leak := leakage_per_cycle(level) * self.prices.awake:
+                switch, switched = gate(self.l.arch, i)
+                spread = switch == 3 or (switch == 2 and bool(self.keep[2]))
+                total = total + leak * switched * (self.steps if spread else cycles)
+        return total
 
     def _join(self, pairs: Pairs, where: np.ndarray, cost: np.ndarray, outer: np.ndarray,
               free: frozenset[str]) -> tuple[float, Tiling] | None:
