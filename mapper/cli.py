@@ -6,9 +6,9 @@ import errno
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Literal, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Sequence
 
 import click
 
@@ -156,7 +156,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     from .search.network import search_network  # slow to import: only for sound specs
 
     watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
-    with watch as progress:
+    with watch as progress, _conflicts_shown(as_json):
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
                                 progress=progress, save=_saver(workload, folder))
@@ -189,6 +189,34 @@ def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], laye
         click.echo(text, nl=False)
     else:
         write_atomic(file, text)
+    return DONE
+
+
+@cli.command()
+@click.argument("name", metavar="[CLASS", required=False)
+@click.argument("parameters", metavar="KEY=VALUE...]", nargs=-1)
+@click.option("--arch", "specs", metavar="SPEC", multiple=True,
+              help="Every level, network and unit of the architecture in SPEC; may be given several times, "
+              "for files that belong together.")
+@_define
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
+def energy(name: str | None, parameters: tuple[str, ...], specs: tuple[str, ...], define: tuple[str, ...],
+           as_json: bool) -> int:
+    """Energy, area and leakage of a component, and where each figure comes from.
+
+    CLASS with its parameters, such as `sram depth=16384 width=64 node=45nm`; or --arch; without
+    either, the classes that are known, with their parameters.
+    """
+    from . import cli_energy
+
+    if name is not None and specs:
+        raise click.UsageError(f"both {name!r} and --arch; expected one of the two")
+    if specs:
+        cli_energy.machine(specs, _defined(define), as_json)
+    elif name is not None:
+        cli_energy.component(name, parameters, as_json)
+    else:
+        cli_energy.classes(as_json)
     return DONE
 
 
@@ -373,6 +401,19 @@ def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGra
     if problems:
         raise SpecError(problems)
     return tuple(layers)
+
+
+@contextmanager
+def _conflicts_shown(as_json: bool) -> Iterator[None]:
+    """Prints what conflicts as JSON where nothing fits, if that is asked for."""
+    try:
+        yield
+    except InfeasibleError as error:
+        if as_json:
+            from .report.conflict import conflict_text
+
+            click.echo(conflict_text(error), nl=False)
+        raise
 
 
 def _saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkResult], None] | None:

@@ -58,6 +58,19 @@ def test_a_network_is_priced_without_a_length():
     assert all(x.energy_pj == 0 for x in tb.evaluate(free, LAYER, NEST).networks)
 
 
+def test_routers_are_priced_beside_wires():
+    network = {"wires": "itrs-lop", "routers": True}
+    machine = tb.load_architecture(changed(GLB={"network": network}))
+    router = machine.levels[1].network.router_pj
+    assert router.value > 0 and router.source
+    with_them, without = (tb.evaluate(x, LAYER, NEST).networks[1] for x in (
+        machine, tb.load_architecture(SPEC)))
+    words = sum(x.ingresses for x in with_them.tensors.values())
+    assert with_them.energy_pj - without.energy_pj >= words * router.value
+    wide = tb.load_architecture(changed(GLB={"network": {**network, "word_bits": 32}})).levels[1].network
+    assert wide.router_pj.value == pytest.approx(2 * router.value)
+
+
 def test_what_is_stated_of_a_network_stays():
     stated = {"wires": "itrs-hp", "wire_energy": 0.5, "tile_width": 100}
     network = tb.load_architecture(changed(GLB={"network": stated})).levels[1].network

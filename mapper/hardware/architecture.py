@@ -9,8 +9,8 @@ from .lockstep import Lockstep
 from .sparsity import DENSE_COMPUTE, DENSE_STORAGE, ComputeSparsity, StorageSparsity
 
 #: How a figure came about. "table row": as a table has it; "interpolated", "extrapolated": between or beyond
-#: its rows; "scaled": taken from another node; "derived": sums of published figures; "published": by an
-#: author for this very unit; "user": written in the description; "rule": no figure, but a rule that is stated.
+#: its rows; "scaled": taken from another node; "derived": calculated from published figures; "published": by
+#: an author for this very unit; "user": written in the description; "rule": none, but a rule that is stated.
 Basis = Literal["table row", "interpolated", "extrapolated", "scaled", "derived", "published", "user", "rule"]
 
 

@@ -11,7 +11,7 @@ from .architecture import Basis, Figure, Network, NetworkKind
 #: Field of `Network` by the key that gives its figure.
 FIGURES = {"ingress_energy": "ingress", "hop_energy": "hop_pj", "wire_energy": "wire_pj_bit_mm",
            "tile_width": "tile_um", "router_energy": "router_pj", "adder_energy": "adder_pj"}
-_KEYS = ("name", "kind", "multicast", "links", "distributed", "word_bits", "wires", *FIGURES,
+_KEYS = ("name", "kind", "multicast", "links", "distributed", "word_bits", "wires", "routers", *FIGURES,
          "transfer_energy", "fill_latency", "drain_latency")
 
 
@@ -29,7 +29,7 @@ def build_network(record: Record, key: str, wires: str | None = None) -> Network
         word_bits=part.integer("word_bits", None), transfer_pj=_transfers(part),
         fill_cycles=part.integer("fill_latency", 0, least=0),
         drain_cycles=part.integer("drain_latency", 0, least=0),
-        wires=part.text("wires", "") or wires, **figures)
+        wires=part.text("wires", "") or wires, routers=part.flag("routers", False), **figures)
 
 
 def figure(record: Record, key: str) -> Figure | None:

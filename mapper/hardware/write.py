@@ -78,7 +78,7 @@ def _network(network: Network) -> dict[str, object]:
     plain = Network()
     for key, field in (("kind", "kind"), ("distributed", "distributed"), ("word_bits", "word_bits"),
                        ("fill_latency", "fill_cycles"), ("drain_latency", "drain_cycles"),
-                       ("wires", "wires")):
+                       ("wires", "wires"), ("routers", "routers")):
         if getattr(network, field) != getattr(plain, field):
             result[key] = getattr(network, field)
     for key, field in FIGURES.items():

@@ -15,8 +15,7 @@ _UNITS = {"leak": "pJ / cycle", "area": "µm²", "compute": "pJ / op", "address"
           "gated_compute": "pJ / op", "skipped_compute": "pJ / op", "compress": "pJ / word",
           "decompress": "pJ / word"}
 #: What to think of figures of some bases.
-_REMARKS = {"extrapolated": "beyond the rows of the table", "scaled": "taken from another node",
-            "rule": "no figures of their own, but what a rule gives"}
+_REMARKS = {"extrapolated": "beyond the rows of the table", "scaled": "taken from another node"}
 
 
 def figure_table(architecture: ArchitectureEntry) -> Table:
@@ -95,6 +94,11 @@ def notes(architecture: ArchitectureEntry) -> list[str]:
             if figure["value"] == 0 and figure.get("basis") == "user" and action != "area"]
     if free:
         found.append(f"Zero, as the description says: {', '.join(free)}.")
+    ruled = [level["name"] for level in architecture["levels"] if any(
+        figure.get("basis") == "rule" and action != "area" for action, figure in level["figures"].items())]
+    if ruled:
+        found.append(f"Some actions of {', '.join(ruled)} have no figures, but cost what a rule says: see "
+                     "their sources.")
     total = architecture.get("total")
     if total and total["area_unknown"]:
         found.append(f"Area not known, and not in the sum: {', '.join(total['area_unknown'])}.")

@@ -1,0 +1,94 @@
+"""The answers of `tilebound energy`, as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterator, Sequence
+
+import click
+
+from .errors import Problem, SpecError
+
+
+def classes(as_json: bool) -> None:
+    """All classes of components with their parameters."""
+    from .energy.registry import registry
+    from .report.component import library, library_entry
+
+    known = registry().components.values()
+    if as_json:
+        click.echo(_json({"schema": "tilebound.components/1", "components": library_entry(known)}))
+        return
+    _show([library(known)])
+    click.echo("\nFigures of one: tilebound energy CLASS PARAMETER=VALUE ...", err=True)
+
+
+def component(name: str, pairs: Sequence[str], as_json: bool) -> None:
+    """What one component of the class `name` costs; SpecError with every fault of the arguments."""
+    from .energy.registry import registry
+    from .energy.table import EnergyTable
+    from .report.component import component_entry, component_table, parameters_text, read_parameters, remarks
+
+    try:
+        found, fixed = registry().named(name)
+    except ValueError as error:
+        raise SpecError([Problem("argument 1", 0, 0, f"class {name!r}: {error}")]) from None
+    values = read_parameters(found, fixed, pairs)
+    try:
+        estimate = found.estimate(values, EnergyTable.default())
+    except ValueError as error:
+        raise SpecError([Problem(name, 0, 0, line) for line in str(error).splitlines()]) from None
+    entry = component_entry(name, found, values, estimate)
+    if as_json:
+        click.echo(_json(entry))
+        return
+    click.echo(f"{name} {parameters_text(entry)}\n")
+    _show([component_table(entry)], remarks(entry))
+
+
+def machine(specs: Sequence[str], define: dict[str, object], as_json: bool) -> None:
+    """Every level, network and unit of the architecture in `specs`."""
+    from .loading import load_specs
+    from .report.figures import figure_table, machine_table, notes
+    from .report.machine import architecture_entry
+
+    loaded = load_specs(specs, define=define)
+    for note in loaded.notes:
+        click.echo(str(note), err=True)
+    if loaded.architecture is None:
+        raise SpecError([*loaded.unsupported, Problem(" ".join(specs), 0, 0, (
+            "no architecture given; expected a SPEC with the key 'architecture' or the name of a library "
+            "entry; `tilebound list arch` shows them"))])
+    entry = architecture_entry(loaded.architecture)
+    if as_json:
+        told = {key: value for key, value in entry.items() if key != "spec"}
+        click.echo(_json({"schema": "tilebound.energy/1", **told, "notes": notes(entry)}))
+        return
+    click.echo(", ".join(_machine(entry)) + "\n")
+    _show([figure_table(entry), machine_table(entry)], notes(entry))
+
+
+def _machine(entry: Any) -> Iterator[str]:
+    """Name, node and clock of a machine."""
+    from .report.units import short, si
+
+    yield entry["name"]
+    if entry["technology_nm"]:
+        yield f"{entry['technology_nm']:g} nm"
+    if entry["cycle_seconds"]:
+        yield f"{short(si(1 / entry['cycle_seconds'], 'Hz'))}"
+
+
+def _show(tables: Sequence[Any], lines: Sequence[str] = ()) -> None:
+    from .report.tables import show
+
+    for index, table in enumerate(tables):
+        if index:
+            click.echo()
+        show(table)
+    if lines:
+        click.echo("\n" + "\n".join(lines))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, allow_nan=False)
