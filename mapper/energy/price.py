@@ -10,7 +10,7 @@ from ..hardware.sparsity import METADATA_ACTIONS
 from ..spec import units
 from ..spec.nodes import one_of
 from .component import Component, Estimate, checked
-from .figures import worst
+from .figures import total, worst
 from .networks import price_network
 from .rules import zero_rules
 from .table import EnergyTable
@@ -98,11 +98,24 @@ def _price_storage(level: Storage, architecture: Architecture,
     if not all(action in energy for action in STORAGE_ACTIONS):
         found = _looked_up(level, architecture, table)
         energy = {**_actions(found, STORAGE_ACTIONS), **_leak(found, level, architecture), **energy}
-        area = area or (found.area and replace(found.area, value=found.area.value / level.cluster_size))
+        area = area or _share(found.area, level)
     if level.sparsity.formats and not set(METADATA_ACTIONS.values()) <= set(energy):
-        store = _actions(_metadata(level, architecture, table), STORAGE_ACTIONS)
-        energy |= {name: store[action] for action, name in METADATA_ACTIONS.items() if name not in energy}
+        store = _metadata(level, architecture, table)
+        actions = _actions(store, STORAGE_ACTIONS)
+        energy |= {name: actions[action] for action, name in METADATA_ACTIONS.items() if name not in energy}
+        if found is not None:       # what is given by hand is of the whole level
+            own = _leak(store, level, architecture)
+            energy |= {name: total([(1, energy[name]), (1, x)]) for name, x in own.items()
+                       if name in energy and name not in level.energy}
+            more = _share(store.area, level)
+            if level.area is None and area and more and more.value:
+                area = total([(1, area), (1, more)])
     return replace(level, energy=energy, area=area), found
+
+
+def _share(area: Figure | None, level: Storage) -> Figure | None:
+    """um^2 of one instance, of which a cluster shares the array."""
+    return area and replace(area, value=area.value / level.cluster_size)
 
 
 def _price_compute(compute: Compute, architecture: Architecture,
@@ -135,6 +148,9 @@ def _parameters(part: Storage | Compute, architecture: Architecture,
             raise ValueError("no size")
     if "node" in names:
         own["node"] = _node(part, architecture)
+    elif "technology" in names:          # a compound component, whose expressions have names of their own
+        own |= {"technology": f"{_node(part, architecture):g}nm", "datawidth": part.word_bits,
+                "global_cycle_seconds": architecture.cycle_seconds or ""}
     return {**found, **{key: value for key, value in own.items() if key in names}}
 
 
