@@ -14,6 +14,7 @@ _UNITS = {"leak": "pJ / cycle", "area": "µm²", "compute": "pJ / op", "address"
           "tile width": "µm", "router": "pJ / word", "adder": "pJ / addition",
           "gated_compute": "pJ / op", "skipped_compute": "pJ / op", "compress": "pJ / word",
           "decompress": "pJ / word"}
+_FIRST = ("read", "fill", "update", "compute")
 #: What to think of figures of some bases.
 _REMARKS = {"extrapolated": "beyond the rows of the table", "scaled": "taken from another node"}
 
@@ -23,10 +24,15 @@ def figure_table(architecture: ArchitectureEntry) -> Table:
     table = Table(("level", "class", "action", "value", "unit", "pJ / bit", "basis", "source"),
                   left=frozenset({0, 1, 2, 4, 6, 7}))
     for level in architecture["levels"]:
-        for action, figure in level["figures"].items():
+        for action, figure in sorted(level["figures"].items(), key=_place):
             table.add(level["name"], level["component"], action, f"{figure['value']:.4g}", unit(action),
                       per_bit(figure), figure.get("basis", "-"), figure["source"])
     return table
+
+
+def _place(item: tuple[str, FigureEntry]) -> int:
+    """Where a figure stands in the table: what every machine does first, areas last."""
+    return _FIRST.index(item[0]) if item[0] in _FIRST else len(_FIRST) + (item[0] == "area")
 
 
 def unit(action: str) -> str:
@@ -71,7 +77,9 @@ def _area(um2: float | None) -> str:
     """An area as people read it."""
     if um2 is None:
         return "not known"
-    return f"{um2 / 1e6:.4g} mm²" if um2 >= 1e5 else f"{um2:.4g} µm²"
+    if um2 >= 1e5:
+        return f"{um2 / 1e6:.4g} mm²"
+    return f"{um2:,.0f} µm²" if um2 >= 1000 else f"{um2:.4g} µm²"
 
 
 def _leak(pj_cycle: float | None) -> str:
