@@ -255,7 +255,7 @@ def test_every_mapping_is_a_point_of_the_program_that_costs_no_more(seed):
     constraints = permitting(rng, mapping, einsum)
     builder = _Builder(Relaxation(architecture, einsum, Rules(architecture, einsum, constraints)),
                        region_of(rng, einsum, mapping))
-    builder.build(1, 1)
+    builder.build(1, 1, 0.0)
     cost = evaluate(architecture, einsum, mapping)
     factors = np.array([[b.factors(k).get(r, 1) for r in einsum.ranks] for b in mapping for k in KINDS])
     point = np.zeros(builder.width)
@@ -303,7 +303,8 @@ def test_random_problems_agree_with_brute_force(seed):
 def test_bounds_alone_never_prove_too_much(seed, monkeypatch):
     """Nothing is enumerated: what is proven comes from the programs, down to mappings all of whose
     factors are fixed."""
-    monkeypatch.setattr(import_module("tilebound.search.imperfect"), "ENUMERATE", 0)
+    for name in ("ENUMERATE", "ENUMERATE_WALKING"):
+        monkeypatch.setattr(import_module("tilebound.search.imperfect"), name, 0)
     rng = random.Random(100 + seed)
     einsum = rng.choice((gemm(rng.randint(3, 7), 2, 2), conv(1, 2, rng.randint(3, 7), rng.randint(2, 3))))
     architecture = two_level(rng.randint(8, 20), keep=frozenset(t.name for t in einsum.tensors))

@@ -129,10 +129,12 @@ class _Builder(Terms):
 
     def steady(self, level: int, rank: str, child: int) -> bool:
         """Whether the temporal loop of `rank` at `level` has the same iterations in every pass of every
-        instance of `child`: none of the loops from there to `child` has a remainder."""
+        instance of `child`: none of the loops from there to `child` has a remainder, which the outermost
+        loop over a rank never has."""
         rows = range(slot(level, "temporal"), 3 * child)
         return rank not in self.r.imperfect or not any(
-            self.r.rules.remainder(row, rank) and self.may_iterate(rank, [row]) for row in rows)
+            self.r.rules.remainder(row, rank) and self.may_iterate(rank, [row])
+            and self.may_iterate(rank, list(range(row))) for row in rows)
 
     def refetched(self, tensor: Tensor, child: int, once: bool) -> tuple[np.ndarray, str, bool]:
         """(exponents of the loops that surely multiply the traffic, rank of the innermost of them,

@@ -97,7 +97,7 @@ class Rules:
     def allowed(self, factors: np.ndarray) -> np.ndarray:
         """Which factor arrays, shape (mappings, slots, ranks), keep to the rules."""
         good = np.ones(len(factors), dtype=bool)
-        if self.constraints:
+        if self.constraints.whole:
             for column, rank in enumerate(self.ranks):
                 good &= self.fits(factors[:, :, column], rank)
             good &= self.joint(factors)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,11 +128,11 @@ class Chain:
 
 class CutNest(Nest):
     """Nests of whole factors that may multiply to more than the extents, with a `Chain` a rank; as a
-    `Nest` they are those of the real factors that multiply to the extents."""
+    `Nest` they are those of the `real` factors that multiply to the extents, where these are asked for."""
 
     def __init__(self, whole: Array, extents: Array, spatial: list[tuple[int, ...]],
-                 rows: list[tuple[int, ...]]) -> None:
-        super().__init__(real_factors(whole, extents), spatial)
+                 rows: list[tuple[int, ...]], real: bool) -> None:
+        super().__init__(real_factors(whole, extents) if real else whole, spatial)
         self.whole = whole
         self.chains = [Chain(np.ascontiguousarray(whole[:, i]), int(extents[i, 0]), own)
                        for i, own in enumerate(rows)]
@@ -222,6 +222,30 @@ class _Plain:
                      zip(self.others, met, strict=True)), start=1.0)
 
 
+def is_exact(architecture: Architecture, einsum: Einsum,
+             no_multicast: Sequence[frozenset[str]] = ()) -> bool:
+    """Whether an `ImperfectEvaluator` counts what `evaluate` does, however mappings with these directives by
+    level look.
+
+    No tensor may have a window, nor an output gaps: what one instance holds of it is then no exact mean.
+    Nor may networks that send to each instance apart follow each other: what instances ask for together
+    may differ where some idle.
+    """
+    iterating = {rank for rank, extent in einsum.extent.items() if extent > 1}
+    for tensor in einsum.tensors:
+        terms = [term for axis in tensor.projection for term in axis if term.rank in iterating]
+        if any(sum(term.rank in iterating for term in axis) > 1 for axis in tensor.projection):
+            return False
+        if len({term.rank for term in terms}) < len(terms) or not all(x.coefficient for x in terms):
+            return False
+        if tensor.is_output and any(abs(x.coefficient) > 1 for x in terms):
+            return False
+    arrays = [i for i in range(len(architecture.levels)) if prod(architecture.fanout(i)) > 1]
+    apart = any(not architecture.levels[i].network.multicast or (no_multicast and no_multicast[i])
+                for i in arrays)
+    return len(arrays) < 2 or not apart
+
+
 class ImperfectEvaluator(BatchEvaluator):
     """`BatchEvaluator` for factors that may multiply to more than the extents.
 
@@ -237,48 +261,38 @@ class ImperfectEvaluator(BatchEvaluator):
                       for column in range(len(self._ranks))]
         self._plain = {s.name: _Plain(s, template, self._ranks, depth) for s in self._shapes
                        if not s.windows}
-        # What one instance holds of an output with gaps is no exact mean where nothing is cut off.
-        self.exact = not self._mixed() and all(
-            s.name in self._plain and all(side.unit or not s.is_output for side in s.plain)
-            for s in self._shapes)
-
-    def _mixed(self) -> bool:
-        """Whether a tensor crosses several networks one of which sends to each instance apart: what
-        instances then ask for together may differ where some idle."""
-        for shape in self._shapes:
-            kept = [i for i, own in enumerate(self._kept) if shape.name in own]
-            for outer, inner in zip(kept, [*kept[1:], len(self._kept)], strict=True):
-                crossed = [i for i in range(outer, inner) if any(self._spatial[i].values())]
-                if len(crossed) > 1 and any(shape.name not in self._fanouts[i] for i in crossed):
-                    return True
-        return False
+        self.exact = is_exact(architecture, einsum, template.no_multicast)
 
     def _nest(self, factors: NDArray[np.int64]) -> tuple[Nest | None, NDArray[np.bool_]]:
         chunk = np.ascontiguousarray(np.moveaxis(factors, 0, -1), dtype=np.float64)
-        whole = np.ascontiguousarray(chunk[:, self._columns])
-        nest = CutNest(whole, self._extents, self._rows, self._open)
-        valid = self._fits(nest)
-        valid &= self._idle @ chunk.reshape(self._idle.size, -1) == self._idle.sum()
+        valid = self._idle @ chunk.reshape(self._idle.size, -1) == self._idle.sum()
         valid &= (chunk >= 1.0).all(axis=(0, 1))
-        if valid.all():
-            return nest, valid
-        return (CutNest(whole[..., valid], self._extents, self._rows, self._open) if valid.any()
-                else None), valid
+        valid &= self._roomy(chunk)
+        if not valid.any():
+            return None, valid
+        real = len(self._plain) < len(self._shapes)
+        nest = CutNest(chunk[:, self._columns][..., valid], self._extents, self._rows, self._open, real)
+        covers = np.logical_and.reduce([chain.covers for chain in nest.chains])
+        if not covers.all():
+            valid[valid] = covers
+            nest = CutNest(nest.whole[..., covers], self._extents, self._rows, self._open, real)
+        return (nest if covers.any() else None), valid
 
-    def _fits(self, nest: Nest) -> NDArray[np.bool_]:
-        assert isinstance(nest, CutNest)
-        valid = np.ones(nest.batch, dtype=np.bool_)
-        for chain in nest.chains:
-            valid &= chain.covers
-        for i, level in enumerate(self.architecture.levels):
+    def _roomy(self, chunk: Array) -> NDArray[np.bool_]:
+        """Whether fanouts and capacities are respected by factors of shape (slots, ranks, batch)."""
+        valid = np.ones(chunk.shape[-1], dtype=np.bool_)
+        for i in range(len(self.architecture.levels)):
             x, y = self.architecture.fanout(i)
             for row, available in ((slot(i, "x"), x), (slot(i, "y"), y)):
                 if available > 1:
-                    valid &= nest.whole[row].prod(axis=0) <= available
-            kept = [s for s in self._shapes if s.name in self._kept[i]]
-            if level.capacity_words is not None and kept:
-                tile = np.array([chain.size(i) for chain in nest.chains])
-                valid &= sum(s.volume(tile) for s in kept) <= level.capacity_words
+                    valid &= chunk[row].prod(axis=0) <= available
+        for parts in self._storages:
+            kept = [(s, i) for i in parts for s in self._shapes if s.name in self._kept[i]]
+            most = self.architecture.levels[parts[-1]].capacity_words
+            if most is not None and kept:
+                tiles = {i: np.minimum(chunk[3 * i:, self._columns].prod(axis=0), self._extents)
+                         for i in parts}
+                valid &= sum(s.volume(tiles[i]) for s, i in kept) <= most
         return valid
 
     def _instances(self, nest: Nest) -> tuple[list[Count], list[Count]]:
@@ -314,7 +328,7 @@ class ImperfectEvaluator(BatchEvaluator):
             share: Count = plain.held(nest, i) / utilized[i] if output else 0.0
             first = None
             if output and self._word_prices[i] and not self.architecture.levels[i].reduces:
-                first = share if i in kept else 0.0
+                first = share if name in self._stored[i] else 0.0
             if i not in kept:
                 yield Moved(i, sent, first, None)
                 continue

@@ -1,8 +1,8 @@
-"""Search one layer where constraints allow remainders: loops whose last pass is shorter.
+"""Search one layer where loops may have remainders, a last pass that is shorter.
 
-Exact evaluations of such mappings walk the loop nest, which takes a thousand times as long as the
-arrays of whole factors. So mappings are found by an estimate, the arrays at factors that are not
-rounded up, and only the best by estimate are evaluated. Bounds are those of `bounds.relax`.
+Where no tensor has a window, mappings are evaluated many at a time, as those of whole factors are. Else an
+exact evaluation walks the loop nest, which takes a thousand times as long: mappings are found by an
+estimate, and only the best by that are evaluated. Bounds are those of `bounds.relax`.
 """
 
 from __future__ import annotations
@@ -10,49 +10,51 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
-from math import inf
+from math import inf, prod
 from typing import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.nest import Kind, Mapping
-from ..mapping.splits import real_factors, steps
-from ..mapping.template import Template, slot
-from ..model.batch import BatchEvaluator
-from ..model.batch_shape import Nest
+from ..mapping.nest import Mapping
+from ..mapping.template import Template
 from ..model.evaluate import evaluate
-from ..workload.einsum import Einsum, footprint
+from ..model.imperfect_batch import ImperfectEvaluator, is_exact
+from ..workload.einsum import Einsum
 from .layer import LayerSearch, Limits, Node, never
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
 
-#: Regions with at most so many mappings, and so many operations in them together, are enumerated.
-ENUMERATE = 4000
+#: Regions with at most so many mappings are enumerated where these are evaluated many at a time.
+ENUMERATE = 600_000
+#: Where evaluations walk: regions with at most so many mappings, and so many operations in them together,
+#: are enumerated, and so many mappings in all enumerations together.
+ENUMERATE_WALKING = 4000
 ENUMERATE_OPERATIONS = 2.0e8
-#: Mappings evaluated in all enumerations together.
-_EVALUATIONS = 8000
-#: Of many mappings the best so many by estimate are evaluated.
+_WALKS = 8000
+#: Of many mappings the best so many by estimate are walked.
 _CLOSEST = 4
-#: Splits of each rank that are tried together with those of another rank.
+#: Splits of a rank that are tried in a step of a climb, and those that are tried with another rank's.
+_NEAR = 2000
 _TOGETHER = 40
 _CLIMBS = 6
+#: Regions are split by the factors of a rank into so many parts at most.
+_PARTS = 200
+
+
+def counts_fast(space: Mapspace) -> bool:
+    """Whether mappings of the space are evaluated many at a time."""
+    return is_exact(space.architecture, space.einsum, space.rules.no_multicast)
 
 
 def may_enumerate(space: Mapspace, mappings: float) -> bool:
     """Whether a region of so many mappings is enumerated."""
-    return mappings <= ENUMERATE and mappings * space.einsum.macs <= ENUMERATE_OPERATIONS
-
-
-class _Estimate(BatchEvaluator):
-    """Costs at factors that need not be whole, whether or not they fit."""
-
-    def _fits(self, nest: Nest) -> NDArray[np.bool_]:
-        return np.ones(nest.tiles[0].shape[1:], dtype=np.bool_)
+    if counts_fast(space):
+        return mappings <= ENUMERATE
+    return mappings <= ENUMERATE_WALKING and mappings * space.einsum.macs <= ENUMERATE_OPERATIONS
 
 
 class ImperfectExplorer(Explorer):
@@ -61,66 +63,53 @@ class ImperfectExplorer(Explorer):
     def __init__(self, space: Mapspace, energy_power: int, cycles_power: int) -> None:
         super().__init__(space, energy_power, cycles_power)
         self.stopped = never
-        self._estimates: dict[tuple[Keep, Orders], _Estimate] = {}
+        self.fast = counts_fast(space)
+        self._estimators: dict[tuple[Keep, Orders], ImperfectEvaluator] = {}
         self._known: dict[Mapping, float] = {}
-        self._temporal = np.arange(3 * space.depth) % 3 == slot(0, "temporal")
 
-    # ---- one by one ------------------------------------------------------------------------------
+    # ---- exact -----------------------------------------------------------------------------------
 
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit (or when it is time to stop);
         shape (mappings,)."""
-        values = np.full(len(factors), inf)
-        fits = self.fits(keep, factors)
-        whole = fits & (factors.prod(axis=1) == np.array(self.space.einsum.extents)).all(axis=1)
+        values = self.estimates(keep, orders, factors)
+        if self.fast:
+            self.evaluated += len(factors)
+            return values
+        whole = factors.prod(axis=1) == np.array(self.space.einsum.extents)
+        whole = whole.all(axis=1) & np.isfinite(values)
         values[whole] = super().values(keep, orders, factors[whole])
-        template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
-        for i in np.flatnonzero(fits & ~whole):
-            mapping = template.mapping(self.space.einsum, factors[i])
-            if mapping not in self._known and not self.stopped():
-                self.evaluated += 1
-                cost = evaluate(self.space.architecture, self.space.einsum, mapping)
-                self._known[mapping] = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
-            values[i] = self._known.get(mapping, inf)
+        template = self._template(keep, orders)
+        for i in np.flatnonzero(np.isfinite(values) & ~whole):
+            values[i] = self._walk(template.mapping(self.space.einsum, factors[i]))
         return values
 
-    def fits(self, keep: Keep, factors: np.ndarray) -> NDArray[np.bool_]:
-        """Which factor arrays fit the machine and keep to the constraints; shape (mappings,)."""
-        einsum, good = self.space.einsum, self.space.allowed(factors)
-        for i, level in enumerate(self.space.architecture.levels):
-            kinds: tuple[Kind, Kind] = ("x", "y")
-            for kind, available in zip(kinds, self.space.architecture.fanout(i), strict=True):
-                good &= factors[:, slot(i, kind)].prod(axis=1) <= available
-            if level.capacity_words is not None:
-                tiles = np.minimum(factors[:, 3 * i:].prod(axis=1), np.array(einsum.extents))
-                extents = dict(zip(einsum.ranks, tiles.T, strict=True))
-                words = sum(footprint(t, extents) for t in einsum.tensors if t.name in keep[i])
-                good &= np.asarray(words <= level.capacity_words)
-        return np.asarray(good)
+    def _walk(self, mapping: Mapping) -> float:
+        if mapping not in self._known and not self.stopped():
+            self.evaluated += 1
+            cost = evaluate(self.space.architecture, self.space.einsum, mapping)
+            self._known[mapping] = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
+        return self._known.get(mapping, inf)
+
+    def _template(self, keep: Keep, orders: Orders) -> Template:
+        return Template(self._levels, keep, orders, self.space.rules.no_multicast)
 
     # ---- by estimate -----------------------------------------------------------------------------
 
     def estimates(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
-        """About the objective of every factor array, inf where it does not fit."""
-        if (keep, orders) not in self._estimates:
-            template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
-            self._estimates[keep, orders] = _Estimate(self.space.architecture, self.space.einsum, template)
-        fits = self.fits(keep, factors)
-        factors = factors[fits]
-        values = np.full(len(fits), inf)
-        extents = np.array(self.space.einsum.extents)
-        real = np.moveaxis(real_factors(np.moveaxis(factors, 0, 1), extents), 1, 0)
-        cost = self._estimates[keep, orders](real)
-        longer = np.ones(len(factors))          # by how much, since steps in time come whole
-        for column, (rank, extent) in enumerate(self.space.einsum.extent.items()):
-            if rank in self.space.imperfect:
-                longer *= steps(factors[:, :, column], extent, self._temporal)
-                longer /= real[:, self._temporal, column].prod(axis=1)
-        values[fits] = cost.energy_pj ** self.powers[0] * (cost.cycles * longer) ** self.powers[1]
-        return values
+        """The objective of every factor array, or about that, inf where it does not fit."""
+        if (keep, orders) not in self._estimators:
+            self._estimators[keep, orders] = ImperfectEvaluator(
+                self.space.architecture, self.space.einsum, self._template(keep, orders))
+        cost = self._estimators[keep, orders](factors)
+        with np.errstate(over="ignore"):
+            value = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
+        return np.where(cost.valid & self.space.allowed(factors), value, inf)
 
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
         """The best of the factor arrays that are best by estimate."""
+        if self.fast:
+            return super().best_of(keep, orders, factors)
         values = self.estimates(keep, orders, factors)
         near = np.argsort(values, kind="stable")[:_CLOSEST]
         return super().best_of(keep, orders, factors[near[np.isfinite(values[near])]])
@@ -163,7 +152,7 @@ class ImperfectExplorer(Explorer):
         """The best by estimate among other splits of one rank, and of two."""
         best, near = here, dict[int, np.ndarray]()
         for column, rank in enumerate(self.space.einsum.ranks):
-            ways = self.space.ways[rank]
+            ways = self._nearest(here, column, rank)
             if len(ways) > 1:
                 other = np.repeat(here.factors[None], len(ways), axis=0)
                 other[:, :, column] = ways
@@ -186,11 +175,20 @@ class ImperfectExplorer(Explorer):
         return best
 
 
+    def _nearest(self, here: Found, column: int, rank: str) -> np.ndarray:
+        """Splits of a rank near the one that a mapping has: all, where they are few."""
+        ways = self.space.ways[rank]
+        if len(ways) <= _NEAR:
+            return ways
+        apart = np.abs(np.log(ways / here.factors[:, column])).sum(axis=1)
+        return ways[np.argpartition(apart, _NEAR)[:_NEAR]]
+
+
 class ImperfectSearch(LayerSearch):
     """The state of one search with remainders, which starts from the best whole factors."""
 
     explorer: ImperfectExplorer
-    whole: LayerSearch
+    whole: LayerSearch | None = None
 
     def _explorer(self) -> Explorer:
         explorer = ImperfectExplorer(self.space, *self.powers)
@@ -199,6 +197,9 @@ class ImperfectSearch(LayerSearch):
 
     def _begin(self) -> None:
         self.limits = replace(self.limits, climbs=_CLIMBS)
+        if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
+            super()._begin()        # proven soon by itself
+            return
         whole = LayerSearch(self.space.architecture, self.space.einsum, self.objective,
                             replace(self.limits, seconds=self.limits.seconds / 2), self.seed,
                             lambda value, bound: self.report(value, 0.0), self.space.rules.constraints.whole)
@@ -212,16 +213,21 @@ class ImperfectSearch(LayerSearch):
 
     def _certificate(self, root: Node, proven: float) -> Certificate:
         found = super()._certificate(root, proven)
+        if self.whole is None:
+            return found
         return replace(found, bound_solves=found.bound_solves + self.whole.solves,
                        evaluated=found.evaluated + self.whole.explorer.evaluated)
 
     def _close(self, node: Node) -> bool:
         mappings = self.space.combinations(node.region)
-        if may_enumerate(self.space, mappings) and self.explorer.evaluated + mappings <= _EVALUATIONS:
+        fast = self.explorer.fast
+        if may_enumerate(self.space, mappings) and (fast or self.explorer.evaluated + mappings <= _WALKS):
             self._enumerate(node)
             return True
-        # Where every choice is made, its bound is all that is left to say.
-        return None not in node.region.innermost and len(node.region.fixed) == len(self.space.ranks)
+        # Where every choice is made, or the next one has too many sides, its bound is all there is to say.
+        fixed = dict(node.region.fixed)
+        parts = min((len(self.space.ways[r]) for r in self.space.ranks if r not in fixed), default=inf)
+        return None not in node.region.innermost and parts > _PARTS
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""

@@ -18,7 +18,7 @@ from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
 from ..mapping.splits import Place, imperfect_splits, smallest_splits, steps
 from ..mapping.template import slot
-from ..workload.einsum import Einsum
+from ..workload.einsum import Einsum, footprint
 from .keeps import Keep, KeepChoices
 
 #: Up to so many ranks that iterate and whose place is open, every loop order is tried.
@@ -237,13 +237,14 @@ class Mapspace:
     def _firsts(self, level: int, orders: Sequence[tuple[str, ...]], factors: np.ndarray) -> np.ndarray:
         """Where each of the `orders` of `level` is the first of its equals; shape (orders, mappings)."""
         iterates = factors[:, slot(level, "temporal")] > 1
-        patterns, where = np.unique(iterates, axis=0, return_inverse=True)
-        table = np.zeros((len(orders), len(patterns)), dtype=bool)
-        for column, pattern in enumerate(patterns):
-            own = set(compress(self.einsum.ranks, pattern))
+        bits = 1 << np.arange(len(self.einsum.ranks))
+        codes = iterates @ bits
+        table = np.zeros((len(orders), 2 * int(bits[-1])), dtype=bool)
+        for code in np.flatnonzero(np.bincount(codes)):
+            own = set(compress(self.einsum.ranks, code & bits))
             loops = [tuple(rank for rank in order if rank in own) for order in orders]
-            table[[loops.index(x) for x in dict.fromkeys(loops)], column] = True
-        return table[:, where.reshape(-1)]
+            table[[loops.index(x) for x in dict.fromkeys(loops)], code] = True
+        return table[:, codes]
 
     # ---- splitting -------------------------------------------------------------------------
 
@@ -313,12 +314,32 @@ class Mapspace:
         return factors
 
     def enumerate(self, region: Region) -> np.ndarray:
-        """Every factor array of `region`, shape (mappings, slots, ranks)."""
+        """Every factor array of `region`, shape (mappings, slots, ranks); of those with remainders all whose
+        tiles fit."""
         fixed = dict(region.fixed)
         columns = [np.array([fixed[r]], dtype=np.int64) if r in fixed else
                    self._agreeing(region, r) for r in self.einsum.ranks]
-        grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
+        if self.imperfect:
+            grid = np.stack(np.nonzero(self._fitting(region, columns)))
+        else:
+            grid = np.indices([len(c) for c in columns]).reshape(len(columns), -1)
         return np.stack([c[i] for c, i in zip(columns, grid, strict=True)], axis=2)
+
+    def _fitting(self, region: Region, columns: list[np.ndarray]) -> np.ndarray:
+        """Where the tiles of combinations of splits, which `columns` has by rank, fit; an axis a rank."""
+        fits = np.ones([len(own) for own in columns], dtype=bool)
+        for parts in self.architecture.storages:
+            capacity = self.architecture.levels[parts[-1]].capacity_words
+            if capacity is None:
+                continue
+            words = np.zeros(1)
+            for i in parts:
+                tiles = [np.minimum(own[:, 3 * i:].prod(axis=1), n) for own, n in
+                         zip(columns, self.einsum.extents, strict=True)]
+                extents = dict(zip(self.einsum.ranks, np.ix_(*tiles), strict=True))
+                words = words + sum(footprint(self.einsum.tensor(name), extents) for name in region.keep[i])
+            fits &= words <= capacity
+        return fits
 
 
 def _least(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
