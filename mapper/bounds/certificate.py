@@ -18,18 +18,24 @@ def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
     """A value that the program's optimum is not below (natural logarithm), for ANY finite
     `multipliers` (negative ones count as zero): inf when they prove that no point satisfies the
     constraints, -inf when they prove nothing."""
-    constant, linear = 0.0, np.zeros(program.variables)
+    if program.objective is not None and program.energy_power and (
+            np.maximum(multipliers.objective, 0.0).sum() <= 0.0):
+        return np.inf if _contradiction(program, multipliers) else -np.inf
+    constant, linear = lower_plane(program, multipliers)
+    bound = constant + _least(program, linear)
+    return bound if np.isfinite(bound) else -np.inf
+
+
+def lower_plane(program: Program, multipliers: Multipliers) -> tuple[float, np.ndarray]:
+    """(a, g) with `a + g . v` no more than what the program makes least, at every point v that satisfies the
+    constraints. Some multiplier of the objective, where there is one, is above zero."""
+    constant, linear = _constraint_plane(program, multipliers)
+    linear[program.cycles] += program.cycles_power
     if program.objective is not None and program.energy_power:
         weights = np.maximum(multipliers.objective, 0.0)
-        if weights.sum() <= 0.0:
-            return np.inf if _contradiction(program, multipliers) else -np.inf
-        weights = weights * (program.energy_power / weights.sum())
-        part, slope = _lower_plane(program.objective, weights)
+        part, slope = _lower_plane(program.objective, weights * (program.energy_power / weights.sum()))
         constant, linear = constant + part, linear + slope
-    linear[program.cycles] += program.cycles_power
-    part, slope = _constraint_plane(program, multipliers)
-    bound = constant + part + _least(program, linear + slope)
-    return bound if np.isfinite(bound) else -np.inf
+    return constant, linear
 
 
 def _contradiction(program: Program, multipliers: Multipliers) -> bool:

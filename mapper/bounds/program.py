@@ -11,7 +11,8 @@ total, and every variable lies in its range. It is convex, and its dual bounds i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Mapping
 
 import numpy as np
 
@@ -47,8 +48,19 @@ class Posynomial:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A figure of the machine at storage level `level`: "capacity" (words), a bandwidth (words a cycle) or
+    "array" (instances along "x", "y" or "xy" together)."""
+
+    kind: str
+    level: int
+    axes: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
-    """See the module. `offset` is subtracted from the objective posynomial to get the energy."""
+    """See the module. `offset` is subtracted from the objective posynomial to get the energy. `labels`
+    tell, for some constraints by their place in the tuple, which figure of the machine they hold to."""
 
     objective: Posynomial | None              # energy in pJ before the offset; None: not asked for
     constraints: tuple[Posynomial, ...]
@@ -59,6 +71,7 @@ class Program:
     energy_power: int
     cycles_power: int
     offset: float = 0.0
+    labels: Mapping[int, Label] = field(default_factory=dict)
 
     @property
     def variables(self) -> int:

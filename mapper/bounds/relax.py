@@ -15,6 +15,7 @@ import numpy as np
 from ..hardware.architecture import Architecture
 from ..mapping.rules import Rules
 from ..mapping.template import slot
+from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
 from .cap import UNCAPPED, Cap
@@ -241,14 +242,14 @@ class _Builder(Terms):
             self._tensor(tensor)
         self._bandwidths()
         for i, level in enumerate(self.arch.levels):
-            leak = level.energy.get("leak")
-            if leak is not None:
-                rows = self.spatial(0, i) if self.region.keep[i] else []
+            if leak := leakage_per_cycle(level) * prices.awake:
+                switch, switched = gate(self.arch, i)
+                rows = self.spatial(0, switch) if switch == self.r.depth or self.region.keep[switch] else []
                 at_work = self.monomial(1.0, self.factors(rows))
                 # On average more than half of the instances over which a loop is spread are at work.
                 cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
                           for rank in self.r.imperfect for row in rows)
-                self._charge(leak.value * prices.awake * 0.5 ** cut, self.variable(self.cycles) * at_work)
+                self._charge(leak * switched * 0.5 ** cut, self.variable(self.cycles) * at_work)
         # Where nothing costs energy the bound is as good as zero.
         self.energy = self.energy or [self.monomial(1e-300)]
         energy = Posynomial(np.concatenate([p.exponents for p in self.energy]),
@@ -285,6 +286,7 @@ class _Builder(Terms):
         for limit in self.r.limits:
             rows = [slot(limit.level, kind) for kind in limit.kinds]
             self.constraints.append(self.monomial(1.0 / limit.most, self.factors(rows)))
+            self.label("array", limit.level, "".join(limit.kinds))
         if self.r.rules.workers:
             every = self.factors(self.spatial(0, self.r.depth))
             least = self.r.rules.workers / self._rounded(0, self.r.depth)
@@ -308,6 +310,7 @@ class _Builder(Terms):
                 kept[0] = kept[0] + words
             if kept:
                 self.constraints.append(kept[0].scaled(1.0 / max(level.capacity_words, 1e-9)))
+                self.label("capacity", i)
 
     def _segments(self, tensor: Tensor) -> list[tuple[list[int], list[int]]]:
         """For each level that surely keeps `tensor`: itself with the levels further inside that may, up
@@ -409,13 +412,16 @@ class _Builder(Terms):
                     if children[-1] == i and weight > 0.0 and not tensor.is_output:
                         share = weight / rounded * self._moved(i, tensor)
                         writes.append(self.stream(tensor, i).scaled(share))
-            for words, bandwidth in ((reads, level.read_bandwidth), (writes, level.write_bandwidth),
-                                     (reads + writes, level.shared_bandwidth)):
+            for words, bandwidth, name in (
+                    (reads, level.read_bandwidth, "read_bandwidth"),
+                    (writes, level.write_bandwidth, "write_bandwidth"),
+                    (reads + writes, level.shared_bandwidth, "shared_bandwidth")):
                 if words and bandwidth:
                     total = words[0]
                     for more in words[1:]:
                         total = total + more
                     self.at_most(total.scaled(1.0 / bandwidth), self.cycles)
+                    self.label(name, i)
 
     def _compact(self, objective: Posynomial | None, energy_power: int, cycles_power: int) -> Program:
         """Fold fixed variables into the constants, drop unused ones, merge equal monomials."""
@@ -441,11 +447,12 @@ class _Builder(Terms):
             if loose:
                 fixed = sum(self.lower[m] for m in members if m not in position)
                 groups.append((np.array(loose), log(extent) - fixed))
-        constraints = [fold(c) for c in self.constraints]
-        return Program(None if objective is None else fold(objective),
-                       tuple(c for c in constraints if np.any(c.exponents) or c.logs.max() > 1e-9),
+        folded = [(self.labels.get(i), fold(c)) for i, c in enumerate(self.constraints)]
+        constraints = [(label, c) for label, c in folded if np.any(c.exponents) or c.logs.max() > 1e-9]
+        return Program(None if objective is None else fold(objective), tuple(c for _, c in constraints),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
-                       energy_power, cycles_power, self.offset)
+                       energy_power, cycles_power, self.offset,
+                       {i: label for i, (label, _) in enumerate(constraints) if label is not None})
 
 
 def _shares(prices: list[float]) -> list[float]:

@@ -11,7 +11,7 @@ from ..mapping.splits import real_factors
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Tensor
 from .arrays import smallest_prime
-from .program import Posynomial
+from .program import Label, Posynomial
 from .region import TRIVIAL, Region
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Terms:
         self.lower = np.zeros(self.width)
         self.upper = np.zeros(self.width)
         self.constraints: list[Posynomial] = []
+        self.labels: dict[int, Label] = {}      # of some constraints, by their place
         self.energy: list[Posynomial] = []
         self.offset = 0.0
         self.streams: dict[tuple[str, int], Posynomial] = {}
@@ -78,6 +79,10 @@ class Terms:
         row = np.zeros((1, self.width))
         row[0, index] = power
         return Posynomial(row, np.zeros(1))
+
+    def label(self, kind: str, level: int, axes: str = "") -> None:
+        """Say which figure of the machine the last constraint holds to."""
+        self.labels[len(self.constraints) - 1] = Label(kind, level, axes)
 
     def at_most(self, posynomial: Posynomial, index: int) -> None:
         """Constrain `posynomial <= exp(v[index])`."""

@@ -32,13 +32,12 @@ from .keeps import Decision, Keep
 from .local import Explorer, Found
 from .result import OBJECTIVES, Certificate, cap
 from .space import Mapspace
+from .trace import Trace
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
 ENUMERATE = 60_000
 #: Those with at most so many soon have parts that are.
 _SOON = 100 * ENUMERATE
-#: How often what levels keep is decided all the way before the search goes by bounds alone.
-_DIVES = 3
 
 
 def never() -> bool:
@@ -55,6 +54,7 @@ class Limits:
     gap: float = 0.0
     bounds: int = 400
     choices: int = 8192
+    dives: int = 3               # how often what levels keep is decided all the way before bounds lead
     climbs: int = 24             # in regions that `bounds` counts, and so many in others
     seconds: float = inf
     stopped: Callable[[], bool] = never
@@ -105,6 +105,7 @@ class LayerSearch:
         self.rng = np.random.default_rng(seed)
         self.started = monotonic()
         self.best: Found | None = None
+        self.trace = Trace(self.started)
         self.solves = 0
         self.climbs = {True: 0, False: 0}      # by whether nothing is decided but what levels keep
         self.inside = 0              # solves in which more is decided than what levels keep
@@ -134,11 +135,12 @@ class LayerSearch:
             raise InfeasibleError(why_nothing_fits(self.space))
         if self.known is not None:
             self._improve(self.best)
-        self._wander(self.best.keep)      # something good, however soon the search is stopped
+        if self.limits.dives:
+            self._wander(self.best.keep)      # something good, however soon the search is stopped
         self.report(self.best.value, 0.0)
-        root = self._node(self.space.whole, 0.0, 0.0)
+        self.trace.root = root = self._node(self.space.whole, 0.0, 0.0)
         self._push([root])
-        dived = [node for node in [self._dive() for _ in range(_DIVES)] if node is not None]
+        dived = [node for node in [self._dive() for _ in range(self.limits.dives)] if node is not None]
         self._push(dived)
         closed = inf                 # least bound among the regions that are not looked into further
         while self.heap and not self._done(min(self.heap[0][0], closed)):
@@ -213,13 +215,16 @@ class LayerSearch:
     def _done(self, bound: float) -> bool:
         assert self.best is not None
         self.report(self.best.value, min(bound, self.best.value))
+        self.trace.proven(self.explorer.evaluated, bound)
         return (bound >= self.best.value * (1.0 - max(self.limits.gap, ROUNDING))
                 or self.inside >= self.limits.bounds or self.solves - self.inside >= self.limits.choices
                 or self._interrupted())
 
     def _offer(self, found: Found | None) -> None:
-        if found is not None and (self.best is None or found.value < self.best.value):
-            self.best = found
+        if found is not None:
+            better = self.best is None or found.value < self.best.value
+            self.trace.offered(found, self.explorer.evaluated, better)
+            self.best = found if better else self.best
 
     def _below(self, node: Node) -> bool:
         """Whether the region may hold a mapping better than the best by more than rounding."""
@@ -229,6 +234,12 @@ class LayerSearch:
     def _ruled_out(self, node: Node) -> bool:
         """Whether its bound alone shows that the region holds nothing better than the best."""
         return not (node.parts or node.method or self._below(node))
+
+    def refine(self) -> Found | None:
+        """Improve the mapping that is known, and prove nothing."""
+        self._begin()
+        self._improve(self.best)
+        return self.best
 
     # ---- one region ----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Callable, Iterator
 
-from ..errors import Problem, SpecError
+from ..errors import InfeasibleError, Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
@@ -23,10 +23,13 @@ from ..model.evaluate import evaluate
 from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
+from .demands import Case
 from .differences import difference
+from .explain import explain
 from .imperfect import layer_search
 from .layer import Limits, never
 from .progress import ProgressEvent
+from .relief import with_conflict
 from .result import Certificate, LayerResult, NetworkResult, stages
 from .space import Mapspace
 from .stages import second_stage
@@ -87,7 +90,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     Raises
     ------
     InfeasibleError
-        A layer has no mapping; the message names what rules all out.
+        A layer has no mapping; the message names what rules all out, `conflict` holds it.
     SpecError
         A network charges for what the search cannot reckon with, or a layer or a machine is one of which no
         bound is known: flattened ranks, too many operations, zeros in timeloop semantics.
@@ -245,7 +248,12 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
 
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
-    mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
+    try:
+        mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
+    except InfeasibleError as error:
+        case = Case(task.architecture, task.constraints)
+        raise with_conflict(error, task.einsum, case, stages(task.objective)[0]) from None
+    certificate = replace(certificate, explanation=explain(search, mapping, certificate))
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 

@@ -13,6 +13,7 @@ from ..mapping.nest import Mapping
 from ..model.cost import Cost, Semantics
 from ..model.options import DEFAULT, Options
 from ..workload.einsum import Einsum
+from .explanation import Explanation
 
 #: Objectives, with the exponents of energy and of cycles in what is minimised.
 OBJECTIVES: dict[str, tuple[int, int]] = {
@@ -60,7 +61,8 @@ class Certificate:
     """How good a mapping is proven to be. `value`, `lower_bound` and `relaxed_bound` are in the
     unit of the objective; no mapping of the mapspace lies below `lower_bound`, or none of those that
     have no more of another objective than `among` says (its name, and how much). `then` is that of the
-    next objective, among mappings that are no worse in this one."""
+    next objective, among mappings that are no worse in this one. `explanation`: why the mapping is the
+    best."""
 
     objective: str
     value: float
@@ -76,6 +78,7 @@ class Certificate:
     dual: MappingOf[str, Any] = field(default_factory=dict)   # JSON-ready; re-derives the bounds
     among: tuple[str, float] | None = None
     then: Certificate | None = None
+    explanation: Explanation | None = None
 
     @property
     def gap(self) -> float:

@@ -1,0 +1,42 @@
+"""Why the mapping of a layer is the best, from the search that has found it."""
+
+from __future__ import annotations
+
+from ..bounds.bound import energy_floor
+from ..bounds.region import TRIVIAL, Region
+from ..bounds.relax import Relaxation
+from ..bounds.sensitivity import Sensitivity, sensitivities
+from ..mapping.nest import Mapping
+from .explanation import Explanation, Worth
+from .layer import LayerSearch
+from .result import Certificate
+from .runners_up import runners_up
+from .space import Mapspace
+from .waterfall import waterfall
+
+
+def explain(search: LayerSearch, mapping: Mapping, certificate: Certificate) -> Explanation:
+    """What binds the class of `mapping`, what other classes lose, where the mapspace went and when what was
+    found, in the objective of `search`, which has given the `certificate`."""
+    space, relaxation = search.space, search.relaxation
+    region = class_of(space, mapping)
+    floor = energy_floor(relaxation, region)[0] if min(search.powers) > 0 else 0.0
+    bound, found = sensitivities(relaxation, region, *search.powers, floor)
+    root = search.trace.root
+    return Explanation(
+        bound, tuple(_worth(relaxation, x) for x in found if x.have > 1 or x.label.kind != "array"),
+        runners_up(search, region, 0.0 if root is None else root.floor, certificate),
+        waterfall(space, root, certificate.value, certificate.evaluated), tuple(search.trace.moments))
+
+
+def class_of(space: Mapspace, mapping: Mapping) -> Region:
+    """The mappings that keep what `mapping` keeps and have the same innermost loops."""
+    names = {t.name for t in space.einsum.tensors}
+    keep = tuple(block.keep & names for block in mapping)
+    inner = tuple(block.temporal[-1].rank if block.temporal else TRIVIAL for block in mapping)
+    return Region(keep, inner[:-1])
+
+
+def _worth(relaxation: Relaxation, x: Sensitivity) -> Worth:
+    level = relaxation.architecture.levels[x.label.level]
+    return Worth(level.name, f"{x.label.kind} {x.label.axes}".strip(), x.have, x.elasticity, x.marginal)

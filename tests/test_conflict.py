@@ -1,0 +1,215 @@
+"""What is said where nothing fits: the smallest conflict, the nearest figures that fit, and their places."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tilebound
+import tilebound.api
+import tilebound.loading
+from tilebound.cli import run
+from tilebound.errors import InfeasibleError
+from tilebound.mapping.constraints import Constraints
+from tilebound.search.conflict import Undecided, hitting_set, smallest_conflict
+from tilebound.search.demands import Case, Demand, demands
+from tilebound.search.feasible import some_fit
+from tilebound.search.network import search_network
+from tilebound.search.relief import find_conflict
+from tilebound.search.space import Mapspace
+from tilebound.workload.einsum import footprint
+from tilebound.workload.graph import WorkloadGraph
+
+from test_constraints_search import MACHINE, SMALL, level, loops
+from test_search import gemm, three_level
+
+
+def fits_by_brute_force(case: Case, einsum) -> bool:
+    """Whether some mapping fits: every keep choice and factorisation of the machine is looked at."""
+    space = Mapspace(case.architecture, einsum, case.constraints)
+    if not space.choices.count or not all(map(len, space.ways.values())):
+        return False
+    factors = space.enumerate(space.root(space.keeps[0]))
+    factors = factors[space.allowed(factors)]
+    for keep in space.keeps:
+        good = np.ones(len(factors), dtype=bool)
+        for i, storage in enumerate(case.architecture.levels):
+            for axis, width in zip((2, 1), case.architecture.fanout(i), strict=True):
+                good &= factors[:, 3 * i + axis].prod(axis=1) <= width
+            if storage.capacity_words is not None:
+                extents = dict(zip(einsum.ranks, factors[:, 3 * i:].prod(axis=1).T, strict=True))
+                words = sum(footprint(t, extents) for t in einsum.tensors if t.name in keep[i])
+                good &= np.asarray(words <= storage.capacity_words)
+        if good.any():
+            return True
+    return False
+
+
+def drawn(seed: int) -> Case:
+    """A tight machine under many constraints."""
+    rng = random.Random(seed)
+
+    def rules(spatial: bool):
+        factors = {rank: rng.choice((1, 2, 3, (2, None), (1, 2), "rest"))
+                   for rank in "MNK" if rng.random() < 0.3}
+        order = rng.sample("MNK", 2) if spatial and rng.random() < 0.4 else []
+        return loops(order, (), rng.choice((None, 1)) if order else None, **factors)
+
+    kept = frozenset(rng.choice(("", "AZ")))
+    asked = tuple(level(name, keep="A" if not kept and rng.random() < 0.3 else "",
+                        bypass="B" if rng.random() < 0.2 else "", temporal=rules(False),
+                        spatial=rules(True) if name == "GLB" else None)
+                  for name in ("DRAM", "GLB", "RF") if rng.random() < 0.8)
+    machine = three_level(middle=rng.choice((2, 3, 8)), keep=kept)
+    return Case(machine, Constraints(asked, rng.choice((0.0, 0.0, 0.5, 1.0))))
+
+
+def test_whether_something_fits_agrees_with_brute_force():
+    einsum, seen = gemm(4, 6, 2), set()
+    for seed in range(60):
+        case = drawn(seed)
+        found, certain = some_fit(Mapspace(case.architecture, einsum, case.constraints))
+        assert certain
+        assert (found is not None) == fits_by_brute_force(case, einsum)
+        seen.add(found is not None)
+    assert seen == {True, False}
+
+
+def without(case: Case, einsum, dropped) -> Case:
+    for demand in dropped:
+        case = demand.lifted(case, einsum)
+    return case
+
+
+def fits(case: Case, einsum) -> bool:
+    return some_fit(Mapspace(case.architecture, einsum, case.constraints))[0] is not None
+
+
+def test_conflicts_are_the_smallest_there_are_and_needs_the_least():
+    einsum, sizes, needs = gemm(4, 6, 2), set(), 0
+    for seed in range(10):
+        case = drawn(seed)
+        conflict = find_conflict(einsum, case, "energy")
+        if fits_by_brute_force(case, einsum):
+            assert conflict is None
+            continue
+        every = demands(case, einsum)
+        assert conflict is not None and conflict.minimal and conflict.smallest
+        texts = {x.text for x in conflict.clashes}
+        chosen = [d for d in every if d.text(case) in texts]
+        assert len(chosen) == len(conflict.clashes)
+        sizes.add(len(chosen))
+        assert not fits_by_brute_force(without(case, einsum, set(every) - set(chosen)), einsum)
+        smaller = combinations(every, len(chosen) - 1) if len(chosen) <= 3 else combinations(
+            chosen, len(chosen) - 1)
+        for fewer in smaller:
+            assert fits(without(case, einsum, [d for d in every if d not in fewer]), einsum)
+        for clash, relief in zip(conflict.clashes, conflict.reliefs, strict=False):
+            if clash.kind == "capacity" and relief.fits:
+                needs += 1
+                assert clash.exact and clash.need > clash.have
+                for words in (clash.need, clash.need - 1):
+                    tried = case.with_level(clash.level, size_words=int(words), multiple_buffering=1.0)
+                    assert fits_by_brute_force(tried, einsum) == (words == clash.need)
+    assert len(sizes) > 2 and needs
+
+
+@pytest.mark.parametrize("constraints, kind, have, need", [
+    (Constraints((level("GLB", temporal=loops(M=3)),)), "factor", 3, 4),
+    (Constraints((level("GLB", spatial=loops(M=1, N=1)),), 0.75), "workers", 3, 2),
+    (Constraints((level("GLB", spatial=loops(M=2, K=2, split=2, inner="MKN")),)), "array", 2, 4)])
+def test_other_figures_are_named_too(constraints, kind, have, need):
+    conflict = find_conflict(SMALL, Case(MACHINE, constraints), "edp")
+    clash = next(x for x in conflict.clashes if x.kind == kind)
+    assert (clash.have, clash.need, clash.exact) == (have, need, True)
+
+
+def test_reliefs_state_what_a_search_of_the_changed_problem_finds():
+    machine = three_level(middle=2, keep=frozenset("ABZ"))
+    graph = WorkloadGraph("net", [(gemm(4, 4, 4), 1)])
+    with pytest.raises(InfeasibleError, match=r"GLB holds 2 words, needs 3 \(A 1, B 1, Z 1\)") as raised:
+        search_network(machine, graph, objective="energy")
+    conflict = raised.value.conflict
+    assert pickle.loads(pickle.dumps(raised.value)).conflict == conflict
+    assert [x.kind for x in conflict.clashes] == ["capacity", "keep", "keep", "keep"]
+    wider = three_level(middle=3, keep=frozenset("ABZ"))
+    found = search_network(wider, graph, objective="energy").layers[0].certificate
+    assert conflict.reliefs[0].lower_bound <= found.value <= conflict.reliefs[0].value
+    assert conflict.reliefs[0].value == pytest.approx(found.value, rel=0.05)
+
+
+def test_hitting_sets_are_the_smallest():
+    rng = random.Random(4)
+    for _ in range(200):
+        sets = [frozenset(rng.sample(range(7), rng.randint(1, 4))) for _ in range(rng.randint(0, 7))]
+        found = hitting_set(sets)
+        assert all(found & s for s in sets)
+        assert not any(all(set(c) & s for s in sets)
+                       for size in range(len(found)) for c in combinations(range(7), size))
+
+
+def test_what_took_too_long_is_not_claimed():
+    left = iter(range(5))
+
+    def met(kept: frozenset[int]) -> bool:
+        if next(left, None) is None:
+            raise Undecided
+        return len(kept) < 4
+
+    assert smallest_conflict(frozenset(range(6)), met) == (frozenset(range(6)), False, False)
+
+
+SPEC = """
+architecture:
+  name: tiny
+  levels:
+    - {name: DRAM, energy: 100}
+    - {name: psum, size: 16 words, energy: 1}
+  compute: {name: mac, energy: 1}
+workload:
+  name: net
+  layers:
+    - name: conv1
+      ranks: {M: 24, K: 4}
+      tensors: {W: "M, K", I: K, O: {projection: M, output: true}}
+constraints:
+  levels:
+    - level: psum
+      keep: [O]
+      temporal:
+        factors: {M: 24}
+"""
+
+
+def test_the_command_names_what_conflicts_with_its_place(tmp_path: Path, capsys):
+    path = tmp_path / "conv1.yaml"
+    path.write_text(SPEC)
+    assert run(["map", str(path), "--json"]) == 3
+    out, err = capsys.readouterr()
+    assert "error: layer conv1: no valid mapping; these 3 conflict, any 2 of them can be met:" in err
+    assert "psum holds 16 words, needs 24 (O 24)" in err
+    line = 1 + SPEC.splitlines().index("        factors: {M: 24}")
+    assert f"conv1.yaml:{line}:22: psum temporal factor of M is 24, could be 12" in err
+    document = json.loads(out)
+    assert document["schema"] == "tilebound.conflict/1" and document["conflict"]["layer"] == "conv1"
+    clash = document["conflict"]["clashes"][0]
+    assert (clash["kind"], clash["level"], clash["have"], clash["need"]) == ("capacity", "psum", 16, 24)
+    assert document["conflict"]["reliefs"][0]["value"] > 0
+
+
+def test_places_do_not_make_constraints_differ(tmp_path: Path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(SPEC)
+    loaded = tilebound.loading.load_specs([str(path)])
+    section = loaded.sections["constraints"]
+    with_places = tilebound.api.read_constraints([section], loaded.architecture, loaded.workload)
+    plain = tilebound.api.read_constraints([section.plain()], loaded.architecture, loaded.workload)
+    assert with_places == plain and hash(with_places) == hash(plain)
+    places = dict(with_places.places)
+    assert places["psum", "keep", "O"].rsplit(":", 2)[-2:] == ["17", "13"] and not plain.places
+    assert Demand("factor", "psum", "M", "temporal", True).place(with_places).endswith(":19:22")
