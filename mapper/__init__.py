@@ -22,7 +22,7 @@ del search  # noqa: F821
 
 if TYPE_CHECKING:
     from .api import Result, evaluate, load_result, search
-    from .energy import EnergyTable
+    from .energy import Component, EnergyTable, Estimate, Parameter, register_component
     from .errors import InfeasibleError, MappingError, Problem, SpecError, TileboundError
     from .hardware.architecture import Architecture, Compute, Figure, Network, Storage
     from .loading import library_names, load_architecture, load_workload
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES = {
     ".api": ("Result", "evaluate", "load_result", "search"),
-    ".energy": ("EnergyTable",),
+    ".energy": ("Component", "EnergyTable", "Estimate", "Parameter", "register_component"),
     ".errors": ("InfeasibleError", "MappingError", "Problem", "SpecError", "TileboundError"),
     ".hardware.architecture": ("Architecture", "Compute", "Figure", "Network", "Storage"),
     ".loading": ("library_names", "load_architecture", "load_workload"),
@@ -55,7 +55,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  (grouped as above)
     "Result", "evaluate", "library_names", "load_architecture", "load_result", "load_workload", "search",
-    "EnergyTable",
+    "Component", "EnergyTable", "Estimate", "Parameter", "register_component",
     "InfeasibleError", "MappingError", "Problem", "SpecError", "TileboundError",
     "Architecture", "Compute", "Figure", "Network", "Storage",
     "Block", "Constraints", "Loop", "Mapping",

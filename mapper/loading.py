@@ -12,6 +12,7 @@ from .spec.fields import describe
 from .spec.nodes import Node, Problems, did_you_mean, locate, one_of
 
 if TYPE_CHECKING:
+    from .energy import Component
     from .hardware.architecture import Architecture
     from .spec.sources import Sources
     from .workload.graph import WorkloadGraph
@@ -85,8 +86,9 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
                   tuple(sorted(problems.notes)), options)
 
 
-def load_architecture(source: Source) -> Architecture:
-    """The architecture of a library entry, a file or a dict (with or without the top-level key).
+def load_architecture(source: Source, components: Iterable[Component] = ()) -> Architecture:
+    """The architecture of a library entry, a file or a dict (with or without the top-level key), with
+    `components` of one's own beside those that are known.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def load_architecture(source: Source) -> Architecture:
     problems = Problems()
     files = _files([source], problems)
     sections, _ = _resolved(*_merge(_documents([source], ("arch",), files), problems), files)
-    architecture = _architecture(sections, problems)
+    architecture = _architecture(sections, problems, components=components)
     return _only(architecture, "architecture", source, problems)
 
 
@@ -242,6 +244,8 @@ def _parts(first: Node, second: Node, key: str) -> bool:
 
 def _joined(first: Node, second: Node) -> Node:
     """Two sections as one, their lists one after the other; otherwise the later value counts."""
+    if first.is_list or second.is_list:
+        return first.at((*(first if first.is_list else (first,)), *(second if second.is_list else (second,))))
     if not (first.is_map and second.is_map):
         return second
     entries = dict(first.items())
@@ -282,10 +286,12 @@ def _referred(node: Node, kind: str, files: Sources) -> Node | None:
     return found
 
 
-def _architecture(sections: Mapping[str, Node], problems: Problems,
-                  workload: WorkloadGraph | None = None) -> Architecture | None:
-    """The architecture in `sections`, with energies from its tables and from the component table. What
-    it says of tensors must be of some in the `workload`."""
+def _architecture(sections: Mapping[str, Node], problems: Problems, workload: WorkloadGraph | None = None,
+                  components: Iterable[Component] = ()) -> Architecture | None:
+    """The architecture in `sections`, with energies from its tables and from the component table, which
+    knows `components` as well. What it says of tensors must be of some in the `workload`."""
+    from .energy.registry import registry
+    from .energy.user import check_parameters, read_components
     from .hardware.build import build_architecture
     from .hardware.build_lockstep import check_lockstep_names
     from .hardware.build_sparsity import check_names
@@ -310,12 +316,16 @@ def _architecture(sections: Mapping[str, Node], problems: Problems,
         check_lockstep_names(node, workload, problems)
     node = apply_tables(node, ert, art, problems)
     architecture = build_architecture(node, problems)
-    if architecture is None:
-        return None
+    faults = len(problems.errors)
+    known = [*read_components(sections.get("components"), problems), *components]
+    if not timeloop:
+        check_parameters(node, registry(known), problems)
+    if architecture is None or len(problems.errors) > faults:
+        return architecture
     if workload is not None and architecture.compute.lockstep is not None and len(problems.errors) == before:
         _check_lockstep(architecture, node, workload, problems)
     plain = bool(timeloop) and ("subtree" not in timeloop or ert is not None)
-    return _priced(architecture, node, problems, bool(timeloop), plain)
+    return _priced(architecture, node, problems, known, bool(timeloop), plain)
 
 
 def _check_lockstep(architecture: Architecture, node: Node, workload: WorkloadGraph,
@@ -336,12 +346,12 @@ def _check_lockstep(architecture: Architecture, node: Node, workload: WorkloadGr
         problems.error(declared(node) or node, reason)
 
 
-def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop: bool,
-            plain: bool) -> Architecture:
+def _priced(architecture: Architecture, node: Node, problems: Problems, components: Iterable[Component],
+            timeloop: bool, plain: bool) -> Architecture:
     """`architecture` with the energies that it leaves out: from the component table; in Timeloop's
     dialects its own estimates where the table does not know all components, or for `plain` files,
     which it reads without Accelergy: those with an ERT, and old lists."""
-    from .energy import priced
+    from .energy import EnergyTable, priced
     from .energy.estimate import SOURCE, estimate, free_metadata
     from .energy.rules import spelt_out
 
@@ -350,7 +360,7 @@ def _priced(architecture: Architecture, node: Node, problems: Problems, timeloop
     if plain:
         return spelt_out(estimate(architecture))
     try:
-        found = priced(architecture, timeloop=timeloop)
+        found = priced(architecture, EnergyTable.default(components=components), timeloop=timeloop)
         for warning in found.warnings:
             problems.note(node, warning)
         return found.architecture

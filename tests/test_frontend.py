@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tilebound.cli import run
+from tilebound.energy import EnergyTable
 from tilebound.errors import SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
 from tilebound.loading import Loaded, load_architecture, load_specs, load_workload
@@ -43,8 +44,8 @@ def own() -> Loaded:
 def test_nodes_resolve_to_the_tree(own: Loaded) -> None:
     assert own.architecture is not None
     assert own.architecture.name == "chip" and own.architecture.cycle_seconds == 2e-9
-    tree = load_architecture(OWN / "tree.yaml")
-    assert tree.name == "chip"
+    tree = load_specs([OWN / "tree.yaml", OWN / "components.yaml"]).architecture
+    assert tree is not None and tree.name == "chip"
     assert bare(own.architecture) == bare(tree)
     assert own.notes == own.unsupported == ()
 
@@ -60,10 +61,15 @@ def test_what_a_level_keeps(own: Loaded) -> None:
         "latch": (frozenset(), everything), "inter_mac_spatial": (frozenset(), everything)}
 
 
-def test_components_are_priced_by_their_main_part(own: Loaded) -> None:
+def test_compound_components_are_the_sum_of_their_parts(own: Loaded) -> None:
     assert own.architecture is not None
     energy = {level.name: level.energy["read"] for level in own.architecture.levels}
-    assert "sram.csv" in energy["buffer"].source and energy["buffer"].value > 0
+    buffer = own.architecture.levels[1]
+    array = EnergyTable.default().sram(bits=256 * 32, width=32, node_nm=45)
+    assert buffer.energy["read"].value == pytest.approx(array.read_pj + 0.03)     # a counter of 8 bits
+    assert "sram.csv" in buffer.energy["read"].source and buffer.energy["read"].basis == "derived"
+    assert buffer.energy["fill"].value == array.write_pj
+    assert buffer.area is not None and buffer.area.value == pytest.approx(array.area_um2 + 2 * 36)
     assert [energy[name].value for name in ("weights", "latch", "inter_row_spatial")] == [0, 0, 0]
 
 

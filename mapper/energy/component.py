@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Mapping, Protocol, Sequence, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Mapping, Protocol, Sequence
 
 from ..hardware.architecture import Figure
 from ..spec import units
@@ -89,27 +89,29 @@ class Estimate:
     warnings: tuple[str, ...] = ()
 
 
-@runtime_checkable
 class Component(Protocol):
-    """A kind of hardware. Users may add their own, see `registry`.
+    """A kind of hardware. Users may add their own, see `registry`."""
 
-    Attributes
-    ----------
-    name
-        Unique, in lower case.
-    classes
-        Names of classes in descriptions that mean this component, each with the values of parameters
-        that the name alone fixes.
-    parameters
-        All that `estimate` looks at.
-    source
-        Where its figures are from, in one sentence.
-    """
+    @property
+    def name(self) -> str:
+        """Unique, in lower case; a class of that name means the component."""
+        ...
 
-    name: str
-    classes: Mapping[str, Values]
-    parameters: Sequence[Parameter]
-    source: str
+    @property
+    def classes(self) -> Mapping[str, Values]:
+        """Other names of classes in descriptions that mean it, each with the values of parameters that the
+        name alone fixes."""
+        ...
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """All that `estimate` looks at."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where its figures are from, in one sentence."""
+        ...
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         """The figures. `given` has a value for each parameter, checked; `table` looks up rows, arrays and

@@ -10,8 +10,10 @@ from ..hardware.sparsity import METADATA_ACTIONS
 from ..spec import units
 from ..spec.nodes import one_of
 from .component import Component, Estimate, checked
+from .compound import Compound
 from .figures import total, worst
 from .networks import price_network
+from .registry import registry
 from .rules import zero_rules
 from .table import EnergyTable
 
@@ -21,7 +23,6 @@ _NAMES = {"read": ("read",), "fill": ("fill", "write"), "update": ("update", "wr
           "compute": ("compute",)}
 
 Part = TypeVar("Part", Storage, Compute)
-_PricePart = Callable[[Part, Architecture, EnergyTable], tuple[Part, Estimate | None]]
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,99 @@ def price(architecture: Architecture, table: EnergyTable | None = None, *,
 def priced(architecture: Architecture, table: EnergyTable | None = None, *, timeloop: bool = False) -> Priced:
     """`price`, with the warnings of the components that were looked up."""
     known = table or EnergyTable.default()
+    look = _Look(architecture, known, timeloop)
     faults: list[str] = []
     warnings: list[str] = []
 
-    def attempt(part: Part, price_part: _PricePart[Part]) -> Part:
+    def attempt(part: Part, price_part: Callable[[Part], tuple[Part, Estimate | None]]) -> Part:
         try:
-            found, estimate = price_part(part, architecture, known)
+            found, estimate = price_part(part)
         except ValueError as error:
             faults.extend(f"{part.name} (class {part.component}): {line}" for line in str(error).splitlines())
             return part
         warnings.extend(f"{part.name}: {warning}" for warning in (estimate.warnings if estimate else ()))
         return zero_rules(found, architecture, None if timeloop else estimate)
 
-    done = replace(architecture, compute=attempt(architecture.compute, _price_compute),
-                   levels=tuple(attempt(level, _price_storage) for level in architecture.levels))
+    done = replace(architecture, compute=attempt(architecture.compute, look.compute),
+                   levels=tuple(attempt(level, look.storage) for level in architecture.levels))
     done = replace(done, levels=tuple(
         _wired(done, index, known, faults) for index in range(len(done.levels))))
     if faults:
         raise ValueError("\n".join(faults))
     return Priced(done, tuple(dict.fromkeys(warnings)))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks components of one architecture up."""
+
+    architecture: Architecture
+    table: EnergyTable
+    timeloop: bool
+
+    def storage(self, level: Storage) -> tuple[Storage, Estimate | None]:
+        """A level with the figures that it misses, and the estimate that they are from, if any."""
+        energy, area, found = dict(level.energy), level.area, None
+        if not all(action in energy for action in STORAGE_ACTIONS):
+            found = self.estimate(level)
+            energy = {**_actions(found, STORAGE_ACTIONS), **_leak(found, level, self.architecture), **energy}
+            area = area or _share(found.area, level)
+        if not level.sparsity.formats or set(METADATA_ACTIONS.values()) <= set(energy):
+            return replace(level, energy=energy, area=area), found
+        if found is not None and (own := _own_metadata(found)):     # the store of a compound, in its area too
+            return replace(level, energy={**own, **energy}, area=area), found
+        store = self.metadata(level)
+        actions = _actions(store, STORAGE_ACTIONS)
+        energy = {**{name: actions[action] for action, name in METADATA_ACTIONS.items()}, **energy}
+        if found is not None:       # what is given by hand is of the whole level
+            leak = _leak(store, level, self.architecture)
+            energy |= {name: total([(1, energy[name]), (1, x)]) for name, x in leak.items()
+                       if name in energy and name not in level.energy}
+            more = _share(store.area, level)
+            if level.area is None and area and more and more.value:
+                area = total([(1, area), (1, more)])
+        return replace(level, energy=energy, area=area), found
+
+    def compute(self, compute: Compute) -> tuple[Compute, Estimate | None]:
+        """The units with the figures that they miss."""
+        if "compute" in compute.energy:
+            return compute, None
+        found = self.estimate(compute)
+        energy = {**_actions(found, ("compute",)), **compute.energy}
+        return replace(compute, energy=energy, area=compute.area or found.area), found
+
+    def estimate(self, part: Storage | Compute) -> Estimate:
+        """What the table says of the component of a level. Of a compound that cannot be put together,
+        Timeloop's files get that of the part that its class means by its name."""
+        known = self.table.registry
+        compound = str(part.attributes.get("compound_class"))
+        component, fixed = known.exact(compound) or known.named(part.component)
+        try:
+            given = _parameters(part, self.architecture, component)
+            found = component.estimate(checked(component, {**given, **fixed}), self.table)
+            _actions(found, STORAGE_ACTIONS if isinstance(part, Storage) else ("compute",))
+            return found
+        except ValueError as error:
+            if not (self.timeloop and isinstance(component, Compound)):
+                raise
+            why = str(error).splitlines()[0]
+        component, fixed = registry().named(part.component)
+        given = _parameters(part, self.architecture, component)
+        found = component.estimate(checked(component, {**given, **fixed}), self.table)
+        return replace(found, warnings=(*found.warnings, f"its parts cannot be priced ({why}), so that it is "
+                                        f"taken for a {component.name}"))
+
+    def metadata(self, level: Storage) -> Estimate:
+        """The store for the metadata of a level."""
+        sparsity = level.sparsity
+        if sparsity.metadata_width is None:
+            raise ValueError("no width of its metadata to price it by")
+        store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
+                        block_words=1)
+        try:
+            return self.estimate(store)
+        except ValueError as error:
+            raise ValueError(f"metadata: {error}") from None
 
 
 def _wired(architecture: Architecture, index: int, table: EnergyTable, faults: list[str]) -> Storage:
@@ -90,48 +165,6 @@ def _wired(architecture: Architecture, index: int, table: EnergyTable, faults: l
     except ValueError as error:
         faults.append(f"{level.name} (network): {error}")
         return level
-
-
-def _price_storage(level: Storage, architecture: Architecture,
-                   table: EnergyTable) -> tuple[Storage, Estimate | None]:
-    energy, area, found = dict(level.energy), level.area, None
-    if not all(action in energy for action in STORAGE_ACTIONS):
-        found = _looked_up(level, architecture, table)
-        energy = {**_actions(found, STORAGE_ACTIONS), **_leak(found, level, architecture), **energy}
-        area = area or _share(found.area, level)
-    if level.sparsity.formats and not set(METADATA_ACTIONS.values()) <= set(energy):
-        store = _metadata(level, architecture, table)
-        actions = _actions(store, STORAGE_ACTIONS)
-        energy |= {name: actions[action] for action, name in METADATA_ACTIONS.items() if name not in energy}
-        if found is not None:       # what is given by hand is of the whole level
-            own = _leak(store, level, architecture)
-            energy |= {name: total([(1, energy[name]), (1, x)]) for name, x in own.items()
-                       if name in energy and name not in level.energy}
-            more = _share(store.area, level)
-            if level.area is None and area and more and more.value:
-                area = total([(1, area), (1, more)])
-    return replace(level, energy=energy, area=area), found
-
-
-def _share(area: Figure | None, level: Storage) -> Figure | None:
-    """um^2 of one instance, of which a cluster shares the array."""
-    return area and replace(area, value=area.value / level.cluster_size)
-
-
-def _price_compute(compute: Compute, architecture: Architecture,
-                   table: EnergyTable) -> tuple[Compute, Estimate | None]:
-    if "compute" in compute.energy:
-        return compute, None
-    found = _looked_up(compute, architecture, table)
-    energy = {**_actions(found, ("compute",)), **compute.energy}
-    return replace(compute, energy=energy, area=compute.area or found.area), found
-
-
-def _looked_up(part: Storage | Compute, architecture: Architecture, table: EnergyTable) -> Estimate:
-    """What the table says of the component of a level."""
-    component, fixed = table.registry.named(part.component)
-    given = _parameters(part, architecture, component)
-    return component.estimate(checked(component, {**given, **fixed}), table)
 
 
 def _parameters(part: Storage | Compute, architecture: Architecture,
@@ -190,14 +223,15 @@ def _leak(found: Estimate, level: Storage, architecture: Architecture) -> Mappin
                            worst(powers, powers[0].basis))}
 
 
-def _metadata(level: Storage, architecture: Architecture, table: EnergyTable) -> Estimate:
-    """The store for the metadata of `level`."""
-    sparsity = level.sparsity
-    if sparsity.metadata_width is None:
-        raise ValueError("no width of its metadata to price it by")
-    store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
-                    block_words=1)
-    try:
-        return _looked_up(store, architecture, table)
-    except ValueError as error:
-        raise ValueError(f"metadata: {error}") from None
+def _share(area: Figure | None, level: Storage) -> Figure | None:
+    """um^2 of one instance, of which a cluster shares the array."""
+    return area and replace(area, value=area.value / level.cluster_size)
+
+
+def _own_metadata(found: Estimate) -> dict[str, Figure]:
+    """Energy of accesses to metadata, where the component has a store for it."""
+    if not {"metadata_read", "metadata_write"} <= set(found.actions):
+        return {}
+    write = found.actions["metadata_write"]
+    return {"metadata_read": found.actions["metadata_read"], "metadata_fill": write,
+            "metadata_update": found.actions.get("metadata_update", write)}

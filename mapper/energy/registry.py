@@ -34,14 +34,15 @@ class Registry:
         """This registry and more components."""
         return Registry([*self.components.values(), *components])
 
+    def exact(self, name: str) -> tuple[Component, Values] | None:
+        """The component of which `name` is the name or a class."""
+        return self._classes.get(name.lower())
+
     def find(self, name: str) -> tuple[Component, Values] | None:
         """The component that a class means, and the values of parameters that its name fixes; None when
         it means none."""
-        key = name.lower()
-        if key in self._classes:
-            return self._classes[key]
-        part = next((model for part, model in _PARTS.items() if part in key), None)
-        return self._classes.get(part) if part is not None else None
+        part = next((model for part, model in _PARTS.items() if part in name.lower()), "")
+        return self.exact(name) or self._classes.get(part)
 
     def named(self, name: str) -> tuple[Component, Values]:
         """`find`, with a ValueError that says what is near where there is nothing."""

@@ -17,7 +17,7 @@ _ARCHITECTURE_KEYS = ("name", "technology", "cycle", "notes", "word_bits", "leve
                       "wire_energy", "wires")
 #: Component attributes that may stand at the top of a level; all others go into `attributes`.
 _COMPONENT_KEYS = ("type", "technology", "cell", "ports", "banks")
-_COMPUTE_KEYS = ("name", "class", "word_bits", "instances", "energy", "area", "attributes",
+_COMPUTE_KEYS = ("name", "class", "word_bits", "instances", "energy", "area", "attributes", "parameters",
                  *_COMPONENT_KEYS)
 _LEVEL_KEYS = (*_COMPUTE_KEYS, *STORAGE_KEYS, "width", "block_words", "cluster_size", "size", "depth",
                "multiple_buffering", "read_bandwidth", "write_bandwidth", "shared_bandwidth",
@@ -216,11 +216,13 @@ def _scales(record: Record) -> tuple[tuple[str, float], ...]:
 
 
 def _attributes(record: Record) -> dict[str, object]:
-    """The free attributes, and the well-known ones from the top of the level."""
-    node = record.node("attributes")
-    if node is not None and not node.is_map:
-        record.fault("attributes", f"attributes is {describe(node)}; expected a mapping")
-    found: dict[str, object] = {key: value.plain() for key, value in node.items()} if node else {}
+    """The free attributes, the parameters of the component, and the well-known ones from the top of the
+    level."""
+    found: dict[str, object] = {}
+    for name in ("attributes", "parameters"):
+        if (node := record.node(name)) is not None and not node.is_map:
+            record.fault(name, f"{name} is {describe(node)}; expected a mapping")
+        found |= {key: value.plain() for key, value in (node.items() if node else ())}
     for key in _COMPONENT_KEYS:
         if (value := record.node(key)) is not None:
             found[key] = value.plain()

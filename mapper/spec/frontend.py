@@ -189,14 +189,18 @@ def _tree(node: Node, variables: Mapping[str, Value] | None, compounds: Mapping[
     kind = entries.get("subclass") or entries.get("class")
     if kind is not None and str(kind.value) in compounds and "name" in entries:
         entries["subclass"] = kind.at(compounds[str(kind.value)])
+        if compounds[str(kind.value)] != str(kind.value):
+            given = entries.get("attributes") or kind.at({})
+            entries["attributes"] = given.at({**dict(given.items()), "compound_class": kind}, given.keys)
     return node.at(entries, node.keys)
 
 
 def _compounds(section: Node | None) -> dict[str, str]:
     """For each compound class that a table of energies cannot know by its name, the class of the part
     that stores or computes. A class without parts costs nothing."""
-    classes = section.get("classes") if section is not None else None
-    known = {str(entry["name"].value): entry for entry in classes or () if "name" in entry}
+    sections = () if section is None else section if section.is_list else (section,)
+    known = {str(entry["name"].value): entry for part in sections for entry in part.get("classes") or ()
+             if "name" in entry}
     return {name: _main_part(name, known, 0) for name in known}
 
 

@@ -29,7 +29,8 @@ class Wire:
         width, length, toggling = int(given["width"]), float(given["length"]), float(given["toggling"])
         wire = table.wire(node_nm=float(given["node"]), kind=str(given["transistors"]),
                           overhead_pct=int(given["overhead"]))
-        basis, what = basis_of(wire.provenance), f"{wire.provenance}, {width} x {length:g} mm"
+        size = "" if width == length == 1 else f", {width} x {length:g} mm"
+        basis, what = basis_of(wire.provenance), f"{wire.provenance}{size}"
         return Estimate(
             {"transfer": Figure(wire.transfer_pj(toggling) * width * length,
                                 f"{what}, {toggling:.0%} of the bits toggle", basis)},
