@@ -71,15 +71,15 @@ class _Number(click.FloatRange):
 
 
 class _Objective(click.ParamType):      # type: ignore[type-arg]  # generic in newer versions only
-    """An objective, or two of them with a comma between."""
+    """An objective, two of them with a comma between, or what asks for a front."""
 
     name = "objective"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from .search.result import stages
+        from .search.result import require_objective
 
         try:
-            stages(value)
+            require_objective(value)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
         return str(value)
@@ -117,8 +117,11 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_specs
 @click.option("--objective", type=_Objective(), metavar="OBJECTIVE",
               help="What to make least: energy, latency, edp or ed2p, or two of these with a comma between, "
-              "the second among mappings that are equal in the first.  [default: what `mapper` in a SPEC "
-              "says, else edp]")
+              "the second among mappings that are equal in the first; or pareto, the front of energy and "
+              "cycles.  [default: what `mapper` in a SPEC says, else edp]")
+@click.option("--points", type=click.IntRange(2), default=20, show_default=True,
+              help="With pareto: at most so many searches for a layer, each of which finds a point of its "
+              "front or shows that there is none.")
 @click.option("--gap", type=_Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=_Number(0, min_open=True),
@@ -131,7 +134,7 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_define
 @_json
 @_folder
-def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: float | None,
+def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float, time_limit: float | None,
          jobs: int | None, seed: int, semantics: Semantics, define: tuple[str, ...], as_json: bool,
          folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
@@ -159,7 +162,7 @@ def map_(specs: tuple[str, ...], objective: str | None, gap: float, time_limit: 
     with watch as progress, _conflicts_shown(as_json):
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
-                                progress=progress, save=_saver(workload, folder))
+                                points=points, progress=progress, save=_saver(workload, folder))
     return _answer(result, workload, as_json, folder)
 
 
@@ -428,6 +431,7 @@ def _saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkRes
 
 def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None) -> int:
     """Print the answer and write its files."""
+    from .report import front
     from .report.document import dumps, to_document
     from .report.output import write_outputs
     from .report.tables import show
@@ -443,6 +447,10 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
             click.echo(dumps(document), nl=False)
         else:
             show(summary(document))
+            if (table := front.summary(document)) is not None:
+                click.echo()
+                show(table)
+                click.echo(front.note(document["front"]))
             if any("difference" in layer for layer in document["layers"]):
                 click.echo(counting(document), err=True)
     if not document["interrupted"]:

@@ -79,7 +79,7 @@ def stacked(title: str, rows: Sequence[tuple[str, MappingOf[str, float]]],
     occur, and is empty for a single one.
     """
     sums = [sum(parts.get(name, 0.0) for name in color) for _, parts in rows]
-    step = _tick_step(limit or max(sums, default=0.0) or 1.0)
+    step = tick_step(limit or max(sums, default=0.0) or 1.0)
     end = limit or step * max(1, ceil(max(sums, default=0.0) / step - 1e-9))
     # Short names may be of wide letters alone.
     left = min(150.0, max((len(_clip(name)) for name, _ in rows), default=0) * LETTER + 20)
@@ -106,7 +106,7 @@ def _clip(name: str, letters: int = 22) -> str:
     return name if len(name) <= letters else name[:letters - 1] + "…"
 
 
-def _tick_step(end: float, wanted: int = 4) -> float:
+def tick_step(end: float, wanted: int = 4) -> float:
     """A step of 1, 2, 2.5 or 5 times a power of ten that makes about `wanted` ticks up to `end`."""
     rough = end / wanted
     power: float = 10.0 ** floor(log10(rough))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any, Sequence
 
-from . import figures, text, units, zeros
+from . import figures, front, text, units, zeros
 from .chart import GREY, PALE, Chart, colors, stacked
 from .schema import LayerEntry, ResultDocument
 from .views import (
@@ -51,6 +51,8 @@ def _context(document: ResultDocument) -> dict[str, Any]:
         "cards": text.totals(document),
         "counting": counting(document),
         "searched": any("certificate" in layer for layer in document["layers"]),
+        "plot": front.plot(document),
+        "front_note": front.note(document["front"]) if "front" in document else "",
         "charts": _charts(document, level_colors),
         "layers": [_layer(layer, document, level_colors) for layer in document["layers"]],
         "figures": figures.figure_table(document["architecture"]),
@@ -121,6 +123,7 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
                   " ".join(line.text.split()) if line.kind == "compute" else line.text)
                  for line in nest(layer)],
         "proof": text.certificate(layer),
+        "front_table": front.layer_table(layer),
         "differs": text.difference(layer),
         "computed": zeros.computes(layer),
         "networks": text.networks(layer),

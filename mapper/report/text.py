@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from . import figures, units, zeros
+from . import figures, front, units, zeros
 from .schema import CertificateEntry, ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
 from .views import bandwidths, counting, energy_by_tensor, network_energy, occupancy
@@ -76,7 +76,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
 def title(document: ResultDocument) -> str:
     """What the report is about, e.g. 'alexnet on eyeriss, least EDP'."""
     searched = any("certificate" in layer for layer in document["layers"])
-    what = f", least {units.objective_name(document['objective'])}" if searched else ""
+    what = f", {units.goal(document['objective'])}" if searched else ""
     state = " (interrupted)" if document["interrupted"] else ""
     return f"{document['workload']['name']} on {document['architecture']['name']}{what}{state}"
 
@@ -87,6 +87,7 @@ def render_text(document: ResultDocument) -> str:
                          for name, value, detail in totals(document)]), "",
                 *_heading("Layers", "-").splitlines(), *summary(document).lines(), "",
                 counting(document), "",
+                *_front(document),
                 "Figures below are for one occurrence of a layer; counts are words over all instances.",
                 "", *_network_energy(document)]
     for layer in document["layers"]:
@@ -96,6 +97,13 @@ def render_text(document: ResultDocument) -> str:
                  f"architecture {document['architecture']['sha256'][:12]}, "
                  f"workload {document['workload']['sha256'][:12]}"]
     return "\n".join(sections) + "\n"
+
+
+def _front(document: ResultDocument) -> Iterator[str]:
+    """The front of the whole network."""
+    if (table := front.summary(document, most=100)) is not None and "front" in document:
+        yield from (*_heading("Front of energy and cycles", "-").splitlines(), *table.lines(), "",
+                    front.note(document["front"]), "")
 
 
 def _heading(text: str, rule: str) -> str:
@@ -128,6 +136,8 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
             ("utilization", units.percent(layer["utilization"]))]
     yield from _pairs(seen + zeros.computes(layer) + difference(layer) + certificate(layer))
     yield from ("", *(f"    {line}" for line in layer["mapping"]), "")
+    if (table := front.layer_table(layer)) is not None:
+        yield from (*table.lines(), "")
     yield from (*_levels(layer, components).lines(), "")
     yield from _tensors(layer).lines()
     for name, note, table in zeros.tables(layer, components):
