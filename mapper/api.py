@@ -21,6 +21,7 @@ from .workload.graph import WorkloadGraph
 
 if TYPE_CHECKING:
     from .report.schema import ResultDocument
+    from .search.combine import NetworkFront
     from .search.progress import ProgressEvent
 
 
@@ -54,6 +55,11 @@ class Result:
     def cycles(self) -> int:
         """Cycles of the whole network, layers one after another."""
         return self.network.cycles
+
+    @property
+    def front(self) -> NetworkFront | None:
+        """The front of energy and cycles of the whole network, where the objective was "pareto"."""
+        return self.network.front
 
     @property
     def interrupted(self) -> bool:
@@ -164,7 +170,7 @@ def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Ma
 def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum | Source,
            objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
            jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE,
-           semantics: Semantics = "exact",
+           semantics: Semantics = "exact", points: int = 20,
            progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
     """The best mapping of every layer, with a proof of how good it is.
 
@@ -174,7 +180,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     workload : WorkloadGraph, Einsum, or what `load_workload` takes
     objective : "energy", "latency", "edp" or "ed2p"
         Or two of them with a comma between: the second decides among mappings that are equal in the
-        first. After "energy" and "latency" the other of the two does so in any case.
+        first. After "energy" and "latency" the other of the two does so in any case. Or "pareto": the
+        front of energy and cycles, of every layer (`LayerResult.front`) and of all (`Result.front`).
     gap : float
         Stop at a layer once (value - lower bound) / value is no more than this.
     time_limit : float, optional
@@ -188,6 +195,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     semantics : "exact" or "timeloop"
         How the mappings found are counted; on whole factors the two agree, and remainders are
         searched in exact semantics only.
+    points : int
+        Of a front, at most so many searches a layer, each of which finds a point or shows that there is none.
     progress : bool or callable
         True shows progress on a terminal; a callable is handed every `ProgressEvent`.
 
@@ -202,9 +211,9 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     """
     from .report.progress import ProgressDisplay
     from .search.network import search_network
-    from .search.result import stages
+    from .search.result import require_objective
 
-    stages(objective)       # raises what is wrong with it
+    require_objective(objective)
     if isinstance(workload, Einsum):
         workload = WorkloadGraph(workload.name, [(workload, 1)])
     elif not isinstance(workload, WorkloadGraph):
@@ -218,7 +227,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
             watch = stack.enter_context(ProgressDisplay(objective, sys.stderr))
         return Result(search_network(
             architecture, workload, objective=objective, gap=gap, time_limit=time_limit, jobs=jobs,
-            seed=seed, constraints=constraints, semantics=semantics, progress=watch), workload)
+            seed=seed, constraints=constraints, semantics=semantics, points=points, progress=watch), workload)
 
 
 def read_constraints(sections: Sequence[object], architecture: Architecture,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import isclose
 from typing import Any, Iterator
 
@@ -12,7 +13,7 @@ from ..mapping.validate import validate
 from ..model.evaluate import evaluate
 from ..search.check import ProofError, rederive
 from ..search.differences import difference
-from ..search.result import Certificate, LayerResult, NetworkResult, objective_value
+from ..search.result import Certificate, LayerFront, LayerResult, NetworkResult, objective_value
 from .document import from_document, to_document
 from .schema import ResultDocument
 
@@ -39,19 +40,66 @@ def check_document(document: ResultDocument) -> list[str]:
         cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics, result.options)
         other = difference(result.architecture, layer.einsum, layer.mapping, cost, result.semantics,
                            result.options)
-        layers.append(replace(layer, cost=cost, difference=other))
+        try:
+            layers.append(replace(layer, cost=cost, difference=other, front=_costed(result, layer)))
+        except MappingError as error:
+            return [*found, *(f"{layer.name}: front: {reason}" for reason in error.reasons)]
     again = to_document(replace(result, layers=tuple(layers)), graph)
     found += _differences(document, again, "")
+    found += [f"{layer.name}: {text}" for layer in layers for text in _front_shape(layer)]
     proofs: dict[Any, list[str]] = {}
     for layer in layers:
-        if layer.certificate is not None:
-            key = (layer.einsum.canonical, *((x.objective, x.value, x.lower_bound, x.among, x.status)
-                                             for x in _stages(layer.certificate)))
+        for energy_pj, cycles, claimed in _claims(result, layer):
+            key = (layer.einsum.canonical, energy_pj, cycles, claimed.objective, claimed.value,
+                   claimed.lower_bound, claimed.relaxed_bound, claimed.among, claimed.status,
+                   None if claimed.then is None else claimed.then.among)
             if key not in proofs:
-                proofs[key] = [text for proof in _stages(layer.certificate)
-                               for text in _certificate(result, layer, proof)]
+                proofs[key] = _certificate(result, layer, claimed, energy_pj, cycles)
             found += [f"{layer.name}: {x}" for x in proofs[key]]
     return found
+
+
+def _costed(result: NetworkResult, layer: LayerResult) -> LayerFront | None:
+    """The front of a layer with its mappings evaluated; raises MappingError."""
+    if layer.front is None:
+        return None
+    points = []
+    for point in layer.front.points:
+        validate(result.architecture, layer.einsum, point.mapping)
+        if broken := violations(result.constraints, result.architecture, layer.einsum, point.mapping):
+            raise MappingError(broken)
+        cost = evaluate(result.architecture, layer.einsum, point.mapping)
+        points.append(replace(point, energy_pj=cost.energy_pj, cycles=cost.cycles))
+    return replace(layer.front, points=tuple(points))
+
+
+def _front_shape(layer: LayerResult) -> Iterator[str]:
+    """Where the points of a front, and what their certificates speak of, are no staircase."""
+    front = layer.front
+    if front is None:
+        return
+    for point, later in pairwise(front.points):
+        if not (point.cycles < later.cycles and point.energy_pj > later.energy_pj and point.cap < later.cap):
+            yield f"front: {point.cycles} and {later.cycles} cycles are no two steps of a staircase"
+    if any(p.certificate.objective != "energy" or (p.certificate.among or ("latency",))[0] != "latency"
+           for p in front.points) or front.fastest.objective != "latency" or front.fastest.among is not None:
+        yield "front: its certificates do not speak of energy under limits on cycles, and of the fewest"
+    if all(p.mapping != layer.mapping for p in front.points):
+        yield "front: the mapping of the layer is not on it"
+
+
+def _claims(result: NetworkResult, layer: LayerResult) -> Iterator[tuple[float, int, Certificate]]:
+    """The certificates of a layer, each with the energy and cycles of the mapping that it is about."""
+    if layer.front is not None:
+        first = layer.front.points[0]
+        yield first.energy_pj, first.cycles, layer.front.fastest
+        yield from ((p.energy_pj, p.cycles, p.certificate) for p in layer.front.points)
+    if layer.certificate is not None:
+        # A search counts exactly, also where its mappings are then counted with other semantics.
+        energy_pj, cycles = layer.cost.energy_pj, layer.cost.cycles
+        if result.semantics != "exact" and (exact := layer.difference) is not None:
+            energy_pj, cycles = exact.energy_pj or 0.0, exact.cycles or 0
+        yield from ((energy_pj, cycles, x) for x in _stages(layer.certificate))
 
 
 def _stages(certificate: Certificate) -> Iterator[Certificate]:
@@ -61,13 +109,10 @@ def _stages(certificate: Certificate) -> Iterator[Certificate]:
         yield from _stages(certificate.then)
 
 
-def _certificate(result: NetworkResult, layer: LayerResult, claimed: Certificate) -> list[str]:
+def _certificate(result: NetworkResult, layer: LayerResult, claimed: Certificate, energy_pj: float,
+                 cycles: int) -> list[str]:
     """What a certificate of a layer claims beyond what it proves."""
     found = []
-    # A search counts exactly, also where its mappings are then counted with other semantics.
-    energy_pj, cycles = layer.cost.energy_pj, layer.cost.cycles
-    if result.semantics != "exact" and (exact := layer.difference) is not None:
-        energy_pj, cycles = exact.energy_pj or 0.0, exact.cycles or 0
     value = objective_value(claimed.objective, energy_pj, cycles)
     if not isclose(value, claimed.value, rel_tol=_SAME):
         found.append(f"the certificate states an objective of {claimed.value:.9g}, "

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 from typing import Mapping as MappingOf
 
-from ..errors import MappingError, Problem, SpecError
+from ..errors import Problem, SpecError
 from ..files import read_bytes
 from ..hardware.build import build_architecture
 from ..mapping.read_constraints import read_constraints
 from ..mapping.text import format_nest, parse_nest
-from ..mapping.timeloop import to_timeloop
 from ..mapping.write_constraints import constraints_to_dict
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
 from ..model.options import Options
 from ..model.traffic import Delivery
-from ..search.result import Certificate, Difference, LayerResult, NetworkResult
+from ..search.result import PARETO, Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph
 from .machine import architecture_entry, digest
 from .schema import (
+from .proofs import (
+    certificate,
+    certificate_entry,
+    front_entry,
+    layer_front,
+    layer_front_entry,
+    timeloop_entries,
+)
     Actions,
-    CertificateEntry,
     LayerEntry,
     LevelEntry,
     NetworkCertificate,
@@ -61,6 +68,8 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
     if result.constraints:
         document["constraints"] = constraints_to_dict(result.constraints)
     if changed := result.options.changed():
+    if result.front is not None:
+        document["front"] = front_entry(result.front, [layer.name for layer in result.layers])
         document["options"] = cast(Any, changed)
     return document
 
@@ -155,7 +164,7 @@ def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
     """The objective summed over all layers and their repetitions, and what is proven about it.
 
     Every layer is searched for itself, so this sum is what the search makes least. None when a
-    layer has no certificate.
+    layer has no certificate, and for a front.
     """
     value = lower_bound = 0.0
     for layer in result.layers:
@@ -163,6 +172,8 @@ def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
             return None
         value += layer.count * layer.certificate.value
         lower_bound += layer.count * layer.certificate.lower_bound
+    if result.objective == PARETO:
+        return None
     gap = (value - lower_bound) / value if value else 0.0
     return {"value": value, "lower_bound": lower_bound, "gap": gap} if result.layers else None
 
@@ -184,7 +195,7 @@ def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
         "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
         "networks": [_network_entry(x, cost.level(x.level).utilized_instances) for x in cost.networks],
         "mapping": format_nest(layer.mapping, result.architecture, layer.einsum),
-        "mapping_spec": _timeloop(layer),
+        "mapping_spec": timeloop_entries(layer.mapping, layer.einsum),
     }
     if layer.certificate is not None:
         entry["certificate"] = _certificate_entry(layer.certificate)
@@ -194,13 +205,6 @@ def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
     if (dense := dense_entry(layer, result)) is not None:
         entry["dense"] = dense
     return entry
-
-
-def _timeloop(layer: LayerResult) -> list[dict[str, Any]] | None:
-    try:
-        return to_timeloop(layer.mapping, layer.einsum)
-    except MappingError:        # a rank unrolled along both X and Y has no Timeloop spelling
-        return None
 
 
 def _actions(count: int) -> Actions:
@@ -270,29 +274,6 @@ def _transfer_entry(transfer: TransferCost, instances: float) -> TransferEntry:
         "passed": float(transfer.passed * instances),
         "energy_parts": {name: float(energy) for name, energy in transfer.energy_parts.items()},
     }
-
-
-def _certificate_entry(x: Certificate) -> CertificateEntry:
-    entry = cast(CertificateEntry, {
-        "objective": x.objective, "value": x.value, "lower_bound": x.lower_bound, "gap": x.gap,
-        "relaxed_bound": x.relaxed_bound, "status": x.status, "mapspace_size": x.mapspace_size,
-        "classes": x.classes, "classes_pruned": x.classes_pruned, "bound_solves": x.bound_solves,
-        "evaluated": x.evaluated, "seconds": x.seconds, "dual": dict(x.dual)})
-    if x.among is not None:
-        entry["among"] = cast(Any, {"objective": x.among[0], "most": x.among[1]})
-    if x.then is not None:
-        entry["then"] = _certificate_entry(x.then)
-    return entry
-
-
-def _certificate(entry: CertificateEntry | None) -> Certificate | None:
-    if entry is None:
-        return None
-    fields: dict[str, Any] = dict(entry)
-    del fields["gap"]
-    if "among" in entry:
-        fields["among"] = entry["among"]["objective"], entry["among"]["most"]
-    return Certificate(**{**fields, "then": _certificate(entry.get("then"))})
 
 
 def _difference(entry: LayerEntry) -> Difference | None:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TextIO
 
 from ..search.progress import ProgressEvent
+from ..search.result import PARETO
 from . import units
 
 
@@ -36,7 +37,9 @@ class ProgressDisplay:
 
     def __call__(self, event: ProgressEvent) -> None:
         state = "no mapping yet"
-        if event.value != float("inf"):
+        if self.objective == PARETO:
+            state = "" if event.value == float("inf") else f"front within {units.percent(event.value - 1.0)}"
+        elif event.value != float("inf"):
             state = (f"best {units.objective(self.objective, event.value)}, "
                      f"bound {units.objective(self.objective, event.lower_bound)}, "
                      f"gap {units.percent(event.gap)}")

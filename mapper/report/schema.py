@@ -24,8 +24,8 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(ge=0)]
 Objective = Literal["energy", "latency", "edp", "ed2p"]
-#: What a search was asked for: an objective, or two with a comma between, the first one first.
-Asked = Annotated[str, Field(pattern="^(energy|latency|edp|ed2p)(,(energy|latency|edp|ed2p))?$")]
+#: What a search was asked for: an objective, or two with a comma between, the first one first, or a front.
+Asked = Annotated[str, Field(pattern="^((energy|latency|edp|ed2p)(,(energy|latency|edp|ed2p))?|pareto)$")]
 
 
 @with_config(_STRICT)
@@ -270,6 +270,47 @@ class CertificateEntry(TypedDict):
 
 
 @with_config(_STRICT)
+@with_config(_STRICT)
+class FrontPointEntry(TypedDict):
+    """A mapping on the front of a layer. The certificate is that of the energy, among mappings with no more
+    cycles than it says."""
+
+    cycles: Count
+    energy_pj: Amount
+    mapping: list[str]
+    mapping_spec: list[dict[str, Any]] | None
+    certificate: CertificateEntry
+
+
+@with_config(_STRICT)
+class LayerFrontEntry(TypedDict):
+    """The front of cycles and energy of a layer; `fastest` is the certificate of the fewest cycles.
+    For every mapping there is a point with no more than `1 + tolerance` times its cycles, and times its
+    energy; null where nothing is known of slow mappings."""
+
+    tolerance: Amount | None
+    fastest: CertificateEntry
+    points: Annotated[list[FrontPointEntry], Field(min_length=1)]
+
+
+@with_config(_STRICT)
+class NetworkPointEntry(TypedDict):
+    """`choice`: by layer, which point of its front all its occurrences use, from 0 on."""
+
+    cycles: Count
+    energy_pj: Amount
+    choice: dict[str, Count]
+
+
+@with_config(_STRICT)
+class FrontEntry(TypedDict):
+    """The front of cycles and energy of the whole network, with the fewest cycles first; `tolerance` as
+    that of a layer, for every choice of a mapping for each layer."""
+
+    tolerance: Amount | None
+    points: list[NetworkPointEntry]
+
+
 class DifferenceEntry(TypedDict):
     """What the other semantics make of a layer, null where they refuse it; absent where the two
     agree."""
@@ -341,6 +382,7 @@ class ResultDocument(TypedDict):
     layers: list[LayerEntry]
 
 
+    front: NotRequired[FrontEntry]
 _ADAPTER: TypeAdapter[ResultDocument] = TypeAdapter(ResultDocument)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from math import floor, isfinite, log10
 
+from ..search.result import PARETO
+
 _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "",
              3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E", 21: "Z", 24: "Y"}
 
@@ -45,6 +47,15 @@ def energy(picojoules: float) -> str:
 
 #: How an objective is written in a sentence.
 OBJECTIVE_NAMES = {"energy": "energy", "latency": "latency", "edp": "EDP", "ed2p": "ED²P"}
+
+
+def goal(asked: str) -> str:
+    """What a search was asked for, in words.
+
+    >>> goal("edp"), goal("pareto")
+    ('least EDP', 'front of energy and cycles')
+    """
+    return "front of energy and cycles" if asked == PARETO else f"least {objective_name(asked)}"
 
 
 def objective_name(asked: str) -> str:

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Callable, Iterator
@@ -23,19 +24,29 @@ from ..model.evaluate import evaluate
 from ..model.network import require_word_prices
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
+from .combine import combine
 from .demands import Case
 from .differences import difference
 from .explain import explain
+from .front import POINTS, FrontSearch
 from .imperfect import layer_search
 from .layer import Limits, never
 from .progress import ProgressEvent
 from .relief import with_conflict
-from .result import Certificate, LayerResult, NetworkResult, stages
+from .result import (
+    PARETO,
+    Certificate,
+    LayerFront,
+    LayerResult,
+    NetworkResult,
+    require_objective,
+    stages,
+)
 from .space import Mapspace
 from .stages import second_stage
 
 Watch = Callable[[ProgressEvent], None]
-_Answer = tuple[Mapping, Certificate]
+_Answer = tuple[Mapping, Certificate] | LayerFront
 #: Counts stay exact in the floats of the fast evaluation up to here.
 MOST_OPERATIONS = 2 ** 50
 _PATIENCE = 0.1      # seconds between looks at what the processes report
@@ -53,21 +64,24 @@ class _Task:
     index: int
     total: int
     constraints: Constraints
+    points: int
 
 
 def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
                    gap: float = 0.0, time_limit: float | None = None, jobs: int = 1, seed: int = 0,
-                   constraints: Constraints = NONE, semantics: Semantics = "exact",
+                   constraints: Constraints = NONE, semantics: Semantics = "exact", points: int = POINTS,
                    progress: Watch | None = None,
                    save: Callable[[NetworkResult], None] | None = None) -> NetworkResult:
     """The best mapping found of every layer of `graph`, each with its certificate.
 
     Parameters
     ----------
+    objective : str
+        One of `OBJECTIVES`, or two with a comma between (see `stages`), or `PARETO`: then every layer has
+        a front, and the mappings are those of that point of the network's of which the EDP is least
+        (`NetworkResult.front`).
     gap : float
         Stop at a layer once (value - lower bound) / value is no more than this.
-    objective : str
-        One of `OBJECTIVES`, or two with a comma between (see `stages`).
     time_limit : float, optional
         Seconds for all layers together; what is left is shared among the layers to come.
     jobs : int
@@ -79,6 +93,8 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     semantics : "exact" or "timeloop"
         How the mappings found are counted; on whole factors of dense machines the two agree, and all
         others are searched in exact semantics only.
+    points : int
+        Of a front, at most so many searches a layer, each of which finds a point or shows that there is none.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
@@ -97,11 +113,15 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     ValueError
         An option is out of its range.
     """
-    _require_options(gap, time_limit, jobs, seed)
+    _require_options(objective, gap, time_limit, jobs, seed, points)
     _require_searchable(architecture, graph, constraints, semantics)
+    if objective == PARETO and constraints != constraints.whole:
+        raise SpecError([Problem(architecture.name, 0, 0, "remainders in the constraints; a search for a "
+                                 "front expects none")])
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
-    tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints)
+    tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints,
+                   points)
              for i, einsum in enumerate(firsts)]
     empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with _interrupts() as stop:
@@ -152,13 +172,17 @@ def _require_bounded(architecture: Architecture, constraints: Constraints, seman
         raise SpecError([Problem(architecture.name, 0, 0, text) for text in problems])
 
 
-def _require_options(gap: float, time_limit: float | None, jobs: int, seed: int) -> None:
+def _require_options(objective: str, gap: float, time_limit: float | None, jobs: int, seed: int,
+                     points: int) -> None:
+    require_objective(objective)
     if not 0.0 <= gap <= 1.0:
         raise ValueError(f"gap is {gap}; expected a number from 0 to 1")
     if time_limit is not None and not time_limit > 0.0:
         raise ValueError(f"time_limit is {time_limit}; expected seconds, more than 0")
     if jobs < 1 or seed < 0:
         raise ValueError(f"jobs is {jobs} and seed {seed}; expected 1 or more, and 0 or more")
+    if points < 2:
+        raise ValueError(f"points is {points}; expected 2 or more")
 
 
 def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints) -> None:
@@ -182,17 +206,31 @@ def _require_size(architecture: Architecture, graph: WorkloadGraph, constraints:
 def _assemble(empty: NetworkResult, graph: WorkloadGraph,
               found: dict[tuple[object, ...], _Answer]) -> NetworkResult:
     """`empty` with all layers whose form has been searched, in the order of the graph."""
-    architecture, semantics = empty.architecture, empty.semantics
     layers = []
-    for einsum in graph:
-        if einsum.canonical in found:
-            mapping, certificate = found[einsum.canonical]
-            if broken := violations(empty.constraints, architecture, einsum, mapping):
-                raise RuntimeError(f"{einsum.name}: the search broke a constraint: {'; '.join(broken)}")
-            cost = evaluate(architecture, einsum, mapping, semantics)
-            layers.append(LayerResult(einsum, graph.count(einsum.name), mapping, cost, certificate,
-                                      difference(architecture, einsum, mapping, cost, semantics)))
+    done = [(einsum, graph.count(einsum.name)) for einsum in graph if einsum.canonical in found]
+    fronts = [(answer, count) for einsum, count in done
+              if isinstance(answer := found[einsum.canonical], LayerFront)]
+    choice = iter(combine(fronts).least_edp.choice)
+    for einsum, count in done:
+        answer = found[einsum.canonical]
+        if isinstance(answer, LayerFront):
+            point = answer.points[next(choice)]
+            layer = _layer(empty, einsum, count, point.mapping, point.certificate)
+            layers.append(replace(layer, front=answer))
+        else:
+            layers.append(_layer(empty, einsum, count, *answer))
     return replace(empty, layers=tuple(layers))
+
+
+def _layer(result: NetworkResult, einsum: Einsum, count: int, mapping: Mapping,
+           certificate: Certificate) -> LayerResult:
+    """A layer of `result` with what was found for it."""
+    architecture, semantics = result.architecture, result.semantics
+    if broken := violations(result.constraints, architecture, einsum, mapping):
+        raise RuntimeError(f"{einsum.name}: the search broke a constraint: {'; '.join(broken)}")
+    cost = evaluate(architecture, einsum, mapping, semantics)
+    return LayerResult(einsum, count, mapping, cost, certificate,
+                       difference(architecture, einsum, mapping, cost, semantics))
 
 
 def _one_by_one(tasks: list[_Task], clock: _Clock, stop: threading.Event,
@@ -246,6 +284,11 @@ def _search(task: _Task, progress: Watch | None) -> _Answer:
             progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
                                    monotonic() - started, done))
 
+    if task.objective == PARETO:
+        front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
+                            task.constraints, partial(_without_links, task.architecture, task.einsum)).run()
+        report(*state, done=True)
+        return front
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
     try:

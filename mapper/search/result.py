@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from math import inf
+from typing import TYPE_CHECKING, Any
 from typing import Mapping as MappingOf
 
+from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED, Cap
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -14,6 +17,12 @@ from ..model.cost import Cost, Semantics
 from ..model.options import DEFAULT, Options
 from ..workload.einsum import Einsum
 from .explanation import Explanation
+
+if TYPE_CHECKING:
+    from .combine import NetworkFront
+
+#: What asks for the front of cycles and energy.
+PARETO = "pareto"
 
 #: Objectives, with the exponents of energy and of cycles in what is minimised.
 OBJECTIVES: dict[str, tuple[int, int]] = {
@@ -44,11 +53,17 @@ def stages(objective: str) -> tuple[str, ...]:
     for name in names:
         if name not in OBJECTIVES:
             raise ValueError(f"objective {name!r}; expected one of {', '.join(OBJECTIVES)}, or two of them "
-                             "with a comma between")
+                             f"with a comma between, or {PARETO}")
     if len(names) > 2 or len(set(names)) < len(names):
         raise ValueError(f"objectives {objective!r}; expected one, or two that differ: mappings equal in two "
                          "are equal in all")
     return names if len(names) > 1 or objective not in _THEN else (objective, _THEN[objective])
+
+
+def require_objective(asked: str) -> None:
+    """Raise ValueError unless a search can be asked for this: `PARETO`, or what `stages` takes."""
+    if asked != PARETO:
+        stages(asked)
 
 
 def cap(among: tuple[str, float] | None) -> Cap:
@@ -87,6 +102,53 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class FrontPoint:
+    """A mapping on the front, the cost of one occurrence, and the certificate that no mapping with at most
+    `cap` cycles needs less energy (or less than its lower bound)."""
+
+    energy_pj: float
+    cycles: int
+    mapping: Mapping
+    certificate: Certificate
+
+    @property
+    def cap(self) -> float:
+        """The cycles up to which the certificate speaks; inf where it speaks of all mappings."""
+        return inf if self.certificate.among is None else self.certificate.among[1]
+
+
+@dataclass(frozen=True)
+class LayerFront:
+    """The front of cycles and energy of one layer: points with more and more cycles and less and less energy,
+    and `fastest`, the certificate of the fewest cycles."""
+
+    fastest: Certificate
+    points: tuple[FrontPoint, ...]
+
+    @cached_property
+    def excesses(self) -> tuple[float, ...]:
+        """For each point, by what share it (or the one before it) may have more of cycles and of energy than
+        some mapping that has more cycles than the certificate before it speaks of."""
+        shares, start, before = [], max(self.fastest.lower_bound, 1.0), None
+        for point in self.points:
+            least = max(point.certificate.lower_bound, 1e-300)
+            share = max(point.cycles / start, point.energy_pj / least)
+            if before is not None:
+                share = min(share, before.energy_pj / least)
+            shares.append(share - 1.0 if share > 1.0 + ROUNDING else 0.0)
+            start, before = point.cap + 1.0, point
+        if start < inf and before is not None:      # nothing is known of mappings with more cycles
+            shares.append(inf)
+        return tuple(shares)
+
+    @property
+    def tolerance(self) -> float:
+        """For every mapping there is a point with no more than `1 + tolerance` times its cycles, and times
+        its energy."""
+        return max(self.excesses, default=inf)
+
+
+@dataclass(frozen=True)
 class Difference:
     """What the other `semantics` make of one occurrence of a layer; None where they refuse it."""
 
@@ -107,6 +169,7 @@ class LayerResult:
     cost: Cost
     certificate: Certificate | None = None
     difference: Difference | None = None
+    front: LayerFront | None = None
 
     @property
     def name(self) -> str:
@@ -126,6 +189,14 @@ class NetworkResult:
     semantics: Semantics = "exact"
     constraints: Constraints = NONE
     options: Options = DEFAULT
+
+    @cached_property
+    def front(self) -> NetworkFront | None:
+        """The front of cycles and energy of the whole network, where that was searched for."""
+        from .combine import combine
+
+        fronts = [(x.front, x.count) for x in self.layers if x.front is not None]
+        return combine(fronts) if fronts and len(fronts) == len(self.layers) else None
 
     @property
     def energy_pj(self) -> float:
