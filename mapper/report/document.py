@@ -23,7 +23,6 @@ from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph
 from .machine import architecture_entry, digest
-from .schema import (
 from .proofs import (
     certificate,
     certificate_entry,
@@ -32,6 +31,7 @@ from .proofs import (
     layer_front_entry,
     timeloop_entries,
 )
+from .schema import (
     Actions,
     LayerEntry,
     LevelEntry,
@@ -67,9 +67,9 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
     }
     if result.constraints:
         document["constraints"] = constraints_to_dict(result.constraints)
-    if changed := result.options.changed():
     if result.front is not None:
         document["front"] = front_entry(result.front, [layer.name for layer in result.layers])
+    if changed := result.options.changed():
         document["options"] = cast(Any, changed)
     return document
 
@@ -127,8 +127,12 @@ def from_document(document: ResultDocument,
             raise SpecError([Problem(origin, 0, 0, f"layer {entry['name']!r} is not in the workload")])
         einsum = graph[entry["name"]]
         mapping = parse_nest(locate(entry["mapping"], origin), architecture, einsum)
-        layers.append(LayerResult(einsum, entry["count"], mapping, _cost(entry),
-                                  _certificate(entry.get("certificate")), _difference(entry)))
+        layer = LayerResult(einsum, entry["count"], mapping, _cost(entry), difference=_difference(entry))
+        if "certificate" in entry:
+            layer = replace(layer, certificate=certificate(entry["certificate"]))
+        if "front" in entry:
+            layer = replace(layer, front=layer_front(entry["front"], architecture, einsum, origin))
+        layers.append(layer)
     return NetworkResult(architecture, graph.name, document["objective"], tuple(layers),
                          document["interrupted"], document["semantics"], constraints,
                          Options(**document.get("options", {}))), graph
@@ -166,14 +170,14 @@ def network_certificate(result: NetworkResult) -> NetworkCertificate | None:
     Every layer is searched for itself, so this sum is what the search makes least. None when a
     layer has no certificate, and for a front.
     """
+    if result.objective == PARETO:
+        return None
     value = lower_bound = 0.0
     for layer in result.layers:
         if layer.certificate is None:
             return None
         value += layer.count * layer.certificate.value
         lower_bound += layer.count * layer.certificate.lower_bound
-    if result.objective == PARETO:
-        return None
     gap = (value - lower_bound) / value if value else 0.0
     return {"value": value, "lower_bound": lower_bound, "gap": gap} if result.layers else None
 
@@ -198,7 +202,9 @@ def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
         "mapping_spec": timeloop_entries(layer.mapping, layer.einsum),
     }
     if layer.certificate is not None:
-        entry["certificate"] = _certificate_entry(layer.certificate)
+        entry["certificate"] = certificate_entry(layer.certificate)
+    if layer.front is not None:
+        entry["front"] = layer_front_entry(layer.front, result.architecture, layer.einsum)
     if (other := layer.difference) is not None:
         entry["difference"] = {"semantics": other.semantics, "energy_pj": other.energy_pj,
                                "cycles": other.cycles, "computes": other.computes}
