@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Mapping
 from ..hardware.architecture import Figure
 from ..spec import expression
 from ..spec.nodes import did_you_mean, one_of
-from .component import Estimate, Parameter, Values, checked
+from .component import Component, Estimate, Parameter, Values, checked
 from .figures import total
 
 if TYPE_CHECKING:
@@ -96,20 +96,11 @@ class Compound:
         return total(known) if known else Figure(0.0, self.source, "user")
 
     def _part(self, part: Part, names: Mapping[str, expression.Value], table: EnergyTable) -> Estimate:
-        component, fixed = table.registry.named(part.kind)
         attributes = {key: _value(value, names) for key, value in part.attributes.items()}
         attributes.setdefault("technology", names.get("technology", ""))
-        if isinstance(component, Compound):
-            given = {key: value for key, value in {**names, **attributes}.items()
-                     if key in {parameter.name for parameter in component.parameters}}
-        else:
-            given = {}
-            for parameter in component.parameters:
-                known = _ALIASES.get(parameter.name, (parameter.name,))
-                value = next((attributes[key] for key in known if attributes.get(key, "") != ""), None)
-                if value is not None:
-                    given[parameter.name] = value
         try:
+            component, fixed = table.registry.named(part.kind)
+            given = _given(component, attributes, names)
             return component.estimate(checked(component, {**given, **fixed}), table)
         except ValueError as error:
             raise ValueError(f"{part.name} (class {part.kind}): {error}") from None
@@ -119,6 +110,21 @@ class Compound:
         """pJ of one action."""
         parts = [(_times(use, counts, names), _acted(use, found[use.part])) for use in uses]
         return total(parts) if parts else Figure(0.0, f"no part acts in {action} ({self.source})", "user")
+
+
+def _given(component: Component, attributes: Mapping[str, expression.Value],
+           names: Mapping[str, expression.Value]) -> dict[str, expression.Value]:
+    """Parameters of a part: a compound inherits what it declares, others have our names for theirs."""
+    if isinstance(component, Compound):
+        declared = {parameter.name for parameter in component.parameters}
+        return {key: value for key, value in {**names, **attributes}.items() if key in declared}
+    found = {}
+    for parameter in component.parameters:
+        known = _ALIASES.get(parameter.name, (parameter.name,))
+        value = next((attributes[key] for key in known if attributes.get(key, "") != ""), None)
+        if value is not None:
+            found[parameter.name] = value
+    return found
 
 
 def _acted(use: Use, part: Estimate) -> Figure:

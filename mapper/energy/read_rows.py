@@ -115,7 +115,7 @@ def _row(entry: Node, problems: Problems) -> UserRow | None:
     if area is not None:
         powers["area"] = area
     node_nm = record.parsed("node", units.nanometres)
-    if record.ok and not actions:
+    if len(problems.errors) == before and not actions:
         problems.error(entry, "a component without the energy of any action; expected compute, read, write "
                        f"or another of {', '.join(ACTIONS)}")
     if len(problems.errors) > before:
