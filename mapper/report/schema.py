@@ -351,6 +351,7 @@ class LayerEntry(TypedDict):
     mapping: list[str]
     mapping_spec: list[dict[str, Any]] | None
     certificate: NotRequired[CertificateEntry]
+    front: NotRequired[LayerFrontEntry]
     difference: NotRequired[DifferenceEntry]
     dense: NotRequired[DenseEntry]
 
