@@ -130,13 +130,15 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
               "[default: what `mapper` in a SPEC says, else 1]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Seed of what is tried at random.")
+@click.option("--explain", is_flag=True, help="Say as well why each mapping is the best: what dominates, "
+              "what binds, what other classes lose, where the mapspace went.")
 @_semantics
 @_define
 @_json
 @_folder
 def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float, time_limit: float | None,
-         jobs: int | None, seed: int, semantics: Semantics, define: tuple[str, ...], as_json: bool,
-         folder: Path | None) -> int:
+         jobs: int | None, seed: int, explain: bool, semantics: Semantics, define: tuple[str, ...],
+         as_json: bool, folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
@@ -163,7 +165,7 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
                                 points=points, progress=progress, save=_saver(workload, folder))
-    return _answer(result, workload, as_json, folder)
+    return _answer(result, workload, as_json, folder, explain)
 
 
 @cli.command()
@@ -429,7 +431,8 @@ def _saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkRes
     return lambda result: write_atomic(folder / "result.json", dumps(to_document(result, workload)))
 
 
-def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None) -> int:
+def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None,
+            explain: bool = False) -> int:
     """Print the answer and write its files."""
     from .report import front
     from .report.document import dumps, to_document
@@ -451,6 +454,10 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
                 click.echo()
                 show(table)
                 click.echo(front.note(document["front"]))
+            if explain:
+                from .report.why import render
+
+                click.echo(f"\n{render(document)}")
             if any("difference" in layer for layer in document["layers"]):
                 click.echo(counting(document), err=True)
     if not document["interrupted"]:

@@ -71,18 +71,17 @@ def colors(names: Sequence[str], grey: MappingOf[str, str] | None = None) -> dic
 
 def stacked(title: str, rows: Sequence[tuple[str, MappingOf[str, float]]],
             color: MappingOf[str, str], text: Callable[[float], str],
-            limit: float | None = None) -> Chart:
+            limit: float | None = None, letters: int = 22) -> Chart:
     """A chart with one bar a row, `(name, {part: value})`, parts stacked in the order of `color`.
 
     Parts without a colour are left out. `text` writes a value with its unit; `limit` is where the
     axis ends, by default a round figure past the longest bar. The legend names the parts that
-    occur, and is empty for a single one.
+    occur, and is empty for a single one. Names are cut short after so many `letters`.
     """
     sums = [sum(parts.get(name, 0.0) for name in color) for _, parts in rows]
     step = tick_step(limit or max(sums, default=0.0) or 1.0)
     end = limit or step * max(1, ceil(max(sums, default=0.0) / step - 1e-9))
-    # Short names may be of wide letters alone.
-    left = min(150.0, max((len(_clip(name)) for name, _ in rows), default=0) * LETTER + 20)
+    left = name_room([name for name, _ in rows], letters)
     scale = (WIDTH - left - VALUE) / end
     bars = []
     for index, ((name, parts), total) in enumerate(zip(rows, sums, strict=True)):
@@ -93,7 +92,8 @@ def stacked(title: str, rows: Sequence[tuple[str, MappingOf[str, float]]],
                 segments.append(Segment(round(x, 2), round(width, 2), fill,
                                         f"{name}, {part}: {text(parts[part])}"))
             x += width
-        bars.append(Bar(_clip(name), TOP + index * ROW, tuple(segments), text(total), round(x + 5, 2)))
+        bars.append(Bar(shown_name(name, letters), TOP + index * ROW, tuple(segments), text(total),
+                        round(x + 5, 2)))
     ticks = tuple(Tick(round(left + i * step * scale, 2), short(text(i * step)))
                   for i in range(round(end / step) + 1))
     seen = {part for _, parts in rows for part, value in parts.items() if value > 0}
@@ -102,7 +102,15 @@ def stacked(title: str, rows: Sequence[tuple[str, MappingOf[str, float]]],
                  legend=legend if len(legend) > 1 else ())
 
 
-def _clip(name: str, letters: int = 22) -> str:
+def name_room(names: Sequence[str], letters: int) -> float:
+    """Room for the names of bars, each cut short after so many letters."""
+    # Short names may be of wide letters alone.
+    longest = max((len(shown_name(name, letters)) for name in names), default=0)
+    return min(6.0 * letters + 18.0, longest * LETTER + 20)
+
+
+def shown_name(name: str, letters: int = 22) -> str:
+    """A name, cut short where it has more letters than that."""
     return name if len(name) <= letters else name[:letters - 1] + "…"
 
 

@@ -22,6 +22,7 @@ from ..search.result import PARETO, Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph
+from .explain import explain_entry, explanation
 from .machine import architecture_entry, digest
 from .proofs import (
     certificate,
@@ -129,7 +130,8 @@ def from_document(document: ResultDocument,
         mapping = parse_nest(locate(entry["mapping"], origin), architecture, einsum)
         layer = LayerResult(einsum, entry["count"], mapping, _cost(entry), difference=_difference(entry))
         if "certificate" in entry:
-            layer = replace(layer, certificate=certificate(entry["certificate"]))
+            why = explanation(entry["explain"]) if "explain" in entry else None
+            layer = replace(layer, certificate=replace(certificate(entry["certificate"]), explanation=why))
         if "front" in entry:
             layer = replace(layer, front=layer_front(entry["front"], architecture, einsum, origin))
         layers.append(layer)
@@ -203,6 +205,8 @@ def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
     }
     if layer.certificate is not None:
         entry["certificate"] = certificate_entry(layer.certificate)
+        if layer.certificate.explanation is not None:
+            entry["explain"] = explain_entry(entry, layer.certificate.explanation)
     if layer.front is not None:
         entry["front"] = layer_front_entry(layer.front, result.architecture, layer.einsum)
     if (other := layer.difference) is not None:

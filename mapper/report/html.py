@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any, Sequence
 
-from . import figures, front, text, units, zeros
+from . import figures, front, text, units, why, zeros
 from .chart import GREY, PALE, Chart, colors, stacked
 from .schema import LayerEntry, ResultDocument
 from .views import (
@@ -66,10 +66,14 @@ def _level_colors(document: ResultDocument) -> dict[str, str]:
     return colors([*names, NETWORKS], {names[-1]: GREY, NETWORKS: PALE})
 
 
+def _tensor_colors(document: ResultDocument) -> dict[str, str]:
+    return colors(list(network_energy(document, "tensor")), {COMPUTE: GREY, LEAKAGE: PALE})
+
+
 def _charts(document: ResultDocument, level_colors: dict[str, str]) -> list[list[Chart]]:
     """The drawings of the overview; each is a list of pieces."""
     layers = document["layers"]
-    tensor_colors = colors(list(network_energy(document, "tensor")), {COMPUTE: GREY, LEAKAGE: PALE})
+    tensor_colors = _tensor_colors(document)
 
     def times(parts: dict[str, float], layer: LayerEntry) -> dict[str, float]:
         return {name: value * layer["count"] for name, value in parts.items()}
@@ -116,9 +120,15 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
             "full": occupancy(level, component),
             "bandwidths": bandwidths(level, component, layer["cycles"]) if storage else [],
             "rows": text.tensor_rows(level, whole)})
+    tensor_colors = _tensor_colors(document)
+    bars, curves = why.charts(layer, document, tensor_colors)
     return {
         **layer,
         "levels": levels,
+        "why": why.facts(layer, document["objective"]),
+        "why_bars": bars,
+        "why_curves": curves,
+        "why_tables": list(why.tables(layer, document["objective"])),
         "nest": [(line.kind, palette[min(line.level, len(palette) - 1)],
                   " ".join(line.text.split()) if line.kind == "compute" else line.text)
                  for line in nest(layer)],

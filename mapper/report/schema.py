@@ -17,6 +17,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from ..errors import Problem, SpecError
 from ..hardware.architecture import Basis
+from .schema_explain import ExplainEntry
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -270,7 +271,6 @@ class CertificateEntry(TypedDict):
 
 
 @with_config(_STRICT)
-@with_config(_STRICT)
 class FrontPointEntry(TypedDict):
     """A mapping on the front of a layer. The certificate is that of the energy, among mappings with no more
     cycles than it says."""
@@ -311,6 +311,7 @@ class FrontEntry(TypedDict):
     points: list[NetworkPointEntry]
 
 
+@with_config(_STRICT)
 class DifferenceEntry(TypedDict):
     """What the other semantics make of a layer, null where they refuse it; absent where the two
     agree."""
@@ -351,6 +352,7 @@ class LayerEntry(TypedDict):
     mapping: list[str]
     mapping_spec: list[dict[str, Any]] | None
     certificate: NotRequired[CertificateEntry]
+    explain: NotRequired[ExplainEntry]
     front: NotRequired[LayerFrontEntry]
     difference: NotRequired[DifferenceEntry]
     dense: NotRequired[DenseEntry]
@@ -380,10 +382,10 @@ class ResultDocument(TypedDict):
     architecture: ArchitectureEntry
     workload: WorkloadEntry
     total: Total
+    front: NotRequired[FrontEntry]
     layers: list[LayerEntry]
 
 
-    front: NotRequired[FrontEntry]
 _ADAPTER: TypeAdapter[ResultDocument] = TypeAdapter(ResultDocument)
 
 

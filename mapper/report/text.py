@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from . import figures, front, units, zeros
+from . import figures, front, units, why, zeros
 from .schema import CertificateEntry, ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
 from .views import bandwidths, counting, energy_by_tensor, network_energy, occupancy
@@ -91,7 +91,7 @@ def render_text(document: ResultDocument) -> str:
                 "Figures below are for one occurrence of a layer; counts are words over all instances.",
                 "", *_network_energy(document)]
     for layer in document["layers"]:
-        sections += ["", *_layer(layer, document["architecture"]["levels"])]
+        sections += ["", *_layer(layer, document["architecture"]["levels"], document["objective"])]
     sections += ["", *_energy_page(document), "",
                  f"{document['tool']['name']} {document['tool']['version']}, "
                  f"architecture {document['architecture']['sha256'][:12]}, "
@@ -125,7 +125,7 @@ def _network_energy(document: ResultDocument) -> Iterator[str]:
         yield from (*_heading(f"Energy by {by}", "-").splitlines(), *table.lines(), "")
 
 
-def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]:
+def _layer(layer: LayerEntry, components: list[ComponentEntry], objective: str) -> Iterator[str]:
     yield from _heading(f"Layer {layer['name']}", "=").splitlines()
     seen = [("occurrences", str(layer["count"])),
             ("ranks", " ".join(f"{rank}={n}" for rank, n in layer["ranks"].items())),
@@ -142,6 +142,7 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry]) -> Iterator[str]
     yield from _tensors(layer).lines()
     for name, note, table in zeros.tables(layer, components):
         yield from ("", f"{name}. {note}", *table.lines())
+    yield from why.lines(layer, objective)
     if any(network["tensors"] for network in layer["networks"]):
         yield from ("", *networks(layer).lines())
     yield ""

@@ -24,7 +24,7 @@ def waterfall(space: Mapspace, root: Node | None, best: float, evaluated: int) -
     drops = [Drop("whole factors, any order, anything kept", raw_size(space), "exact")]
     if space.imperfect:
         drops = []      # there are more with remainders
-    drops.append(Drop("allowed by the machine and the constraints", space.size, "exact"))
+    drops.append(Drop("allowed by machine and constraints", space.size, "exact"))
     share, exactness = fitting_share(space)
     drops.append(Drop("fit capacities and arrays", share * space.size, exactness))
     if root is not None:

@@ -1,0 +1,182 @@
+"""Why the mapping of a layer is the best, as facts, tables and charts of the text and the HTML report."""
+
+from __future__ import annotations
+
+from typing import Iterator, Sequence
+
+from . import units
+from .chart import Chart, stacked
+from .curve import Curve, logarithmic, steps
+from .schema import LayerEntry, ResultDocument
+from .schema_explain import DropEntry, ExplainEntry, RunnerUpEntry, SensitivityEntry
+from .tables import Table
+
+_FIGURES = {"capacity": "words", "read_bandwidth": "read words / cycle",
+            "write_bandwidth": "write words / cycle", "shared_bandwidth": "words / cycle",
+            "array x": "instances along X", "array y": "instances along Y"}
+#: Elasticities below count as none, percent for one percent.
+_BINDS = 0.0005
+_PARTS = 8          # rows of the table of what dominates
+_CLASSES = 10       # and of that of runner-up classes
+#: Classes that lose more are not drawn: others could not be told apart.
+_FAR = 2.0
+_ACCENT, _PALE, _WARM = "#0072b2", "#9cc6e0", "#d55e00"
+
+
+def facts(layer: LayerEntry, objective: str) -> list[tuple[str, str]]:
+    """The answer in a few lines, as (name, text); empty where there is no explanation."""
+    why = layer.get("explain")
+    if why is None:
+        return []
+    parts = [f"{x['tensor']} at {x['level']} {units.percent(x['share'])}" for x in why["energy"][:3]]
+    binding = [f"{_figure(x)} ({x['elasticity']:+.2f} %)" for x in _binding(why)[:3]]
+    rows = [("dominates", ", ".join(parts)),
+            ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
+            ("binds", ", ".join(binding) if binding else "no figure of the machine, to the first order")]
+    rows.append(("relaxed bound of its class", units.objective(objective, why["relaxed_bound"])))
+    if nearest := next((x for x in why["runners_up"] if x["fits"]), None):
+        rows.append(("nearest other class", f"{nearest['choice']}: {_loss(nearest)}"))
+    return rows
+
+
+def _binding(why: ExplainEntry) -> list[SensitivityEntry]:
+    return [x for x in why["sensitivities"] if abs(x["elasticity"]) >= _BINDS]
+
+
+def _figure(x: SensitivityEntry) -> str:
+    return f"{x['level']} {_FIGURES.get(x['figure'], x['figure'])}"
+
+
+def _loss(x: RunnerUpEntry) -> str:
+    return f"{_at_least(x)}, best met {'-' if x['found'] is None else _share(x['found'])}"
+
+
+def _share(loss: float) -> str:
+    return f"+{units.percent(loss)}" if loss > 1e-12 else units.percent(loss)
+
+
+def _at_least(x: RunnerUpEntry) -> str:
+    if x["at_least"] is None:
+        return "does not fit"
+    if x["at_least"] < -1e-9:
+        return "open"
+    return f"at least {_share(x['at_least'])}" if x["at_least"] > 1e-9 else "no better"
+
+
+def tables(layer: LayerEntry, objective: str) -> Iterator[tuple[str, str, Table]]:
+    """(title, note, table) of an explanation."""
+    why = layer.get("explain")
+    if why is None:
+        return
+    top = Table(("level", "tensor", "energy", "share"), left=frozenset({0, 1}))
+    for part in why["energy"][:_PARTS]:
+        top.add(part["level"], part["tensor"], units.energy(part["energy_pj"]), units.percent(part["share"]))
+    yield "What dominates", "Energy by level and tensor, largest first.", top
+    yield ("What binds", "What one percent more and one more of a figure change in the relaxed bound of the "
+           "class of the mapping, to the first order. Whole factors may not be able to use it.",
+           _sensitivity_table(why, objective))
+    if why["runners_up"]:
+        yield ("Runner-up classes", "All mappings that make one choice otherwise. Loses: proven for all of "
+               "them (open: not ruled out by this bound alone). Best met: the best one that the search "
+               "came across, which need not be the best there is.", _class_table(why))
+    left = Table(("mappings", "left"), left=frozenset({0}))
+    for drop in why["waterfall"]:
+        left.add(drop["step"], _count(drop))
+    yield ("Where the mapspace went", "About: estimated from a sample. At most: as large as the regions "
+           "that are left.", left)
+
+
+def _sensitivity_table(why: ExplainEntry, objective: str) -> Table:
+    table = Table(("level", "figure", "have", "1 % more", "one more"), left=frozenset({0, 1}))
+    for x in why["sensitivities"]:
+        none = abs(x["elasticity"]) < _BINDS
+        table.add(x["level"], _FIGURES.get(x["figure"], x["figure"]), f"{x['have']:,g}",
+                  "0" if none else f"{x['elasticity']:+.3f} %",
+                  "0" if none else _signed(units.objective(objective, x["marginal"])))
+    return table
+
+
+def _signed(text: str) -> str:
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _class_table(why: ExplainEntry) -> Table:
+    table = Table(("choice", "loses", "best met"), left=frozenset({0}))
+    for x in why["runners_up"][:_CLASSES]:
+        table.add(x["choice"], _at_least(x), "-" if x["found"] is None else _share(x["found"]))
+    return table
+
+
+def _count(drop: DropEntry) -> str:
+    amount = drop["mappings"]
+    text = f"{amount:,.0f}" if amount < 1e6 else f"{amount:.3g}"
+    return text if drop["exactness"] == "exact" else f"{drop['exactness']} {text}"
+
+
+def lines(layer: LayerEntry, objective: str, notes: bool = True) -> Iterator[str]:
+    """The explanation as lines of text, with an empty one before each part; `notes` say what tables hold."""
+    if rows := facts(layer, objective):
+        width = max(len(name) for name, _ in rows)
+        yield from ("", "Why this mapping", *(f"{name.ljust(width)}  {text}" for name, text in rows))
+    for title, note, table in tables(layer, objective):
+        yield from ("", f"{title}. {note}" if notes else f"{title}:", *table.lines())
+
+
+def render(document: ResultDocument) -> str:
+    """The explanations of all layers as text, what the tables hold said once; empty where there are none."""
+    parts, notes = [], dict[str, str]()
+    for layer in document["layers"]:
+        if "explain" in layer:
+            text = "\n".join(lines(layer, document["objective"], notes=False))
+            parts.append(f"{layer['name']}\n{'=' * len(layer['name'])}{text}")
+            notes |= {title: note for title, note, _ in tables(layer, document["objective"])}
+    return "\n\n".join(parts + [f"{title}. {note}" for title, note in notes.items()])
+
+
+def charts(layer: LayerEntry, document: ResultDocument,
+           tensor_colors: dict[str, str]) -> tuple[list[Chart], list[Curve]]:
+    """Drawings of an explanation: bars, and lines."""
+    why = layer.get("explain")
+    if why is None:
+        return [], []
+    by_level: dict[str, dict[str, float]] = {}
+    for part in why["energy"]:
+        parts = by_level.setdefault(part["level"], {})
+        parts[part["tensor"]] = parts.get(part["tensor"], 0.0) + part["energy_pj"]
+    drawn = [stacked("Energy by level and tensor", list(by_level.items()), tensor_colors, units.energy)]
+    losing = [x for x in why["runners_up"] if x["fits"] and max(_shares(x)) <= _FAR][:_CLASSES]
+    if losing:
+        drawn.append(_classes(losing))
+    drawn.append(logarithmic("Mappings left, logarithmic", [
+        (x["step"], x["mappings"], _count(x)) for x in why["waterfall"]], _ACCENT))
+    curve = _progress(why)
+    return drawn, [curve] if curve else []
+
+
+def _shares(x: RunnerUpEntry) -> tuple[float, float]:
+    """What is proven that a class loses, and what the best of it loses that was met, at least that."""
+    proven = max(x["at_least"] or 0.0, 0.0)
+    return proven, max(x["found"] or 0.0, proven)
+
+
+def _classes(losing: Sequence[RunnerUpEntry]) -> Chart:
+    rows = []
+    for x in losing:
+        proven, met = _shares(x)
+        rows.append((x["choice"], {"proven": proven, "best met": met - proven}))
+    longest = max(sum(parts.values()) for _, parts in rows)
+    return stacked("What other classes lose", rows, {"proven": _ACCENT, "best met": _PALE}, units.percent,
+                   None if longest > 0.04 else 0.04, letters=40)
+
+
+def _progress(why: ExplainEntry) -> Curve | None:
+    moments = why["progress"]
+    best = moments[-1]["value"] if moments else 0.0
+    if best <= 0.0:
+        return None
+    first = max(moments[0]["seconds"], 1e-4)
+    value = [(max(x["seconds"], first), x["value"] / best) for x in moments]
+    bound = [(max(x["seconds"], first), x["bound"] / best) for x in moments if x["bound"] > 0.0]
+    return steps("Best so far and proven bound, over the final value, against seconds",
+                 [("best so far", _ACCENT, value), ("proven bound", _WARM, bound)],
+                 lambda x: f"{x:g} s", lambda y: f"{y:g}")
