@@ -118,8 +118,6 @@ def test_a_person_may_leave_much_out() -> None:
     ("GBL", 1, "no storage level 'GBL'; expected one of DRAM, GLB, RF, or a loop for RANK in NUMBER; "
                "did you mean 'GLB'?"),
     ("DRAM [A, Q]", 1, "no tensor 'Q' in gemm; expected one of A, B, Z"),
-    ("GLB\nRF\nGLB", 3, "second line for level GLB, which is not right after the first at <dict>:1; "
-                         "expected the lines of a level one after the other"),
     ("DRAM [A", 1, "no storage level 'DRAM [A'; expected one of DRAM, GLB, RF, or a loop for RANK in "
                    "NUMBER; did you mean 'DRAM'?"),
 ])

@@ -33,8 +33,10 @@ SMALL_CASES = (
     "wire_energy")
 
 
-def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> list[str]:
-    """Where `evaluate` and the simulation disagree, one line a count, with the nest at the end."""
+def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping,
+                networks: bool = True) -> list[str]:
+    """Where `evaluate` and the simulation disagree, one line a count, with the nest at the end. Without
+    `networks`, what is sent over these does not count."""
     cost = evaluate(architecture, einsum, mapping, "timeloop")
     truth = simulate(architecture, einsum, mapping)
     found = [] if cost.computes == truth.macs else [f"macs: {cost.computes}, not {truth.macs}"]
@@ -48,7 +50,7 @@ def differences(architecture: Architecture, einsum: Einsum, mapping: Mapping) ->
             found.append(f"{key}: {x}, not {count}")
         if einsum.tensor(key[1]).is_output and count.distinct_words not in (0, x.partition_words):
             found.append(f"{key}: partition {x.partition_words}, not {count.distinct_words}")
-    for level, network in zip(architecture.levels, cost.networks, strict=True):
+    for level, network in zip(architecture.levels, cost.networks, strict=True) if networks else ():
         for tensor in einsum.tensors:
             transfer = network.tensors.get(tensor.name)
             sent = {m: n for m, n in transfer.accesses.items() if n} if transfer else {}

@@ -88,8 +88,9 @@ def array_limits(architecture: Architecture, einsum: Einsum, rules: Rules) -> tu
             along_x = divisors(extent) if open_x and rules.may_iterate(i, "x", rank) else (1,)
             along_y = divisors(extent) if open_y and rules.may_iterate(i, "y", rank) else (1,)
             least, most = rules.least[i, SPATIAL, column], rules.most[i, SPATIAL, column]
-            pairs = {(a * p, b * q) for a, b in pairs for p, q in product(along_x, along_y)
-                     if 1 in (p, q) and least <= p * q <= most and a * p <= x and b * q <= y}
+            sides = [(p, q) for p, q in product(along_x, along_y) if least <= p * q <= most
+                     and (1 in (p, q) or (rules.both_axes and extent % (p * q) == 0))]
+            pairs = {(a * p, b * q) for a, b in pairs for p, q in sides if a * p <= x and b * q <= y}
         limits += [ArrayLimit(i, ("x",), max((a for a, _ in pairs), default=1)),
                    ArrayLimit(i, ("y",), max((b for _, b in pairs), default=1)),
                    ArrayLimit(i, ("x", "y"), max((a * b for a, b in pairs), default=1))]

@@ -181,14 +181,23 @@ class Architecture:
 
     @property
     def storages(self) -> tuple[tuple[int, ...], ...]:
-        """The levels that are parts of one storage, for each of these; mostly a level alone."""
-        found: list[tuple[int, ...]] = []
-        outer: tuple[int, ...] = ()
+        """The levels that are parts of one storage, for each of these, the innermost last; mostly a level
+        alone."""
+        found: dict[str, tuple[int, ...]] = {}
         for index, level in enumerate(self.levels):
-            outer = (*outer, index)
-            if level.shares is None:
-                found.append(outer)
-                outer = ()
+            name = level.shares or level.name
+            found[name] = (*found.get(name, ()), index)
+        return tuple(found.values())
+
+    @property
+    def zones(self) -> tuple[tuple[int, ...], ...]:
+        """Runs of levels without a fanout between them, outermost first."""
+        found: list[tuple[int, ...]] = []
+        for index in range(len(self.levels)):
+            if index and self.fanout(index - 1) == (1, 1):
+                found[-1] = (*found[-1], index)
+            else:
+                found.append((index,))
         return tuple(found)
 
     def below(self, index: int) -> Storage | Compute:

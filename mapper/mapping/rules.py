@@ -20,10 +20,11 @@ class Rules:
     """`least` and `most` iterations, shape (levels, 2, ranks), of the temporal loop of a rank and of
     its spatial loop, which runs along x or along y; `remainders`, of the same shape, has the most
     iterations of a last pass that is shorter (0: none may be); `workers` is the least number of compute
-    units at work."""
+    units at work; with `both_axes` a spatial loop may run along x and along y."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
-        self.constraints = constraints
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE,
+                 both_axes: bool = False) -> None:
+        self.constraints, self.both_axes = constraints, both_axes
         self.ranks = einsum.ranks
         self.by_level = [constraints.level(level.name) for level in architecture.levels]
         shape = (len(self.by_level), 2, len(einsum.ranks))
@@ -91,7 +92,7 @@ class Rules:
             for kind, factors in ((TEMPORAL, ways[:, slot(i, "temporal")]), (SPATIAL, x * y)):
                 good &= (self.least[i, kind, column] <= factors) & (factors <= self.most[i, kind, column])
             # A rank runs along one axis of a fanout only, as in Timeloop's mappings.
-            good &= (x == 1) | (y == 1)
+            good &= (x == 1) | (y == 1) | self.both_axes
         return good
 
     def allowed(self, factors: np.ndarray) -> np.ndarray:
@@ -102,7 +103,7 @@ class Rules:
                 good &= self.fits(factors[:, :, column], rank)
             good &= self.joint(factors)
             return good
-        for i in range(len(self.by_level)):
+        for i in range(0 if self.both_axes else len(self.by_level)):
             good &= ~((factors[:, slot(i, "x")] > 1) & (factors[:, slot(i, "y")] > 1)).any(axis=1)
         return good
 

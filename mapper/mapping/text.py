@@ -7,7 +7,7 @@
 
 The 5 is the number of iterations in the last pass, where it differs. A level line lists the tensors
 kept, with the words of their tiles; a person who writes one leaves the numbers out, and the brackets
-too when the level keeps all it may. Where a level has several lines, each lists the tensors whose tiles
+too when the level keeps all it may. A level may have several lines, each with the tensors whose tiles
 are cut there (see `parts`). Indentation is free.
 """
 
@@ -22,6 +22,7 @@ from ..spec.fields import describe
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Axis, Einsum, Tensor
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
+from .parts import in_order
 from .timeloop import default_keep
 
 # Both are matched after runs of blanks have been made single ones.
@@ -104,11 +105,8 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
         When `problems` is not given and there are faults.
     """
     found = Problems() if problems is None else problems
-    blocks = {level.name: Block(level.name, default_keep(level, einsum))
-              for level in architecture.levels}
-    seen: dict[str, Node] = {}
-    outer: dict[str, list[Block]] = {}      # of levels with several lines, what the lines before say
-    current = None
+    defaults = {level.name: Block(level.name, default_keep(level, einsum)) for level in architecture.levels}
+    blocks: list[Block] = []
     compute = re.compile(rf"{re.escape(architecture.compute.name)}(:|$)")
     for line in _lines(locate(data)):
         if not line.is_scalar:
@@ -119,24 +117,15 @@ def parse_nest(data: object, architecture: Architecture, einsum: Einsum,
         if not text or compute.match(text):
             continue
         if text.startswith("for "):
-            if current is None:
+            if not blocks:
                 found.error(line, f"{text!r}; expected the line of a level first")
             else:
-                blocks[current] = _with_loop(line, text, blocks[current], einsum, found)
-            continue
-        block = _level(line, text, blocks, einsum, found)
-        if block is None:
-            continue
-        if block.level == current:
-            outer.setdefault(current, []).append(blocks[current])
-        elif block.level in seen:
-            found.error(line, f"second line for level {block.level}, which is not right after the first at "
-                        f"{seen[block.level].place}; expected the lines of a level one after the other")
-        current = block.level
-        seen[current], blocks[current] = line, block
+                blocks[-1] = _with_loop(line, text, blocks[-1], einsum, found)
+        elif (block := _level(line, text, defaults, einsum, found)) is not None:
+            blocks.append(block)
     if problems is None and found.errors:
         raise SpecError(found.errors)
-    return Mapping(tuple(x for name, block in blocks.items() for x in (*outer.get(name, ()), block)))
+    return in_order(architecture, blocks, defaults.values())
 
 
 def _lines(node: Node) -> list[Node]:

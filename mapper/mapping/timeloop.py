@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Sequence
 
 from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture, Storage
@@ -16,6 +16,7 @@ from ..spec.fields import describe
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Einsum
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
+from .parts import in_order
 
 LOOP_TYPES = ("temporal", "spatial")
 KEEP_TYPES = ("bypass", "datatype", "dataspace")
@@ -25,10 +26,10 @@ TYPES = (*LOOP_TYPES, *KEEP_TYPES, "skew")
 TENSOR_KEYS = {"no_reuse": "no_multicast", "no_link_transfer": "no_links",
                "no_temporal_reuse": "no_temporal_reuse", "rmw_first_update": "rmw_first_update",
                "no_coalesce": "no_coalesce"}
-#: Which of several blocks of a level an entry is about, the outermost 1; not a key of Timeloop's.
-PART = "part"
-KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", *TENSOR_KEYS, PART)
-SKEW_KEYS = ("target", "type", "modulo", "terms", PART)
+#: Of uneven mappings (see `parts`), which block an entry is about, the outermost 1; no key of Timeloop's.
+PLACE = "place"
+KEYS = ("target", "type", "factors", "permutation", "split", "keep", "bypass", *TENSOR_KEYS, PLACE)
+SKEW_KEYS = ("target", "type", "modulo", "terms", PLACE)
 #: Written by old mappers, without effect.
 IGNORED_KEYS = ("stream",)
 
@@ -73,10 +74,12 @@ def from_timeloop(data: object, architecture: Architecture, einsum: Einsum,
     return reader.mapping()
 
 
-def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
+def to_timeloop(mapping: Mapping, einsum: Einsum,
+                levels: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Timeloop v0.4 mapping entries: a temporal, a spatial (where the level has a fanout in use)
-    and a bypass entry a level, outermost level first. `from_timeloop` is the exact inverse. Where a level
-    has several blocks, entries say which one they are about, which Timeloop does not know.
+    and a bypass entry a level, outermost level first. `from_timeloop` is the exact inverse. Where the blocks
+    are not one for each of the `levels` (default: where a level has several), entries say which one they are
+    about, which Timeloop does not know.
 
     Raises
     ------
@@ -90,8 +93,10 @@ def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
     if reasons:
         raise MappingError(reasons)
     entries: list[dict[str, Any]] = []
-    for block, part in zip(mapping, _parts(mapping), strict=True):
-        target = {"target": block.level, **part}
+    blocks = [block.level for block in mapping]
+    uneven = len(set(blocks)) < len(blocks) if levels is None else blocks != list(levels)
+    for place, block in enumerate(mapping, 1):
+        target = {"target": block.level, **({PLACE: place} if uneven else {})}
 
         def directives(*keys: str, block: Block = block) -> dict[str, list[str]]:
             named = {key: getattr(block, TENSOR_KEYS[key]) for key in keys}
@@ -113,13 +118,6 @@ def to_timeloop(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]]:
             entries.append({**target, "type": "skew", "modulo": block.skew.modulo,
                             "terms": [_skew_term(term) for term in block.skew.terms]})
     return entries
-
-
-def _parts(mapping: Mapping) -> Iterator[dict[str, int]]:
-    """What tells the blocks of one level apart, in the order of the blocks; nothing where there is one."""
-    blocks = [block.level for block in mapping]
-    for i, level in enumerate(blocks):
-        yield {PART: blocks[:i + 1].count(level)} if blocks.count(level) > 1 else {}
 
 
 def _skew_term(term: SkewTerm) -> dict[str, Any]:
@@ -161,22 +159,25 @@ class _Reader:
     """Reads entries one by one into a draft a level."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, problems: Problems) -> None:
+        self.architecture = architecture
         self.levels = architecture.levels
         self.einsum = einsum
         self.problems = problems
         self.tensors = [t.name for t in einsum.tensors]
-        self.drafts = {level.name: [_Draft(level.name)] for level in self.levels}
+        self.drafts = {(level.name, 0): _Draft(level.name) for level in self.levels}
 
     def mapping(self) -> Mapping:
         """The mapping that all entries together describe."""
-        blocks = []
-        for level, draft in ((own, x) for own in self.levels for x in self.drafts[own.name]):
-            kept = default_keep(level, self.einsum) | {t for t, k in draft.keep.items() if k}
+        blocks = {}
+        levels = {level.name: level for level in self.levels}
+        for (name, place), draft in self.drafts.items():
+            kept = default_keep(levels[name], self.einsum) | {t for t, k in draft.keep.items() if k}
             kept -= {t for t, k in draft.keep.items() if not k}
             loops = draft.loops
-            blocks.append(Block(level.name, kept, loops.get("temporal", ()), loops.get("x", ()),
-                                loops.get("y", ()), **draft.directives, skew=draft.skew))
-        return Mapping(tuple(blocks))
+            blocks[place, name] = Block(name, kept, loops.get("temporal", ()), loops.get("x", ()),
+                                        loops.get("y", ()), **draft.directives, skew=draft.skew)
+        placed = [blocks[key] for key in sorted(blocks) if key[0]]
+        return in_order(self.architecture, placed, [b for (place, _), b in blocks.items() if not place])
 
     def read_entry(self, entry: Node) -> None:
         """Read one entry into the draft of its level."""
@@ -258,25 +259,23 @@ class _Reader:
             return _Draft("")
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
-            return self.part(entry, names[len(names) - 1 - value])
-        if isinstance(value, str) and value in self.drafts:
-            return self.part(entry, value)
+            return self.placed(entry, names[len(names) - 1 - value])
+        if isinstance(value, str) and value in names:
+            return self.placed(entry, value)
         self.problems.error(node, f"no storage level {value!r}; expected {one_of(names)} or an index "
                             f"from 0 (innermost) to {len(names) - 1}"
                             + did_you_mean(str(value), names))
         return _Draft("")
 
-    def part(self, entry: Node, level: str) -> _Draft:
+    def placed(self, entry: Node, level: str) -> _Draft:
         """The draft of the block of `level` that `entry` is about."""
-        node, drafts = entry.get(PART), self.drafts[level]
-        number = 1 if node is None else node.value
-        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= len(drafts) + 1:
-            self.problems.error(node or entry, f"part {number!r} of level {level}; expected a number from 1, "
-                                "the outermost, the parts in their order")
+        node = entry.get(PLACE)
+        place = 0 if node is None else node.value
+        if not isinstance(place, int) or isinstance(place, bool) or (node is not None and place < 1):
+            self.problems.error(node or entry, f"place {place!r} of a block; expected a number, 1 for the "
+                                "outermost block")
             return _Draft(level)
-        if number > len(drafts):
-            drafts.append(_Draft(level))
-        return drafts[number - 1]
+        return self.drafts.setdefault((level, place), _Draft(level))
 
     def read_keep(self, entry: Node, draft: _Draft) -> None:
         """Read the lists `keep` and `bypass`."""

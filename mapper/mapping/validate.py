@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from math import prod
 
 from ..errors import MappingError
 from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping, factor_text
-from .parts import part_reasons, unfold
+from .parts import order_reasons, part_reasons, unfold
 from .sparsity_rules import instances_needed, skips_in_space, sparse_reasons, stored_words
 
 
@@ -26,12 +25,8 @@ def check_mapping(architecture: Architecture, einsum: Einsum, mapping: Mapping) 
     Each reason names the level, tensor or rank, what is needed and what there is. Tensors that an
     architecture forces in or out of a level but the Einsum does not have are ignored.
     """
-    names = [level.name for level in architecture.levels]
-    blocks = [name for name, _ in groupby(block.level for block in mapping)]
-    if names != blocks:
-        return [f"mapping: blocks for levels {', '.join(blocks) or 'none'}, "
-                f"{architecture.name} has {', '.join(names)}"]
-    unknown = _unknown_names(einsum, mapping) or part_reasons(architecture, mapping)
+    unknown = (order_reasons(architecture, mapping) or _unknown_names(einsum, mapping)
+               or part_reasons(architecture, mapping))
     if unknown:
         return unknown
     architecture, mapping = unfold(architecture, mapping)

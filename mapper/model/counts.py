@@ -10,7 +10,7 @@ from typing import Sequence
 from ..errors import MappingError
 from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
-from ..mapping.parts import is_uneven, unfold
+from ..mapping.parts import unfold
 from ..workload.einsum import Einsum
 from ..workload.flatten import LIMIT
 from .cost import Semantics
@@ -40,22 +40,25 @@ def count(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     """What `count_plain` says, with the other rule for partial sums where `options` ask for it; of a level
     with several blocks, what they do together."""
     machine, nest = unfold(architecture, mapping)
-    if architecture.sparse and is_uneven(mapping):
+    if architecture.sparse and machine is not architecture:
         raise MappingError(["tensors cut at places of their own are not known where zeros are left out"])
     counts = count_plain(machine, einsum, nest, semantics, options)
     if options.updated_rmw and not options.first_read_elision:
         raise MappingError(["updated read-modify-write is not known without first read elision"])
     if options.updated_rmw:
         counts = replace(counts, traffic=updated(machine, einsum, nest, counts.traffic))
-    return _of_storages(machine, counts) if is_uneven(mapping) else counts
+    return counts if machine is architecture else _of_storages(architecture, machine, counts)
 
 
-def _of_storages(machine: Architecture, counts: Counts) -> Counts:
-    """The counts of the storages that the levels of `machine` are parts of. What leaves a storage leaves it
-    from its innermost part."""
-    inner = [parts[-1] for parts in machine.storages]
+def _of_storages(architecture: Architecture, machine: Architecture, counts: Counts) -> Counts:
+    """The counts of the levels of `architecture`, of which those of `machine` are parts. What leaves a zone
+    leaves it from the innermost part in it."""
+    names = [level.name for level in architecture.levels]
+    storages = sorted(machine.storages, key=lambda parts: names.index(machine.levels[parts[-1]].name))
+    inner = [max(storages[k][-1] for k in zone) if i == zone[-1] else storages[i][-1]
+             for zone in architecture.zones for i in zone]
     traffic = {name: Traffic(
-        tuple(next((x.accesses[i] for i in parts if x.accesses[i]), None) for parts in machine.storages),
+        tuple(next((x.accesses[i] for i in parts if x.accesses[i]), None) for parts in storages),
         tuple(x.sent[i] for i in inner), tuple(x.deliveries[i] for i in inner),
         tuple(x.passed[i] for i in inner)) for name, x in counts.traffic.items()}
     return replace(counts, traffic=traffic,

@@ -85,7 +85,8 @@ def _share(architecture: Architecture, mapping: Mapping, level: int, counts: Cou
     """Instances of storage level `level` that Timeloop has at work, to those that ever are."""
     if semantics == "exact":
         return Fraction(1)
-    outside = {x.name for x in architecture.levels[:level]}
+    first = next(zone[0] for zone in architecture.zones if level in zone)
+    outside = {x.name for x in architecture.levels[:first]}
     ever = prod(loop.factor for block in mapping if block.level in outside for loop in block.spatial)
     return Fraction(counts.instances[level]) / ever
 

@@ -10,7 +10,6 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from ..bounds.arrays import array_limits, factorizations
-from ..bounds.lattice import Tiling
 from ..bounds.prices import Prices
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
@@ -32,13 +31,15 @@ class Mapspace:
     constraints admit.
 
     The outermost level keeps every tensor unless the architecture or a constraint bypasses it there.
-    At one fanout a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both).
+    At one fanout a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both),
+    unless `both_axes`.
     """
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE,
+                 both_axes: bool = False) -> None:
         self.architecture = architecture
         self.einsum = einsum
-        self.rules = Rules(architecture, einsum, constraints)
+        self.rules = Rules(architecture, einsum, constraints, both_axes)
         self.depth = len(architecture.levels)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.slots = open_slots(architecture, einsum, self.rules)
@@ -300,18 +301,6 @@ class Mapspace:
             elif inner == TRIVIAL or (inner and rank in self.rules.inside(level, inner)):
                 good &= factor == 1
         return ways[good]
-
-    def from_tiling(self, ranks: tuple[str, ...], tiling: Tiling) -> np.ndarray:
-        """The factor array, shape (slots, ranks), of a tiling of a three-level machine."""
-        factors = np.ones((3 * self.depth, len(self.einsum.ranks)), dtype=np.int64)
-        for i, rank in enumerate(ranks):
-            column = self.einsum.ranks.index(rank)
-            factors[slot(0, "temporal"), column] = self.einsum.extent[rank] // tiling.middle[i]
-            factors[slot(1, "temporal"), column] = tiling.middle[i] // tiling.array[i]
-            factors[slot(1, "x"), column] = tiling.x[i]
-            factors[slot(1, "y"), column] = tiling.y[i]
-            factors[slot(2, "temporal"), column] = tiling.inner[i]
-        return factors
 
     def enumerate(self, region: Region) -> np.ndarray:
         """Every factor array of `region`, shape (mappings, slots, ranks); of those with remainders all whose
