@@ -38,17 +38,19 @@ def class_members(rng: Random, einsum: Einsum, factors: np.ndarray, count: int,
 
 def varied(rng: Random, architecture: Architecture, einsum: Einsum) -> Architecture:
     """The same machine with clusters, scaled bandwidths, more room for tiles, latencies, energy of
-    addresses, power gating, routers where there are no hops, and levels that cannot add."""
+    addresses, power gating, hops and routers, and levels that cannot add."""
     names = [level.name for level in architecture.levels]
 
     def figure(*values: float) -> Figure | None:
         found = rng.choice((None, *values))
         return None if found is None else Figure(found, "drawn at random")
 
+    tolls = Random(str(einsum))
+
     def network(index: int) -> Network:
-        single = architecture.fanout(index) == (1, 1)
+        hop, router = (tolls.choice((None, Figure(x, "drawn at random"))) for x in (1.25, 0.25))
         return replace(architecture.levels[index].network, fill_cycles=rng.choice((0, 3)),
-                       drain_cycles=rng.choice((0, 5)), router_pj=figure(0.25) if single else None)
+                       drain_cycles=rng.choice((0, 5)), router_pj=router, hop_pj=hop)
 
     return replace(architecture, levels=tuple(
         replace(level, network=network(i), reduces=rng.random() < 0.5,
@@ -199,9 +201,9 @@ def test_errors() -> None:
                           (huge.ranks,) * len(template.levels))
     with pytest.raises(ValueError, match="exact"):
         BatchEvaluator(architecture, huge, everywhere)
-    mesh = replace(architecture.levels[-1], mesh_x=1, network=Network(router_pj=Figure(1.0, "a.yaml:3")))
+    mesh = replace(architecture.levels[-1], mesh_x=1, network=Network("noc", kind="multicast"))
     wired = Architecture("wired", (mesh,), replace(architecture.compute, mesh_x=4))
-    with pytest.raises(ValueError, match=r"charges for routers \(a.yaml:3\)"):
+    with pytest.raises(ValueError, match="network noc is no mesh"):
         BatchEvaluator(wired, einsum, Template(template.levels[:1], template.keep[:1], template.orders[:1]))
     silent = replace(architecture, levels=tuple(replace(x, energy={}) for x in architecture.levels))
     with pytest.raises(ValueError, match="no energy is known"):

@@ -311,9 +311,24 @@ def test_both_ends_name_a_network(above: str, below: str, message: str, tmp_path
 
 
 def test_a_search_refuses_what_it_cannot_reckon_with() -> None:
-    routed = machine(4, 2, Network("noc", router_pj=Figure(1.0, "a.yaml:7")))
-    with pytest.raises(SpecError, match=r"network noc charges for routers \(a.yaml:7\)"):
-        tb.search(routed, GEMM)
+    cast = machine(4, 2, Network("noc", kind="multicast"))
+    with pytest.raises(SpecError, match="network noc is no mesh that carries words both ways"):
+        tb.search(cast, GEMM)
+    routed = machine(4, 2, Network("noc", router_pj=figure(1.0)))
+    with pytest.raises(SpecError, match="network noc charges for hops; a search in timeloop semantics"):
+        tb.search(routed, GEMM, semantics="timeloop")
+
+
+def test_a_search_reckons_with_hops() -> None:
+    """The best of all mappings, with hops so dear that fewer instances are used than there are."""
+    units = Compute("MAC", 4, 2, energy={"compute": figure(1.0)})
+    free, dear = (replace(machine(4, 2, Network("noc", hop_pj=figure(hop), router_pj=figure(hop))),
+                          compute=units) for hop in (0.0, 50.0))
+    cheap, costly = (tb.search(x, GEMM, objective="energy").layers[0] for x in (free, dear))
+    again = evaluate(dear, GEMM, cheap.mapping)
+    assert costly.cost.energy_pj < again.energy_pj
+    assert costly.certificate.lower_bound <= costly.cost.energy_pj
+    assert evaluate(dear, GEMM, costly.mapping) == costly.cost
 
 
 @pytest.mark.parametrize("name", ["user_networks", "wire_energy", "addr_gen", "leak_net_latency"])

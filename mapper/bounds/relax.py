@@ -16,6 +16,7 @@ from ..hardware.architecture import Architecture
 from ..mapping.rules import Rules
 from ..mapping.template import slot
 from ..model.energy import gate, leakage_per_cycle
+from ..model.network import entry_price
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
 from .cap import UNCAPPED, Cap
@@ -340,9 +341,8 @@ class _Builder(Terms):
 
     def _sent(self, level: int, tensor: Tensor, action: str) -> float:
         """pJ of a word that is asked of a level, and of the network below it."""
-        network = self.arch.levels[level].network.ingress
-        carried = 0.0 if network is None else network.value * self._moved(level, tensor)
-        return self._price(level, tensor, action) + carried
+        entry = entry_price(self.arch.levels[level].network)
+        return self._price(level, tensor, action) + (entry and entry * self._moved(level, tensor))
 
     def _tensor(self, tensor: Tensor) -> None:
         for parents, children in self._segments(tensor):

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from ..hardware.architecture import Architecture, Storage
 from ..mapping.template import Template, slot
 from ..workload.einsum import Einsum
+from .batch_hops import Ways
 from .batch_reuse import Fanout, words_received
 from .batch_shape import EXACT, Array, Count, Move, Nest, TensorShape
 from .energy import action_energy, actions, address_price, gate, leakage_per_cycle
-from .network import network_cycles, word_price
+from .network import ROUNDING, network_cycles, toll
 
 #: Mappings worked on at a time: one array of them takes 32 KiB.
 CHUNK = 4096
@@ -82,8 +83,8 @@ class BatchEvaluator:
     Raises
     ------
     ValueError
-        The Einsum has flattened ranks, an energy is not known, a network charges for more than the
-        words that enter it, or the counts are too large to be exact in float64.
+        The Einsum has flattened ranks, an energy is not known, a network is no mesh (see `network.toll`),
+        or the counts are too large to be exact in float64.
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, template: Template) -> None:
@@ -109,7 +110,8 @@ class BatchEvaluator:
         self._storages = architecture.storages
         stored = [frozenset().union(*(template.keep[i] for i in parts)) for parts in self._storages]
         self._stored = [own for own, parts in zip(stored, self._storages, strict=True) for _ in parts]
-        self._word_prices = [word_price(architecture, i) for i in levels]
+        self._tolls = [toll(architecture, i) for i in levels]
+        self._ways = [self._ways_below(i) for i in levels]
         self._compute_energy = einsum.macs * action_energy(architecture.compute, "compute")
         self._idle = self._idle_slots()
 
@@ -154,6 +156,14 @@ class BatchEvaluator:
         apart = self.template.no_multicast
         return self.architecture.levels[level].network.multicast and not (
             apart and tensor in apart[level])
+
+    def _ways_below(self, level: int) -> dict[str, Ways]:
+        """By tensor, the ways of its words on the network below `level`, where that charges for them."""
+        price, spatial = self._tolls[level], self._spatial[level]
+        if price is None or not (price.hop or price.router) or not any(spatial.values()):
+            return {}
+        return {t.name: Ways(self.einsum, t, level, self._ranks, spatial, self._multicast(level, t.name),
+                             self.architecture.fanout(level)) for t in self.einsum.tensors}
 
     def _keep(self, shape: TensorShape, level: int) -> _Kept:
         outermost = not any(shape.name in keep for keep in self.template.keep[:level])
@@ -205,13 +215,13 @@ class BatchEvaluator:
         fanouts, utilized = self._instances(nest)
         compute_cycles = self._steps(nest, utilized)
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
-        entering: list[Count] = [0.0] * len(levels)
+        carried: list[Count] = [0.0] * len(levels)      # by the networks below one instance, pJ
         paced = [_Demand(levels[parts[-1]]) for parts in self._storages]      # parts share the bandwidth
         demand = [own for own, parts in zip(paced, self._storages, strict=True) for _ in parts]
         for shape in self._shapes:
             for moved in self._traffic(shape, nest, fanouts, compute_cycles):
                 i = moved.level
-                entering[i] = entering[i] + moved.entering()
+                carried[i] = carried[i] + self._carried(shape.name, moved, nest)
                 if moved.accesses is not None:
                     energies = self._kept[i][shape.name].energies
                     energy[i] = energy[i] + _energy(levels[i], moved.accesses, energies) + \
@@ -227,9 +237,21 @@ class BatchEvaluator:
             if leakage := leakage_per_cycle(level):
                 switch, switched = gate(self.architecture, i)
                 total = total + leakage * cycles * utilized[switch] * switched
-            if price := self._word_prices[i]:
-                total = total + entering[i] * utilized[i] * price
+            total = total + carried[i] * utilized[i]
         return np.broadcast_to(total, nest.batch), cycles + network_cycles(self.architecture, "exact")
+
+    def _carried(self, tensor: str, moved: Moved, nest: Nest, share: Count = 1.0) -> Count:
+        """pJ that the network below one instance takes for a `share` of the words `moved`."""
+        price = self._tolls[moved.level]
+        if price is None:
+            return 0.0
+        words = moved.entering(share)
+        ways = self._ways[moved.level].get(tensor)
+        if ways is None:
+            return words * price.entry
+        way = moved.sent * share * ways(nest)
+        some = np.where(words > 0.0, words, 1.0)
+        return words * price.entry + way * price.hop + words * np.floor(way / some + ROUNDING) * price.router
 
     def _instances(self, nest: Nest) -> tuple[list[Count], list[Count]]:
         """By storage level the instances below one that are at work, and all of its own (and the units)."""
@@ -252,7 +274,7 @@ class BatchEvaluator:
             below = below * (fanouts[i] if fanout is None else fanout.distinct(nest))
             kept = self._kept[i].get(shape.name)
             sent, first = below, None
-            if shape.is_output and self._word_prices[i] and not self.architecture.levels[i].reduces:
+            if shape.is_output and self._tolls[i] and not self.architecture.levels[i].reduces:
                 first = shares[i] if shape.name in self._stored[i] else 0.0
             if kept is None:
                 yield Moved(i, sent, first, None)

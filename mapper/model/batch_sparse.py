@@ -54,7 +54,7 @@ class SparseBatchEvaluator(BatchEvaluator):
         loops = self._loops(nest)
         counts = self._model(loops, dense)
         costs = sparse_costs(self.architecture, loops, self._model.zeros, counts)
-        energy = costs.energy + self._networks(loops, counts, moved)
+        energy = costs.energy + self._networks(nest, loops, counts, moved)
         valid = counts.valid & costs.fit.valid
         return np.where(valid, energy, np.inf), np.where(valid, costs.cycles, np.inf)
 
@@ -81,13 +81,14 @@ class SparseBatchEvaluator(BatchEvaluator):
         return SparseNest.of_factors(self.architecture, self.einsum, self.template,
                                      np.moveaxis(factors, -1, 0))
 
-    def _networks(self, loops: SparseNest, counts: SparseCounts, moved: list[tuple[Tensor, Moved]]) -> Array:
-        """pJ of the words that enter the networks."""
+    def _networks(self, nest: Nest, loops: SparseNest, counts: SparseCounts,
+                  moved: list[tuple[Tensor, Moved]]) -> Array:
+        """pJ of the words that the networks carry."""
         total: Array = np.zeros(loops.size)
         for tensor, x in moved:
-            if price := self._word_prices[x.level]:
+            if self._tolls[x.level]:
                 share = share_moved(self.architecture, loops, tensor, counts, x.level)
-                total = total + x.entering(share) * counts.active[x.level] * price
+                total = total + self._carried(tensor.name, x, nest, share) * counts.active[x.level]
         return total
 
 

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from ..hardware.architecture import Architecture
 from ..mapping.splits import real_factors
 from ..mapping.template import Template, slot
-from ..workload.einsum import Einsum
-from .batch import BatchEvaluator, Moved
+from ..workload.einsum import Einsum, Tensor
+from .batch import BatchCost, BatchEvaluator, Moved
 from .batch_shape import Array, Count, Nest, TensorShape, product_of
+from .counts import tensor_cases
+from .imperfect import exact_traffic
 
 
 class Chain:
@@ -231,19 +233,22 @@ def is_exact(architecture: Architecture, einsum: Einsum,
     Nor may networks that send to each instance apart follow each other: what instances ask for together
     may differ where some idle.
     """
-    iterating = {rank for rank, extent in einsum.extent.items() if extent > 1}
-    for tensor in einsum.tensors:
-        terms = [term for axis in tensor.projection for term in axis if term.rank in iterating]
-        if any(sum(term.rank in iterating for term in axis) > 1 for axis in tensor.projection):
-            return False
-        if len({term.rank for term in terms}) < len(terms) or not all(x.coefficient for x in terms):
-            return False
-        if tensor.is_output and any(abs(x.coefficient) > 1 for x in terms):
-            return False
+    iterating = frozenset(rank for rank, extent in einsum.extent.items() if extent > 1)
+    return all(_is_plain(x, iterating) for x in einsum.tensors) and _asks_alike(architecture, no_multicast)
+
+
+def _is_plain(tensor: Tensor, iterating: frozenset[str]) -> bool:
+    terms = [term for axis in tensor.projection for term in axis if term.rank in iterating]
+    return (all(sum(term.rank in iterating for term in axis) < 2 for axis in tensor.projection)
+            and len({term.rank for term in terms}) == len(terms)
+            and all(abs(x.coefficient) == 1 or (x.coefficient and not tensor.is_output) for x in terms))
+
+
+def _asks_alike(architecture: Architecture, no_multicast: Sequence[frozenset[str]]) -> bool:
+    """Whether there are no networks one after another of which one sends to each instance apart."""
     arrays = [i for i in range(len(architecture.levels)) if prod(architecture.fanout(i)) > 1]
-    apart = any(not architecture.levels[i].network.multicast or (no_multicast and no_multicast[i])
-                for i in arrays)
-    return len(arrays) < 2 or not apart
+    return len(arrays) < 2 or not any(
+        not architecture.levels[i].network.multicast or (no_multicast and no_multicast[i]) for i in arrays)
 
 
 class ImperfectEvaluator(BatchEvaluator):
@@ -327,7 +332,7 @@ class ImperfectEvaluator(BatchEvaluator):
             sent = plain.loaded(nest, child, spatial) / utilized[i]
             share: Count = plain.held(nest, i) / utilized[i] if output else 0.0
             first = None
-            if output and self._word_prices[i] and not self.architecture.levels[i].reduces:
+            if output and self._tolls[i] and not self.architecture.levels[i].reduces:
                 first = share if name in self._stored[i] else 0.0
             if i not in kept:
                 yield Moved(i, sent, first, None)
@@ -340,3 +345,32 @@ class ImperfectEvaluator(BatchEvaluator):
                 accesses = (np.maximum(sent - share, 0.0), np.maximum(received - share, 0.0), sent)
             yield Moved(i, sent, first, accesses)
             child = i
+
+
+class WalkingEvaluator(ImperfectEvaluator):
+    """Evaluates one mapping at a time, exactly: of tensors with windows, the loops are walked."""
+
+    def __call__(self, factors: NDArray[np.int64]) -> BatchCost:
+        """Cost of the mapping with the given factors of shape (1, slots, ranks)."""
+        if len(factors) != 1:
+            raise ValueError(f"{len(factors)} mappings; expected one")
+        return super().__call__(factors)
+
+    def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
+                 compute_cycles: Array) -> Iterator[Moved]:
+        assert isinstance(nest, CutNest)
+        if shape.name in self._plain and _asks_alike(self.architecture, self.template.no_multicast):
+            yield from super()._traffic(shape, nest, fanouts, compute_cycles)
+            return
+        factors = np.ones((len(nest.whole), len(self.einsum.ranks)), dtype=np.int64)
+        factors[:, self._columns] = nest.whole[..., 0]
+        mapping = self.template.mapping(self.einsum, factors)
+        case = next(x for x in tensor_cases(self.architecture, self.einsum, mapping)
+                    if x.tensor.name == shape.name)
+        traffic = exact_traffic(case)
+        for i in reversed(range(case.kept[0] if case.kept else case.levels, case.levels)):
+            sent, first, x = float(sum(traffic.sent[i].values())), None, traffic.accesses[i]
+            if shape.is_output and self._tolls[i] and not self.architecture.levels[i].reduces:
+                first = float(x.partition_words) if x else 0.0
+            accesses = None if x is None else (float(x.reads), float(x.fills), float(x.updates))
+            yield Moved(i, sent, first, accesses)

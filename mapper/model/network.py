@@ -15,6 +15,9 @@ from ..hardware.floorplan import tile_side
 from .cost import NetworkCost, Semantics, TransferCost
 from .traffic import Delivery, Traffic
 
+#: What rounding errors take off a mean that is a whole number, at the most.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Load:
@@ -106,7 +109,8 @@ def _mesh(network: Network, hop_pj: float, load: Load, entering: Sequence[float]
     routers). The formula is Timeloop's (model/network-legacy.cpp)."""
     words, router = sum(entering), value(network.router_pj)
     way = sum(x.hops or 0.0 for x in load.deliveries)
-    routers = (1 + floor(way / words)) * words if words else 0.0
+    mean = way / words if words else 0.0
+    routers = (1 + floor(mean if semantics == "timeloop" else mean + ROUNDING)) * words
     return {"hops": way * hop_pj, "routers": routers * router,
             "ingress": words * value(network.ingress), "links": load.passed * (hop_pj + 2 * router)}
 
@@ -150,42 +154,60 @@ def counts_hops(architecture: Architecture, index: int) -> bool:
         x.hop_pj, x.router_pj, wire(architecture, x))) for x in (level.network, level.update_network) if x)
 
 
-def word_price(architecture: Architecture, index: int) -> float:
-    """pJ that a word costs that enters the network below storage level `index`, where that is all
-    the network charges for.
+@dataclass(frozen=True, slots=True)
+class Toll:
+    """What a word costs on a mesh, pJ: when it enters it, its first router included, for each hop, and for
+    each further router, of which there is one a hop on average, rounded down."""
+
+    entry: float
+    hop: float = 0.0
+    router: float = 0.0
+
+
+def toll(architecture: Architecture, index: int) -> Toll | None:
+    """What the network below storage level `index` charges for a word; None where it is free.
 
     Raises
     ------
     ValueError
-        The network also charges for the way of a word, for its receivers or for additions.
+        The network also charges for the receivers of a word or for additions.
+    SpecError
+        It has wires whose length does not follow from what is known.
     """
     level = architecture.levels[index]
-    network, (x, y) = level.network, architecture.fanout(index)
-    name = network.name or f"{level.name} <==> {architecture.below(index).name}"
+    network = level.network
     if level.update_network is not None or network.kind != "mesh" or network.distributed:
-        raise ValueError(f"network {name} is not priced by the word")
-    if x * y == 1:          # no hops, but one router
-        return value(network.ingress) + value(network.router_pj)
-    if counts_hops(architecture, index):
-        figures = {"hops": network.hop_pj, "wires": wire(architecture, network), "routers": network.router_pj}
-        found = ", ".join(f"{what} ({x.source})" for what, x in figures.items() if x and x.value)
-        raise ValueError(f"network {name} charges for {found}")
-    return value(network.ingress)
+        name = network.name or f"{level.name} <==> {architecture.below(index).name}"
+        raise ValueError(f"network {name} is no mesh that carries words both ways")
+    found = Toll(entry_price(network))
+    if architecture.fanout(index) != (1, 1):         # one instance: no hops, but one router
+        hop = hop_energy(architecture, index, network, "exact")
+        found = Toll(found.entry, hop, value(network.router_pj))
+    return None if found == Toll(0.0) else found
 
 
-def require_word_prices(architecture: Architecture) -> None:
-    """Raise a SpecError that names every network whose energy `word_price` cannot state, and with
-    which a search for mappings therefore cannot reckon."""
+def entry_price(network: Network) -> float:
+    """pJ of a word that enters a mesh, wherever it goes."""
+    return value(network.ingress) + value(network.router_pj)
+
+
+def require_tolls(architecture: Architecture, ways: bool = True) -> None:
+    """Raise a SpecError that names every network whose energy `toll` cannot state or, without `ways`, that
+    charges for hops: a search for mappings cannot reckon with them."""
     problems = []
-    for index in range(len(architecture.levels)):
+    for index, level in enumerate(architecture.levels):
         try:
-            word_price(architecture, index)
+            found = toll(architecture, index)
         except ValueError as error:
-            problems.append(Problem(architecture.name, 0, 0, (
-                f"{error}; a search expects networks that charge for the words that enter them only; "
-                "given mappings can be evaluated")))
+            problems.append(f"{error}; a search expects such networks")
+            continue
+        if found and (found.hop or found.router) and not ways:
+            name = level.network.name or f"{level.name} <==> {architecture.below(index).name}"
+            problems.append(f"network {name} charges for hops; a search in timeloop semantics, or with "
+                            "remainders, expects networks that charge for the words that enter them only")
     if problems:
-        raise SpecError(problems)
+        raise SpecError([Problem(architecture.name, 0, 0, f"{text}; given mappings can be evaluated")
+                         for text in problems])
 
 
 def wire(architecture: Architecture, network: Network) -> Figure | None:

@@ -21,7 +21,7 @@ from ..mapping.nest import Mapping
 from ..mapping.splits import MOST_SPLITS, TooManySplits
 from ..model.cost import Semantics
 from ..model.evaluate import evaluate
-from ..model.network import require_word_prices
+from ..model.network import require_tolls
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .combine import combine
@@ -30,7 +30,7 @@ from .differences import difference
 from .explain import explain
 from .front import POINTS, FrontSearch
 from .imperfect import layer_search
-from .layer import Limits, never
+from .layer import LayerSearch, Limits, never
 from .progress import ProgressEvent
 from .relief import with_conflict
 from .result import (
@@ -47,6 +47,8 @@ from .stages import second_stage
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate] | LayerFront
+#: Seconds between saves of what was found so far in layers that are still being searched.
+_SKETCHES = 2.0
 #: Counts stay exact in the floats of the fast evaluation up to here.
 MOST_OPERATIONS = 2 ** 50
 _PATIENCE = 0.1      # seconds between looks at what the processes report
@@ -65,6 +67,18 @@ class _Task:
     total: int
     constraints: Constraints
     points: int
+    sketches: bool = False       # whether the best so far is sent now and then
+
+
+@dataclass(frozen=True)
+class _Sketch:
+    """The best so far of the layer at place `index`, which is still being searched."""
+
+    index: int
+    answer: _Answer
+
+
+_Send = Callable[["ProgressEvent | _Sketch"], None]
 
 
 def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
@@ -99,7 +113,9 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
         Is handed the layers found so far (marked as interrupted) whenever one is done and others
-        are still to come, so that a run that is killed loses only the layers in flight.
+        are still to come, and the best so far of those in flight as soon as there is something, then every
+        few seconds: with a bound of 0, since nothing is proved of them yet. So a run that is killed loses
+        little.
 
     Ctrl-C ends the search soon, with the best mappings so far (`NetworkResult.interrupted`).
 
@@ -121,19 +137,34 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints,
-                   points)
+                   points, save is not None)
              for i, einsum in enumerate(firsts)]
     empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with _interrupts() as stop:
         clock = _Clock(time_limit, min(jobs, len(tasks)))
         parallel = jobs > 1 and len(tasks) > 1
-        search = _in_processes(tasks, jobs, clock, stop, progress) if parallel else \
-            _one_by_one(tasks, clock, stop, progress)
         found: dict[tuple[object, ...], _Answer] = {}
+        sketched: dict[tuple[object, ...], _Answer] = {}
+        saved = -inf
+
+        def heed(event: ProgressEvent | _Sketch) -> None:
+            nonlocal saved
+            if isinstance(event, ProgressEvent):
+                if progress is not None:
+                    progress(event)
+                return
+            sketched[firsts[event.index].canonical] = event.answer
+            if save is not None and monotonic() - saved > _SKETCHES:
+                save(_assemble(empty, graph, {**sketched, **found}))
+                saved = monotonic()
+
+        search = (_in_processes(tasks, jobs, clock, stop, heed) if parallel else
+                  _one_by_one(tasks, clock, stop, heed))
         for index, answer in search:
             found[firsts[index].canonical] = answer
             if save is not None and len(found) < len(tasks):
-                save(_assemble(empty, graph, found))
+                save(_assemble(empty, graph, {**sketched, **found}))
+                saved = monotonic()
         return replace(_assemble(empty, graph, found), interrupted=stop.is_set())
 
 
@@ -150,7 +181,7 @@ def require_boxes(graph: WorkloadGraph) -> None:
 def _require_searchable(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints,
                         semantics: Semantics) -> None:
     """Raise a SpecError for what cannot be searched."""
-    require_word_prices(architecture)
+    require_tolls(architecture, ways=semantics == "exact" and constraints == constraints.whole)
     require_boxes(graph)
     _require_bounded(architecture, constraints, semantics)
     _require_size(architecture, graph, constraints)
@@ -234,11 +265,11 @@ def _layer(result: NetworkResult, einsum: Einsum, count: int, mapping: Mapping,
 
 
 def _one_by_one(tasks: list[_Task], clock: _Clock, stop: threading.Event,
-                progress: Watch | None) -> Iterator[tuple[int, _Answer]]:
+                send: _Send) -> Iterator[tuple[int, _Answer]]:
     for task in tasks:
         seconds = clock.share(len(tasks) - task.index)
         limits = replace(task.limits, seconds=seconds, stopped=stop.is_set)
-        yield task.index, _search(replace(task, limits=limits), progress)
+        yield task.index, _search(replace(task, limits=limits), send)
 
 
 class _Clock:
@@ -273,16 +304,20 @@ def _interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _search(task: _Task, progress: Watch | None) -> _Answer:
+def _search(task: _Task, send: _Send) -> _Answer:
     started = monotonic()
     state = (inf, 0.0)
+    search: LayerSearch | None = None
+    sketched = -inf
 
     def report(value: float, bound: float, done: bool = False) -> None:
-        nonlocal state
+        nonlocal state, sketched
         state = value, bound
-        if progress is not None:
-            progress(ProgressEvent(task.einsum.name, task.index, task.total, value, bound,
-                                   monotonic() - started, done))
+        send(ProgressEvent(task.einsum.name, task.index, task.total, value, bound, monotonic() - started, done))
+        if task.sketches and search is not None and monotonic() - sketched > _SKETCHES:
+            if (sketch := search.sketch()) is not None:
+                send(_Sketch(task.index, (_without_links(task.architecture, task.einsum, sketch[0]), sketch[1])))
+            sketched = monotonic()
 
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
@@ -356,7 +391,7 @@ def _work(task: _Task) -> _Answer:
 
 
 def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.Event,
-                  progress: Watch | None) -> Iterator[tuple[int, _Answer]]:
+                  send: _Send) -> Iterator[tuple[int, _Answer]]:
     context = multiprocessing.get_context("spawn")
     queue, stopped = context.Queue(), context.Event()
     waiting = list(reversed(tasks))
@@ -373,7 +408,7 @@ def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.
                 done, _ = wait(running, _PATIENCE, FIRST_COMPLETED)
                 if stop.is_set():
                     stopped.set()
-                _hand_on(queue, progress)
+                _hand_on(queue, send)
                 for future in done:
                     yield running.pop(future), future.result()
         except BaseException:
@@ -381,8 +416,6 @@ def _in_processes(tasks: list[_Task], jobs: int, clock: _Clock, stop: threading.
             raise
 
 
-def _hand_on(queue: Any, progress: Watch | None) -> None:
+def _hand_on(queue: Any, send: _Send) -> None:
     while not queue.empty():
-        event = queue.get()
-        if progress is not None:
-            progress(event)
+        send(queue.get())
