@@ -1,4 +1,4 @@
-"""The lattice of divisors of a layer's extents, on a machine of three storage levels.
+"""The lattice of divisors of a layer's extents, on a machine with one array of units.
 
 Every tile is a lattice point: one divisor a rank. What the lattice bound needs of a single tile
 (words, copies, array shapes) is kept as one array over all points.
@@ -8,40 +8,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from math import inf, prod
+from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..hardware.architecture import Architecture
-from ..mapping.rules import SPATIAL, TEMPORAL, Rules
+from ..mapping.rules import SPATIAL, Rules
 from ..mapping.template import slot
-from ..workload.einsum import Axis, Einsum, Tensor, Term
-from .arrays import divisors, smallest_prime
+from ..workload.einsum import Axis, Einsum, Tensor
+from .arrays import divisors
+from .lattice_windows import Windows
 from .prices import Prices
 
-_MOST_PAIRS = 12_000_000      # pairs (a, t) kept in memory at a time
+if TYPE_CHECKING:
+    from .lattice_inside import Ways
+
 _MOST_POINTS = 400_000        # lattice points
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """A candidate: extents by rank held by the middle level, the array, one inner instance, and
-    how the array's factors split over x and y."""
+    """A candidate: its factors, shape (slots, ranks), and by level the ranks whose loops are to run
+    innermost, the innermost first; all other ranks outside of them, in any order."""
 
-    middle: tuple[int, ...]
-    array: tuple[int, ...]
-    inner: tuple[int, ...]
-    x: tuple[int, ...]
-    y: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of an inner tile t and an array shape s, and the tile a = t s of the array: lattice points."""
-
-    t: np.ndarray
-    s: np.ndarray
-    a: np.ndarray
+    factors: np.ndarray
+    innermost: tuple[tuple[str, ...], ...]
 
 
 class Lattice:
@@ -53,16 +45,26 @@ class Lattice:
         self.rules = rules or Rules(architecture, einsum)
         self.prices = Prices(architecture, einsum)
         self._filled: dict[str, np.ndarray] = {}
+        self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
+        self.depth = len(architecture.levels)
+        self.fanouts = [prod(architecture.fanout(i)) for i in range(self.depth)]
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.extents = np.array([einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)
+        self.columns = [einsum.ranks.index(rank) for rank in self.ranks]
+        self.windows = Windows(self)
+
+    @cached_property
+    def array_level(self) -> int:
+        """The level with the array below it, or else one with none, as if it were one of a single unit."""
+        wide = [i for i, n in enumerate(self.fanouts) if n > 1]
+        return wide[0] if wide else min(1, self.depth - 1)
 
     @property
     def applies(self) -> bool:
-        """Whether the machine has three storage levels, the outermost of which keeps everything, and
-        one fanout, below the middle one; no tensor moves diagonally, and units do not skip in step."""
-        fanouts = [prod(self.arch.fanout(i)) for i in range(len(self.arch.levels))]
-        return (len(self.arch.levels) == 3 and fanouts[0] == fanouts[2] == 1
+        """Whether the machine has at most one fanout, below the outermost level or the next, and the
+        outermost level keeps everything; no tensor moves diagonally, and units do not skip in step."""
+        return (sum(n > 1 for n in self.fanouts) <= 1 and self.array_level <= 1
                 and self.arch.levels[0].bypass.isdisjoint(t.name for t in self.einsum.tensors)
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
                 and self.arch.compute.lockstep is None
@@ -82,7 +84,12 @@ class Lattice:
         return np.indices(self.shape).reshape(len(self.shape), -1)
 
     @cached_property
-    def _products(self) -> list[np.ndarray]:
+    def strides(self) -> tuple[int, ...]:
+        """For each rank how far apart points are in the flat index that differ by one divisor."""
+        return tuple(prod(self.shape[i + 1:]) for i in range(len(self.shape)))
+
+    @cached_property
+    def products(self) -> list[np.ndarray]:
         """For each rank, of two divisors, the flat-index step of their product; far below zero where
         the product does not divide the extent."""
         tables = []
@@ -94,13 +101,37 @@ class Lattice:
     @cached_property
     def _positions(self) -> list[np.ndarray]:
         """For each rank the flat-index step of a divisor, by its value."""
-        strides = [int(np.prod(self.shape[i + 1:], dtype=np.int64)) for i in range(len(self.shape))]
         tables = []
-        for n, stride in zip(self.extents, strides, strict=True):
+        for n, stride in zip(self.extents, self.strides, strict=True):
             table = np.full(int(n) + 1, -1, dtype=np.int64)
             table[list(divisors(int(n)))] = stride * np.arange(len(divisors(int(n))))
             tables.append(table)
         return tables
+
+    def quotient_tables(self, level: int, kind: int) -> list[np.ndarray]:
+        """For each rank, whether its first divisor divides its second and the constraints admit that many
+        iterations of a loop of one `kind` (a row of `Rules.least`) at `level`."""
+        tables = []
+        for n, column in zip(self.extents.tolist(), self.columns, strict=True):
+            inner, outer = np.array(divisors(n))[:, None], np.array(divisors(n))[None, :]
+            least, most = self.rules.least[level, kind, column], self.rules.most[level, kind, column]
+            tables.append((outer % inner == 0) & (least * inner <= outer) & (outer <= most * inner))
+        return tables
+
+    @cached_property
+    def classes(self) -> dict[frozenset[str], frozenset[str]]:
+        """By tensors the ranks that move all but these, which stay when such a loop is innermost."""
+        still = {r: frozenset(t.name for t in self.einsum.tensors if r not in t.ranks) for r in self.ranks}
+        return {names: frozenset(r for r in self.ranks if still[r] == names)
+                for names in dict.fromkeys(still.values())}
+
+    def inside(self, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
+        """What happens below the array (see `ways_inside`), for what the levels there keep."""
+        from .lattice_inside import ways_inside
+        key = keep[self.array_level + 1:]
+        if key not in self._inside:
+            self._inside[key] = ways_inside(self, keep)
+        return self._inside[key]
 
     def index(self, extents: np.ndarray) -> np.ndarray:
         """Flat lattice index of extents that divide, shape (..., ranks) to (...)."""
@@ -147,7 +178,7 @@ class Lattice:
         Offsets i * a + j * b with i < m, j < n repeat every (b, -a) / gcd(a, b), so there are
         m n - (m - b / gcd)+ (n - a / gcd)+ of them.
         """
-        if not self.arch.levels[1].network.multicast:
+        if not self.arch.levels[self.array_level].network.multicast:
             return self.product(frozenset(self.ranks))[shape]
         count = np.ones(len(tile))
         for axis in tensor.projection:
@@ -165,7 +196,7 @@ class Lattice:
     @cached_property
     def arrays(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
         """Lattice points that fit the array, each with one way to split it over x and y."""
-        level, (width, height) = self.arch.levels[1], self.arch.fanout(1)
+        level, (width, height) = self.arch.levels[self.array_level], self.arch.fanout(self.array_level)
         ways: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         along_x = self._within(width, level.spatial_x)
         along_y = self._within(height, level.spatial_y)
@@ -189,80 +220,17 @@ class Lattice:
 
     def _admitted(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether the constraints admit the factors `x` and `y` of the array, shape (arrays, ranks)."""
-        factors = np.ones((len(x), 9, len(self.einsum.ranks)), dtype=np.int64)
-        columns = [self.einsum.ranks.index(rank) for rank in self.ranks]
-        factors[:, slot(1, "x"), columns], factors[:, slot(1, "y"), columns] = x, y
-        return self.quotients(1, SPATIAL, x * y) & self.rules.joint(factors)
+        factors = np.ones((len(x), 3 * self.depth, len(self.einsum.ranks)), dtype=np.int64)
+        level = self.array_level
+        factors[:, slot(level, "x"), self.columns], factors[:, slot(level, "y"), self.columns] = x, y
+        return self.quotients(level, SPATIAL, x * y) & self.rules.joint(factors)
 
     def quotients(self, level: int, kind: int, factors: np.ndarray) -> np.ndarray:
         """Whether the constraints admit the `factors`, shape (points, ranks), of loops of one `kind`
         (a row of `Rules.least`) at `level`."""
-        columns = [self.einsum.ranks.index(rank) for rank in self.ranks]
-        least, most = self.rules.least[level, kind, columns], self.rules.most[level, kind, columns]
+        least = self.rules.least[level, kind, self.columns]
+        most = self.rules.most[level, kind, self.columns]
         return np.asarray(((least <= factors) & (factors <= most)).all(axis=1))
-
-    def sliding(self, tensor: Tensor, tile: np.ndarray, outer: np.ndarray,
-                sliders: frozenset[str]) -> np.ndarray:
-        """Least share of a tile that a step brings in when one of `sliders` steps innermost.
-
-        `tile` and `outer` are lattice points: the tile of an instance, and the extents one step of
-        the loops above moves by. The result is at most 1 and never above the true share.
-        """
-        share = np.ones(len(tile))
-        for axis in tensor.projection:
-            moving = [t for t in axis if t.rank in self.ranks]
-            if len(moving) < 2:
-                continue
-            width = self.interval(axis)[tile]
-            for term in moving:
-                if term.rank not in sliders:
-                    continue
-                i = self.ranks.index(term.rank)
-                held = self.points[:, i][outer]
-                steps = self.extents[i] / held
-                fresh = np.minimum(width, abs(term.coefficient) * held)
-                piece = (width + (steps - 1) * fresh) / steps
-                undone = self._may_undo(axis, term, outer) & (steps > 1)
-                least = fresh * (1 - 1 / smallest_prime(int(self.extents[i])))
-                piece = np.where(undone, least, piece)
-                share = np.minimum(share, piece / width)
-        return share
-
-    def _may_undo(self, axis: Axis, slider: Term, outer: np.ndarray) -> np.ndarray:
-        """Where a step of another window rank may equal steps of the slider, so that it moves
-        nothing or seems to slide on: the sum of steps of either rank is then a multiple of the
-        smallest step of the other."""
-        others = [t for t in axis if t.rank in self.ranks and t is not slider]
-        i = self.ranks.index(slider.rank)
-        if len(others) > 1:
-            indices = [self.ranks.index(t.rank) for t in others]
-            return np.any(self.points[outer][:, indices] < self.extents[indices], axis=1)
-        j = self.ranks.index(others[0].rank)
-        table = _undo_table(int(self.extents[i]), abs(slider.coefficient),
-                            int(self.extents[j]), abs(others[0].coefficient))
-        return np.asarray(table[self.grid[i], self.grid[j]][outer])
-
-    def pairs(self, inner_words: np.ndarray, least_parallel: float) -> Pairs | None:
-        """Pairs (t, s) with t within the inner capacity, t * s dividing the extents and at least
-        `least_parallel` instances at work; None when they are too many."""
-        capacity = self.arch.levels[2].capacity_words
-        fits = inner_words <= (inf if capacity is None else capacity)
-        tiles = np.flatnonzero(fits & self.quotients(2, TEMPORAL, self.points))
-        shapes = np.array([p for p in self.arrays if self.points[p].prod() >= least_parallel], dtype=np.int64)
-        if len(tiles) * len(shapes) > 60 * _MOST_PAIRS:
-            return None
-        grid, found, total = self.grid[:, tiles], list[Pairs](), 0
-        for s in shapes:
-            array = np.zeros(len(tiles), dtype=np.int64)
-            for table, rows, i in zip(self._products, grid, self.grid[:, s], strict=True):
-                array += table[i][rows]
-            fits = array >= 0
-            found.append(Pairs(tiles[fits], np.full(int(fits.sum()), s), array[fits]))
-            total += len(found[-1].t)
-            if total > _MOST_PAIRS:
-                return None
-        empty = np.zeros(0, dtype=np.int64)
-        return Pairs(*(np.concatenate([empty, *(getattr(p, name) for p in found)]) for name in "tsa"))
 
 
 @cache
@@ -277,28 +245,3 @@ def _distinct_table(first: tuple[int, int], second: tuple[int, int]) -> np.ndarr
     over = np.maximum(held - lap, 0)[:, :, :, None] * np.maximum(other - other_lap, 0)[:, :, None, :]
     pairs = len(held) * len(other)
     return (held[:, None] * other - over).reshape(pairs, pairs)
-
-
-@cache
-def _undo_table(extent: int, unit: int, other_extent: int, other_unit: int) -> np.ndarray:
-    """`Lattice._may_undo` for every pair of divisors held: the slider's and the other rank's.
-
-    A rank steps at up to two levels, by unit * v and unit * w with v | w | extent, both below the
-    extent. A step of one loop undoes others only if it equals their sum, in which the slider's
-    innermost step counts once or twice.
-    """
-    table = np.zeros((len(divisors(extent)), len(divisors(other_extent))), dtype=bool)
-    for i, held in enumerate(divisors(extent)):
-        for j, other in enumerate(divisors(other_extent)):
-            small, other_small = unit * held, other_unit * other
-            large = [unit * w for w in divisors(extent) if w < extent and w % held == 0]
-            other_large = [other_unit * w for w in divisors(other_extent)
-                           if w < other_extent and w % other == 0]
-            sums = {c * small for c in (1, 2)} | {c * small + w for c in (1, 2) for w in large}
-            sums |= {w - c * small for c in (1, 2) for w in large}
-            other_sums = set(other_large) | {w + other_small for w in other_large}
-            other_sums |= {w - other_small for w in other_large}
-            table[i, j] = (held < extent and other < other_extent
-                           and any(x > 0 and x % other_small == 0 for x in sums)
-                           and any(x > 0 and x % small == 0 for x in other_sums))
-    return table

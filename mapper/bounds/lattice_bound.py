@@ -1,20 +1,23 @@
-"""Bounds of three-level machines over whole factors: a minimum over the lattice of divisors.
+"""Bounds over whole factors: a minimum over the lattice of divisors, for one keep/bypass choice.
 
-For one keep/bypass choice and one choice of the tensors that are stationary at the middle level,
-the energy is a sum over the two boundaries between the three storage levels. With e the tile of the
-middle level, a what the whole array holds and t the tile of one inner instance (t | a | e, a = t s),
+The machine is cut at its array. Outside there is the level above the array, the *middle*, and perhaps the
+outermost level above that; with e the tile of the middle, a what the whole array holds, t the tile of one
+instance and s the shape unrolled (t s = a, a | e),
 
-    energy = outer(e) + inner(a, t) [+ a stationary tensor's traffic, which also depends on e],
+    energy = outer(e) + inner(t, s) [+ tensors whose traffic also depends on e / a].
 
-so all pairs (a, t) are reduced to one array over the divisors a, the minimum over a | e is a
-running minimum along every rank, and adding outer(e) gives the least energy over every
-factorisation. What a stationary tensor adds depends on e through one product of few values: it is
-looped over. Sliding windows are counted from below (see docs/search.md), all else exactly.
+So for every pair (t, s) the least outer cost of all e that a divides is looked up in a table, which takes a
+minimum along the multiples of every divisor, rank by rank. Traffic that depends on e / a as well does so
+through few ranks: those that leave a stationary tensor where it is, and the one that a window slides along.
+Over their extents in e it is looped. Which tensors are stationary, and where, makes the *variants* that
+together cover every loop order (see docs/search.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
 from math import inf
 
 import numpy as np
@@ -22,19 +25,58 @@ import numpy as np
 from ..mapping.rules import TEMPORAL
 from ..mapping.template import slot
 from ..model.energy import gate, leakage_per_cycle
+from ..model.network import entry_price
 from ..workload.einsum import Tensor
 from .arrays import divisors
 from .cap import UNCAPPED, Cap
-from .lattice import Lattice, Pairs, Tiling
+from .lattice import Lattice, Tiling
+from .lattice_inside import Stream, Ways
+from .lattice_windows import Reach
 
-#: Energy of a stationary tensor's boundary at all pairs, or at those in `keep`, from words streamed.
-_Transfer = Callable[..., np.ndarray]
-#: A level (3: the units), and the lattice points of its tiles.
+#: A level (as many as there are: the units), and the lattice points of its tiles.
 _Place = tuple[int, np.ndarray]
-#: A stationary tensor, its transfer, and its words if nothing were reused.
-_Coupled = tuple[Tensor, _Transfer, np.ndarray]
-#: A transfer, the words times the product that a middle tile divides them by, that product by tile.
-_Held = tuple[_Transfer, np.ndarray, np.ndarray]
+
+_MOST_TOGETHER = 1_000_000    # pairs looked at together
+_MOST_PAIRS = 400_000_000     # pairs in all, most of which are seen to be too expensive at once
+_MOST_COUPLED = 5000          # combinations of extents looped over
+_KEPT = 16                    # tilings handed on
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Ways through a pass of an instance, each with an array shape s and the tile a of the array (lattice
+    points); `stays`: streams that one pass leaves in place, `words` of every stream in a pass."""
+
+    stays: frozenset[Stream]
+    way: np.ndarray
+    t: np.ndarray
+    s: np.ndarray
+    a: np.ndarray
+    words: dict[Stream, np.ndarray]
+    instances: np.ndarray
+
+    def at(self, where: np.ndarray) -> Pairs:
+        """Some of them."""
+        return Pairs(self.stays, self.way[where], self.t[where], self.s[where], self.a[where],
+                     {stream: w[where] for stream, w in self.words.items()}, self.instances[where])
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Loop orders of which this is known: the outer cost is `outer`, at every middle tile; in the ranks
+    `held` the middle tile is that of the array; tensors are `still` through the loops of the middle level of
+    all ranks that do not move them, or through the outer loops too (`far`); a window slides in steps of one
+    of the ranks that `slides` gives, of the middle loop, or, if the rank is held, of the outer one.
+    `coupled`: the ranks of which it matters by how much the middle tile exceeds that of the array. `goes_on`:
+    of this tensor outer loops may undo steps, or go on with them, since no other loop moves it before."""
+
+    outer: str
+    held: frozenset[str] = frozenset()
+    still: frozenset[str] = frozenset()
+    far: frozenset[str] = frozenset()
+    slides: dict[str, frozenset[str]] = field(default_factory=dict)
+    coupled: frozenset[str] = frozenset()
+    goes_on: str = ""
 
 
 class LatticeBound:
@@ -50,88 +92,95 @@ class LatticeBound:
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
         self.prices = lattice.prices
+        self.middle = lattice.array_level
         self.steps = self.macs * self.prices.busy(keep)     # cycles of one unit, at the least
         self.everything = frozenset(lattice.ranks)
-        self.distinct: dict[str, np.ndarray] = {}     # by tensor, at every pair
-        self.whole = self.macs / lattice.product(self.everything)     # all loops above a point
+        self.above = self.macs / lattice.product(self.everything)     # passes: all loops above a point
+        self.base = self.prices.computes(keep) - self.prices.rounded_away(keep)
+        #: By tensor the levels that keep it, up to the last one outside, and the units.
+        self.places = {t.name: [i for i in range(self._last_outside(t), lattice.depth) if t.name in keep[i]]
+                       + [lattice.depth] for t in self.tensors}
+        self._tables: dict[tuple[str, frozenset[str]], np.ndarray] = {}
+
+    def _last_outside(self, tensor: Tensor) -> int:
+        """The level that a tensor comes from when it enters the array."""
+        return self.middle if tensor.name in self.keep[self.middle] else 0
 
     def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the
         lattice is too large."""
-        inner_words = self._words(2)
-        outer = self._outer_costs()
-        floor = min(float(cost.min()) for cost in outer.values())
-        if not np.isfinite(floor):
-            return cutoff, []
-        base = self.prices.computes(self.keep) - self.prices.rounded_away(self.keep)
-        pairs = self.l.pairs(inner_words, self._least_parallel(base + floor, cutoff))
-        if pairs is None:
+        ways = self.l.inside(self.keep)
+        if ways is None:
             return None
-        self.distinct = {t.name: self.l.distinct(t, pairs.t, pairs.s) for t in self.tensors}
-        best, tilings = cutoff, []
-        for stationary in dict.fromkeys(self._reusers(r) for r in self.l.ranks):
-            for found in self._variants(stationary, pairs, outer, base, cutoff):
-                best = min(best, found[0])
-                tilings.append(found)
-        tilings.sort(key=lambda f: f[0])
-        return best, [f[1] for f in tilings]
-
-    def _words(self, level: int) -> np.ndarray:
-        """Words that the tiles of `level` take, at every point."""
-        words = np.zeros(len(self.l.points))
-        for name in self.keep[level]:
-            words = words + self.l.volumes[name] * self.prices.held(level, name)
-        return words
-
-    def _least_parallel(self, energy: float, cutoff: float) -> float:
-        energy_power, cycles_power = self.powers
-        cycles = self.cap.most_cycles
-        if cycles_power and energy > 0.0:
-            cycles = min(cycles, (cutoff / energy ** energy_power) ** (1 / cycles_power))
-        return max(float(self.steps / cycles * (1 - 1e-9)), 1.0)
-
-    def _reusers(self, rank: str) -> frozenset[str]:
-        return frozenset(t.name for t in self.tensors if rank not in t.ranks)
+        self.cutoff = cutoff
+        self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
+        self.outer = self._outer_costs()
+        for own in ways:
+            if not self._every_pair(own):
+                return None
+        self.found.sort(key=lambda found: found[0])
+        return self.cutoff, [self._tiling(*found[1:]) for found in self.found[:_KEPT]]
 
     # ---- the boundary between the outer and the middle level ---------------------------------
 
     def _outer_costs(self) -> dict[str, np.ndarray]:
-        """Energy of the outer boundary at every middle tile, by the rank innermost above it."""
+        """Energy of the outer boundary at every middle tile, by the rank innermost above it; "" for any,
+        and that of all that move a tensor or all that do not, under names of their own."""
+        if self.middle == 0:      # there is none: the middle tile is everything
+            whole = np.full(len(self.l.points), inf)
+            whole[-1] = 0.0
+            return {"": whole}
         capacity = self.l.arch.levels[1].capacity_words
-        fits = self._words(1) <= (inf if capacity is None else capacity)
+        words = np.zeros(len(self.l.points))
+        for name in self.keep[1]:
+            words = words + self.l.volumes[name] * self.prices.held(1, name)
+        fits = words <= (inf if capacity is None else capacity)
         fits &= self.l.quotients(0, TEMPORAL, self.l.extents // self.l.points)
-        limit = np.where(fits, 0.0, inf)
-        every, one = np.arange(len(self.l.points)), np.ones(len(self.l.points))
-        costs = {}
-        for rank in self.l.ranks:
-            cost = limit.copy()
-            for tensor in self.tensors:
-                if tensor.name not in self.keep[1]:
-                    continue
-                moves = rank in tensor.ranks
-                times = self.whole if moves else self._relevant(tensor)
-                sliders = frozenset((rank,)) if moves else self.everything
-                words = self.l.volumes[tensor.name] * times * self.l.sliding(tensor, every, every, sliders)
-                cost += self._transfer(tensor, (0, every), (1, every), words, words, one, one)
-            costs[rank] = cost
+        costs = {rank: np.where(fits, self._outer_cost(rank), inf) for rank in self.l.ranks}
+        costs[""] = np.minimum.reduce(list(costs.values()))
+        for tensor in self.tensors:
+            still = [costs[rank] for rank in self.l.ranks if rank not in tensor.ranks]
+            if still:
+                costs[f"-{tensor.name}"] = np.minimum.reduce(still)
         return costs
 
-    def _relevant(self, tensor: Tensor) -> np.ndarray:
+    def _outer_cost(self, rank: str) -> np.ndarray:
+        every, one = np.arange(len(self.l.points)), np.ones(len(self.l.points))
+        cost = np.zeros(len(self.l.points))
+        for tensor in self.tensors:
+            if tensor.name not in self.keep[1]:
+                continue
+            moves, sliders = rank in tensor.ranks, self.l.windows.sliders(tensor)
+            words = self.l.volumes[tensor.name] * (self.above if moves else self._passes(tensor))
+            words = words * self._share(tensor, sliders & {rank} if moves else sliders, every, every, {})
+            cost += self._transfer(tensor, (0, every), (1, every), words, words, one, one)
+        return cost
+
+    def _passes(self, tensor: Tensor) -> np.ndarray:
         """Product of the loops above a point that move `tensor`."""
         ranks = tensor.ranks & self.everything
         return float(np.prod([self.l.einsum.extent[r] for r in ranks])) / self.l.product(ranks)
 
-    def _transfer(self, tensor: Tensor, parent: _Place, child: _Place, asked: np.ndarray, filled: np.ndarray,
-                  copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
-        """Energy of `asked` words at `parent` (one instance) and of `filled` words at each of
-        `instances` of `child`, which hold `copies` copies of every word between them.
+    def _share(self, tensor: Tensor, sliders: frozenset[str], tile: np.ndarray, outer: np.ndarray,
+               steps: dict[str, np.ndarray] | None, reach: Reach = "level") -> np.ndarray:
+        """The least share of a tile that is loaded if one of `sliders` steps innermost, `steps` times or
+        else through all of its extent; where that is not known (None), as often as is best."""
+        share = np.ones(len(tile))
+        for rank in sliders:
+            i = self.l.ranks.index(rank)
+            n = (steps or {}).get(rank, self.l.extents[i] / self.l.points[:, i][outer])
+            own = self.l.windows.share(tensor, rank, tile, outer, None if steps is None else n, reach)
+            share = np.minimum(share, np.where(n > 1, own, 1.0))
+        return share
 
-        Level 3 as `child` stands for the compute units, which hold nothing.
-        """
-        network = self.l.arch.levels[parent[0]].network.ingress
-        cost = asked * (0.0 if network is None else network.value * self.prices.moved(
-            self.keep, parent[0], tensor.name))
-        held = child[0] < 3
+    def _transfer(self, tensor: Tensor, parent: _Place, child: _Place, asked: np.ndarray, filled: np.ndarray,
+                  copies: np.ndarray, instances: np.ndarray, share: np.ndarray | float = 1.0) -> np.ndarray:
+        """Energy of `asked` words at one instance of `parent`, which has a `share` of the tensor, and of
+        `filled` words at each of `instances` of `child`, which hold `copies` copies of every word
+        between them."""
+        entry = entry_price(self.l.arch.levels[parent[0]].network)
+        cost = asked * (entry and entry * self.prices.moved(self.keep, parent[0], tensor.name))
+        held = child[0] < self.l.depth
         if not tensor.is_output:
             cost = cost + self._access(parent, tensor, "read", asked)
             return cost + self._access(child, tensor, "fill", filled) * instances if held else cost
@@ -139,7 +188,7 @@ class LatticeBound:
         if not tensor.has_disjoint_tiles:
             return cost
         size = self.l.einsum.tensor_words(tensor.name)
-        cost = cost + self._access(parent, tensor, "read", np.maximum(asked - size, 0.0))
+        cost = cost + self._access(parent, tensor, "read", np.maximum(asked - size * share, 0.0))
         if not held:
             return cost
         again = np.maximum(filled - size * copies / instances, 0.0)
@@ -156,128 +205,273 @@ class LatticeBound:
             words = words * self.l.filled(tensor.name)[tiles]
         return np.asarray(words * price)
 
-    # ---- the boundary above the inner level, for one choice of stationary tensors --------------
+    def _table(self, outer: str, fixed: frozenset[str]) -> np.ndarray:
+        """At every point the least outer cost of the middle tiles that it divides, with its own extents in
+        the ranks that are `fixed`."""
+        key = outer, fixed
+        if key not in self._tables:
+            table = self.outer[outer].reshape(self.l.shape)
+            for axis, (rank, admitted) in enumerate(zip(self.l.ranks, self._admitted, strict=True)):
+                if rank not in fixed:
+                    rows = np.moveaxis(table, axis, 0)
+                    table = np.moveaxis(np.stack([rows[own].min(axis=0, initial=inf) for own in admitted]),
+                                        0, axis)
+            self._tables[key] = table.ravel()
+        return self._tables[key]
 
-    def _variants(self, stationary: frozenset[str], pairs: Pairs, outer: dict[str, np.ndarray],
-                  base: float, cutoff: float) -> Iterator[tuple[float, Tiling]]:
-        """Bounds that together cover every mapping whose innermost middle loop is reused by
-        exactly the `stationary` tensors (or whose middle level does not iterate)."""
-        fixed, coupled = self._inner_costs(stationary, pairs)
-        any_order = np.minimum.reduce(list(outer.values()))
-        if not coupled:
-            yield from self._least(pairs, base + fixed, [], any_order, self.everything, cutoff)
-        elif len(coupled) == 1:
-            tensor, transfer, multiply = coupled[0]
-            # Some middle loop moves the tensor, or the innermost outer loop does: refetched then.
-            reused = self.everything - tensor.ranks
-            held = self.l.product(reused)
-            yield from self._least(pairs, base + fixed, [(transfer, multiply * held[pairs.a], held)],
-                                   any_order, self.everything, cutoff)
-            # Neither does: the tensor stays through the outer loops as well.
-            still = np.minimum.reduce([c for r, c in outer.items() if r in reused])
-            relevant = self._relevant(tensor)[pairs.a] / self.whole[pairs.a]
-            yield from self._least(pairs, base + fixed + transfer(multiply * relevant), [], still,
-                                   reused, cutoff)
-        else:
-            for tensor, transfer, multiply in coupled:
-                relevant = self._relevant(tensor)[pairs.a] / self.whole[pairs.a]
-                fixed = fixed + transfer(multiply * relevant)
-            yield from self._least(pairs, base + fixed, [], any_order, self.everything, cutoff)
+    @property
+    def _admitted(self) -> list[np.ndarray]:
+        """For each rank, which of its divisors (columns) a middle tile around another (rows) may have."""
+        return self.l.quotient_tables(self.middle, TEMPORAL)
 
-    def _inner_costs(self, stationary: frozenset[str], pairs: Pairs) -> tuple[np.ndarray, list[_Coupled]]:
-        """Energy at every pair without the stationary tensors, and for each of these a function
-        from words streamed into one instance to energy, with the words if nothing were reused."""
-        group = frozenset(r for r in self.l.ranks if self._reusers(r) == stationary)
-        instances = self.l.product(self.everything)[pairs.s]
-        total, coupled = np.zeros(len(pairs.t)), list[_Coupled]()
+    # ---- pairs of a pass and an array shape ---------------------------------------------------
+
+    def _every_pair(self, ways: Ways) -> bool:
+        """Look at all pairs with these ways, the largest arrays first; False when there are too many."""
+        shapes = np.array(list(self.l.arrays), dtype=np.int64)
+        shapes = shapes[np.argsort(-self.l.points[shapes].prod(axis=1), kind="stable")]
+        if len(shapes) * len(ways.tile) > _MOST_PAIRS:
+            return False
+        together = max(_MOST_TOGETHER // max(len(ways.tile), 1), 1)
+        least = self._least_outside()
+        grid = self.l.grid[:, ways.tile]
+        for start in range(0, len(shapes), together):
+            own = shapes[start:start + together]
+            instances = self.l.points[own].prod(axis=1, dtype=float)
+            array = np.zeros((len(own), len(ways.tile)), dtype=np.int64)
+            for table, tiles, arrays in zip(self.l.products, grid, self.l.grid[:, own], strict=True):
+                array += table[arrays][:, tiles]
+            good = array >= 0
+            shape, way = np.nonzero(good)
+            near = least[array[shape, way]] < self._budget(instances)[shape]
+            shape, way = shape[near], way[near]
+            if len(shape):
+                self._look(ways, Pairs(
+                    ways.stays, way, ways.tile[way], own[shape], array[shape, way],
+                    {stream: words[way] for stream, words in ways.words.items()}, instances[shape]))
+        return True
+
+    def _least_outside(self) -> np.ndarray:
+        """Energy at the least, by the tile of the array."""
+        return self.base + self._table("", frozenset())
+
+    def _look(self, ways: Ways, pairs: Pairs) -> None:
+        """Look at all variants of these pairs."""
+        full = {t.name: self._all_anew(t, pairs) for t in self.tensors}
+        for still, ranks in self.l.classes.items():
+            stays = frozenset(name for name, _ in pairs.stays)
+            own = self._variants(still & stays, ranks, stays)
+            least = self._optimistic(still & stays, ranks, pairs, full)
+            near = np.flatnonzero(least + self._table("", frozenset())[pairs.a]
+                                  < self._budget(pairs.instances))
+            if len(near):
+                some = pairs.at(near)
+                cost = {name: words[near] for name, words in full.items()}
+                for variant in own:
+                    self._evaluate(variant, ways, some, cost)
+                    for other in self._going_on(variant):
+                        self._evaluate(other, ways, some, cost)
+
+    def _all_anew(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
+        """Energy of a tensor below the middle level if each pass loads it anew."""
+        every = {(name, level): words * self.above[pairs.a] for (name, level), words in pairs.words.items()
+                 if name == tensor.name}
+        return self._streams(tensor, pairs, every) + self._at_compute(tensor, pairs)
+
+    def _streams(self, tensor: Tensor, pairs: Pairs, words: dict[Stream, np.ndarray]) -> np.ndarray:
+        """Energy of the streams of a tensor, of so many words an instance."""
+        total = np.zeros(len(pairs.t))
+        for parent, child in pairwise(self.places[tensor.name][:-1]):
+            total += self._below(tensor, pairs, parent, child, words[tensor.name, child])
+        return total
+
+    def _below(self, tensor: Tensor, pairs: Pairs, parent: int, child: int, words: np.ndarray) -> np.ndarray:
+        """Energy of so many words that go from a level to each instance of another one, or to each unit."""
+        copies = self._copies(tensor, pairs)
+        # The middle tile is not known here; it is at least that of the array.
+        if parent <= self.middle:
+            places = (parent, pairs.a), (child, pairs.t)
+            asked = words * self.l.distinct(tensor, pairs.t, pairs.s)
+            return self._transfer(tensor, *places, asked, words, copies, pairs.instances)
+        places, one = ((parent, pairs.t), (child, pairs.t)), np.ones(len(pairs.t))
+        share = copies / pairs.instances
+        return self._transfer(tensor, *places, words, words, share, one, share) * pairs.instances
+
+    def _at_compute(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
+        """Energy of what the units ask of the innermost level that keeps a tensor."""
+        innermost, units = self.places[tensor.name][-2:]
+        return self._below(tensor, pairs, innermost, units, self.macs / pairs.instances)
+
+    def _copies(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
+        return self.l.product(self.everything - tensor.ranks)[pairs.s]
+
+    # ---- variants ------------------------------------------------------------------------------
+
+    def _sliding(self, stays: frozenset[str], ranks: frozenset[str]) -> dict[str, frozenset[str]]:
+        """By tensor that slides when one of `ranks` steps innermost, those that it slides along."""
+        own = {t.name: self.l.windows.sliders(t) & ranks for t in self.tensors if t.name in stays}
+        return {name: sliders for name, sliders in own.items() if sliders}
+
+    def _variants(self, still: frozenset[str], ranks: frozenset[str],
+                  stays: frozenset[str]) -> Iterator[Variant]:
+        """Variants that together cover every mapping whose innermost middle loop is that of one of `ranks`,
+        which leave exactly the tensors `still` in place, and with whose outer loops innermost above a middle
+        level that does not iterate."""
+        slides = self._sliding(stays - still, ranks)
+        along = frozenset().union(*slides.values())
+        if not still:
+            yield Variant("", slides=slides, coupled=along)
+        elif len(still) == 1:
+            yield from self._one_still(self.l.einsum.tensor(*still), slides, along)
+        else:       # counted with the fewest words of all
+            yield Variant("", far=still, slides={**slides, **self._sliding(still, self.everything)})
+        if self.middle:
+            for rank in sorted(ranks):
+                sliding = {**self._sliding(stays - still, frozenset((rank,))),
+                           **self._sliding(still, self.everything)}
+                yield Variant(rank, held=self.everything, far=still, slides=sliding)
+
+    def _one_still(self, tensor: Tensor, slides: dict[str, frozenset[str]],
+                   along: frozenset[str]) -> Iterator[Variant]:
+        """Variants in which one tensor is stationary over the innermost middle loop."""
+        still, rest = frozenset((tensor.name,)), self.everything - tensor.ranks
+        windows, own = self.l.windows.sliders(tensor), tensor.ranks & self.everything
+        # Some middle loop moves the tensor ...
+        for slider in sorted(windows) or [""]:
+            sliding = {**slides, tensor.name: frozenset((slider,))} if slider else slides
+            yield Variant("", still=still, slides=sliding, coupled=rest | along | ({slider} - {""}))
+        if not self.middle:
+            return
+        # ... or none does: then the innermost outer loop does, and it slides along that, ...
+        if windows:
+            for rank in sorted(own):
+                sliding = {**slides, tensor.name: frozenset((rank,))} if rank in windows else slides
+                yield Variant(rank, held=own, still=still, slides=sliding, coupled=rest | along)
+        # ... or that does not either, and the tensor stays through the outer loops as well.
+        if f"-{tensor.name}" in self.outer:
+            sliding = {**slides, tensor.name: windows} if windows else slides
+            yield Variant(f"-{tensor.name}", held=own, far=still, slides=sliding, coupled=along)
+
+    def _going_on(self, variant: Variant) -> Iterator[Variant]:
+        """Those parts of a variant in which outer loops of a window's axis follow upon a middle one."""
+        for name, sliders in variant.slides.items() if self.middle else ():
+            tensor = self.l.einsum.tensor(name)
+            for rank in sorted(sliders & variant.coupled - variant.held):
+                axis = {term.rank for term in self.l.windows.axes[name][rank]} & self.everything
+                others = (tensor.ranks & self.everything) - axis
+                for outer in self._following(variant.outer, tensor, axis):
+                    yield replace(variant, outer=outer, held=variant.held | others, goes_on=name,
+                                  coupled=variant.coupled | axis,
+                                  slides={**variant.slides, name: frozenset((rank,))})
+
+    def _following(self, outer: str, tensor: Tensor, axis: set[str]) -> list[str]:
+        """Which outer costs there are if the first outer loop that moves `tensor` is one of an axis, for
+        variants with the outer cost `outer`."""
+        if outer in self.l.ranks:
+            return [outer] if outer in axis | (self.everything - tensor.ranks) else []
+        if not outer:
+            return [*sorted(axis), *({f"-{tensor.name}"} & set(self.outer))]
+        still = self.everything - self.l.einsum.tensor(outer[1:]).ranks
+        return sorted(still & (axis | (self.everything - tensor.ranks)))
+
+    def _optimistic(self, still: frozenset[str], ranks: frozenset[str], pairs: Pairs,
+                    full: dict[str, np.ndarray]) -> np.ndarray:
+        """Energy at the least, at every pair, but for that of the outer boundary, if a loop of one of
+        `ranks` is innermost at the middle level, or outside of one that does not iterate."""
+        stays = frozenset(name for name, _ in pairs.stays)
+        slides = {**self._sliding(stays - still, ranks), **self._sliding(still, self.everything)}
+        cost = np.full(len(pairs.t), self.base)
         for tensor in self.tensors:
-            parent = 1 if tensor.name in self.keep[1] else 0
-            distinct = self.distinct[tensor.name]
-            copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
-            if tensor.name not in self.keep[2]:
-                asked = self.macs / instances * distinct
-                total += self._transfer(tensor, (parent, pairs.a), (3, pairs.t), asked, asked, copies,
-                                        instances)
+            name = tensor.name
+            if name not in still and name not in slides:
+                cost += full[name]
                 continue
-            total += self._at_compute(tensor, pairs.t, copies, instances)
-            still = tensor.name in stationary
-            share = self.l.sliding(tensor, pairs.t, pairs.a, self.everything if still else group)
-            words = self.l.volumes[tensor.name][pairs.t] * self.whole[pairs.a] * share
+            passes = self._passes(tensor) if name in still else self.above
+            share = self._share(tensor, slides.get(name, frozenset()), pairs.t, pairs.a, None, "two")
+            cost += self._streams(tensor, pairs, self._words(tensor, pairs, passes[pairs.a] * share)) \
+                + self._at_compute(tensor, pairs)
+        return cost
 
-            def transfer(words: np.ndarray, tensor: Tensor = tensor, parent: int = parent,
-                         distinct: np.ndarray = distinct, instances: np.ndarray = instances,
-                         copies: np.ndarray = copies, keep: np.ndarray | slice = slice(None)) -> np.ndarray:
-                # The middle tile is not known here; it is at least that of the array.
-                places = (parent, pairs.a[keep]), (2, pairs.t[keep])
-                return self._transfer(tensor, *places, words * distinct[keep], words, copies[keep],
-                                      instances[keep])
+    def _evaluate(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray]) -> None:
+        """Find the least objective of a variant, for all extents of the ranks that are coupled."""
+        ranks = [r for r in self.l.ranks if r in variant.coupled - variant.held]
+        columns = [self.l.ranks.index(r) for r in ranks]
+        admitted, sizes = self._admitted, [self.l.shape[i] for i in columns]
+        table = self._table(variant.outer, variant.held | variant.coupled)
+        moving = [t for t in self.tensors if t.name in variant.still | variant.far | set(variant.slides)]
+        fixed = np.full(len(pairs.t), self.base)
+        for tensor in self.tensors:
+            fixed += self._at_compute(tensor, pairs) if tensor in moving else full[tensor.name]
+        good = np.ones(len(pairs.t), dtype=bool)
+        for i, rank in enumerate(self.l.ranks):
+            if rank in variant.held:
+                good &= admitted[i].diagonal()[self.l.grid[i, pairs.a]]
+        if not good.any():
+            return
+        for chosen in product(*(range(n) for n in sizes)):
+            where = good.copy()
+            point = pairs.a.copy()
+            for i, j in zip(columns, chosen, strict=True):
+                own = self.l.grid[i, pairs.a]
+                where &= admitted[i][own, j]
+                point += (j - own) * self.l.strides[i]
+            low = fixed + table[np.where(where, point, 0)]
+            near = np.flatnonzero(where & (low < self._budget(pairs.instances)))
+            if not len(near):
+                continue
+            some = pairs.at(near)
+            steps = {r: divisors(int(self.l.extents[i]))[j] / self.l.points[:, i][some.a]
+                     for r, i, j in zip(ranks, columns, chosen, strict=True)}
+            energy = low[near]
+            for tensor in moving:
+                tiles = self._tiles(tensor, variant, some, steps)
+                energy = energy + self._streams(tensor, some, self._words(tensor, some, tiles))
+            self._keep_best(variant, ways, some, energy, chosen)
 
-            if still:
-                coupled.append((tensor, transfer, words))
-            else:
-                total += transfer(words)
-        return total, coupled
+    def _tiles(self, tensor: Tensor, variant: Variant, pairs: Pairs,
+               steps: dict[str, np.ndarray]) -> np.ndarray:
+        """How many times what stays of a tensor enters an instance, in a variant."""
+        passes = (self._passes(tensor) if tensor.name in variant.far else self.above)[pairs.a]
+        if tensor.name in variant.still:
+            for rank in self.everything - tensor.ranks:
+                passes = passes / steps.get(rank, 1.0)
+        sliders = variant.slides.get(tensor.name, frozenset())
+        if tensor.name != variant.goes_on:
+            return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps)
+        slider, = sliders
+        if self.l.windows.simple(tensor, slider):
+            return passes * self.l.windows.run(tensor, slider, pairs.t, pairs.a, steps)
+        return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps, "two")
 
-    def _at_compute(self, tensor: Tensor, tiles: np.ndarray, copies: np.ndarray,
-                    instances: np.ndarray) -> np.ndarray:
-        """Energy of the inner level's accesses by the compute units."""
-        words = self.macs / instances
-        if not tensor.is_output:
-            return self._access((2, tiles), tensor, "read", words) * instances
-        cost = self._access((2, tiles), tensor, "update", words) * instances
-        if not tensor.has_disjoint_tiles:
-            return cost
-        size = self.l.einsum.tensor_words(tensor.name)
-        again = np.maximum(words - size * copies / instances, 0.0)
-        return cost + self._access((2, tiles), tensor, "read", again) * instances
+    def _words(self, tensor: Tensor, pairs: Pairs, tiles: np.ndarray) -> dict[Stream, np.ndarray]:
+        """Words of the streams of a tensor: so many times what stays of it, everything else in each pass."""
+        return {stream: words * (tiles if stream in pairs.stays else self.above[pairs.a])
+                for stream, words in pairs.words.items() if stream[0] == tensor.name}
 
-    # ---- the minimum ---------------------------------------------------------------------------
+    # ---- the objective -------------------------------------------------------------------------
 
-    def _least(self, pairs: Pairs, fixed: np.ndarray, coupled: list[_Held], outer: np.ndarray,
-               free: frozenset[str], cutoff: float) -> list[tuple[float, Tiling]]:
-        """The least objective below `cutoff` over pairs and middle tiles, with its tiling.
+    def _keep_best(self, variant: Variant, ways: Ways, pairs: Pairs, energy: np.ndarray,
+                   chosen: tuple[int, ...]) -> None:
+        good = energy < self._budget(pairs.instances)
+        if not good.any():
+            return
+        value = np.where(good, self._objective(energy, self.steps / pairs.instances), inf)
+        best = int(value.argmin())
+        if value[best] < self.cutoff:
+            self.cutoff = float(value[best])
+            self.found.append((self.cutoff, variant, ways, pairs.at(np.array([best])), chosen))
 
-        `free`: the ranks in which the middle tile may exceed the array; `coupled`: the transfer
-        function of a stationary tensor, its words times the product that the middle tile divides.
-        """
-        instances = self.l.product(self.everything)[pairs.s]
-        budget = self._budget(instances, cutoff)
-        low = fixed.copy()
-        if coupled:
-            transfer, words, held = coupled[0]
-            low += transfer(words / float(held.max()))
-        near = np.flatnonzero(low + outer.min() < budget)
-        best: tuple[float, Tiling] | None = None
-        values = np.unique(coupled[0][2]) if coupled else [None]
-        for value in values:
-            cost, where, target = fixed[near], near, outer
-            if value is not None:
-                cost = cost + transfer(words[near] / value, keep=near)
-                target = np.where(held == value, outer, inf)
-            alive = cost + target.min() < budget[near]
-            cost, where = cost[alive], where[alive]
-            for n in np.unique(instances[where]):
-                chosen = instances[where] == n
-                found = self._join(pairs, where[chosen], cost[chosen], target, free)
-                if found is None:
-                    continue
-                energy, tiling = found
-                objective = float(self._objective(energy, self.steps / n))
-                if objective < cutoff and (best is None or objective < best[0]):
-                    best = objective, tiling
-        return [] if best is None else [best]
-
-    def _budget(self, instances: np.ndarray, cutoff: float) -> np.ndarray:
-        """Energy below which a mapping with so many instances at work beats `cutoff` within the cap."""
+    def _budget(self, instances: np.ndarray) -> np.ndarray:
+        """Energy below which a mapping with so many instances at work beats the cutoff within the cap."""
         energy_power, cycles_power = self.powers
         cycles = self.steps / instances
         if energy_power:
-            most = (cutoff / cycles ** cycles_power) ** (1 / energy_power)
+            most = (self.cutoff / cycles ** cycles_power) ** (1 / energy_power)
         else:
-            most = np.where(cycles ** cycles_power < cutoff, inf, -inf)
+            most = np.where(cycles ** cycles_power < self.cutoff, inf, -inf)
         return np.asarray(np.minimum(most, self.cap.most_energy(cycles)) - self._leak(cycles))
 
-    def _objective(self, energy: float, cycles: np.ndarray) -> np.ndarray:
+    def _objective(self, energy: np.ndarray, cycles: np.ndarray) -> np.ndarray:
         energy_power, cycles_power = self.powers
         return np.asarray((energy + self._leak(cycles)) ** energy_power * cycles ** cycles_power)
 
@@ -288,44 +482,35 @@ class LatticeBound:
         for i, level in enumerate(self.l.arch.levels):
             if leak := leakage_per_cycle(level) * self.prices.awake:
                 switch, switched = gate(self.l.arch, i)
-                spread = switch == 3 or (switch == 2 and bool(self.keep[2]))
+                spread = switch == self.l.depth or (switch > self.middle and bool(self.keep[switch]))
                 total = total + leak * switched * (self.steps if spread else cycles)
         return total
 
-    def _join(self, pairs: Pairs, where: np.ndarray, cost: np.ndarray, outer: np.ndarray,
-              free: frozenset[str]) -> tuple[float, Tiling] | None:
-        """Least `cost + outer(e)` over the pairs `where` and the middle tiles e above their a."""
-        least = np.full(len(self.l.points), inf)
-        np.minimum.at(least, pairs.a[where], cost)
-        table = least.reshape(self.l.shape)
-        for axis, rank in enumerate(self.l.ranks):
-            limits = self.l.rules.limits(slot(1, "temporal"), rank)
-            if rank in free:
-                table = _over_divisors(table, axis, int(self.l.extents[axis]), *limits)
-            elif limits[0] > 1:
-                return None
-        total = table.ravel() + outer
-        e = int(total.argmin())
-        if not np.isfinite(total[e]):
-            return None
-        a_extents, e_extents = self.l.points[pairs.a[where]], self.l.points[e]
-        below = (e_extents % a_extents == 0).all(axis=1)
-        below &= self.l.quotients(1, TEMPORAL, e_extents // a_extents)
-        for i, rank in enumerate(self.l.ranks):
-            if rank not in free:
-                below &= a_extents[:, i] == e_extents[i]
-        pick = where[np.flatnonzero(below)[cost[below].argmin()]]
-        x, y = self.l.arrays[int(pairs.s[pick])]
-        tiles = (self.l.points[i].tolist() for i in (e, pairs.a[pick], pairs.t[pick]))
-        middle, array, inner = map(tuple, tiles)
-        return float(total[e]), Tiling(middle, array, inner, x, y)
+    # ---- what attains it -----------------------------------------------------------------------
 
-
-def _over_divisors(table: np.ndarray, axis: int, extent: int, least: int, most: int) -> np.ndarray:
-    """At every divisor v of `extent` along `axis` the minimum over its own divisors d for which
-    v / d lies between `least` and `most`."""
-    values = divisors(extent)
-    rows = np.moveaxis(table, axis, 0)
-    chosen = [[j for j, d in enumerate(values) if v % d == 0 and least <= v // d <= most] for v in values]
-    result = np.stack([rows[own].min(axis=0, initial=inf) for own in chosen])
-    return np.moveaxis(result, 0, axis)
+    def _tiling(self, variant: Variant, ways: Ways, pairs: Pairs, chosen: tuple[int, ...]) -> Tiling:
+        """The factors of a pair in a variant, with the middle tile of the least outer cost."""
+        points, a, s = self.l.points, int(pairs.a[0]), int(pairs.s[0])
+        outer = self.outer[variant.outer].copy()
+        coupled = [r for r in self.l.ranks if r in variant.coupled - variant.held]
+        for i, (rank, admitted) in enumerate(zip(self.l.ranks, self._admitted, strict=True)):
+            fits = admitted[self.l.grid[i, a]]
+            if rank in variant.held:
+                fits = np.arange(len(fits)) == self.l.grid[i, a]
+            elif rank in variant.coupled:
+                fits = np.arange(len(fits)) == chosen[coupled.index(rank)]
+            outer[~fits[self.l.grid[i]]] = inf
+        e = int(outer.argmin())
+        factors = np.ones((3 * self.l.depth, len(self.l.einsum.ranks)), dtype=np.int64)
+        chain = [a if i == self.middle else int(p) for i, p in
+                 enumerate(ways.chain[pairs.way[0]], self.middle + 1)]
+        x, y = self.l.arrays[s]
+        columns = self.l.columns
+        if self.middle:
+            factors[slot(0, "temporal"), columns] = self.l.extents // points[e]
+        factors[slot(self.middle, "temporal"), columns] = points[e] // points[a]
+        factors[slot(self.middle, "x"), columns], factors[slot(self.middle, "y"), columns] = x, y
+        for level, outside in enumerate(chain, self.middle + 1):
+            inner = points[chain[level - self.middle]] if level + 1 < self.l.depth else 1
+            factors[slot(level, "temporal"), columns] = points[outside] // inner
+        return Tiling(factors, ())

@@ -292,7 +292,7 @@ class LayerSearch:
         tried = []
         for tiling in tilings:
             start = Found(inf, node.region.keep, tuple(o[0] for o in options),
-                          self.space.from_tiling(self.lattice.ranks, tiling))
+                          tiling.factors)
             tried.append(self.explorer.best_order(start, options))
             self._offer(tried[-1])
         for start in sorted(tried, key=lambda f: f.value)[:2]:

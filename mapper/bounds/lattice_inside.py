@@ -1,0 +1,185 @@
+"""What happens inside one instance of an array: the levels below it, as far as the outside can tell.
+
+One *pass* is what an instance does while the loops outside stand still: it works through the tile of its
+outermost level. A *stream* brings a tensor to one of the levels that keep it. Of a pass the outside sees the
+tile, the words of each stream, and whether it *stays*: no loop of the pass moves what it brings, so that the
+next pass may find it in place. Ways through a pass in which more words enter than in others, and no more
+stays, are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Iterator
+
+import numpy as np
+
+from ..mapping.rules import TEMPORAL
+from ..workload.einsum import Tensor
+from .lattice import Lattice
+
+#: A tensor, and the level that it is brought to.
+Stream = tuple[str, int]
+
+#: Pairs of the tiles of two levels looked at, at most.
+_MOST_PAIRS = 20_000_000
+_PAIRS_AT_A_TIME = 2_000_000
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Ways through a pass in which the same streams stay. `tile`: the lattice point of the outermost level;
+    `words` of every stream that move; `chain`: the points of all levels, outermost first, shape
+    (ways, levels); `orders`: for each level the class of the rank whose loop is innermost, -1 for any."""
+
+    stays: frozenset[Stream]
+    tile: np.ndarray
+    words: dict[Stream, np.ndarray]
+    chain: np.ndarray
+    orders: np.ndarray = field(repr=False)
+
+    def at(self, where: np.ndarray) -> Ways:
+        """Some of them."""
+        return Ways(self.stays, self.tile[where], {stream: w[where] for stream, w in self.words.items()},
+                    self.chain[where], self.orders[where])
+
+
+def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
+    """All ways through a pass, for what the levels below the array keep, by what stays; None when there are
+    too many."""
+    unit = np.zeros(1, dtype=np.int64)
+    ways = [Ways(frozenset(), unit, {}, np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.int64))]
+    for level in range(lattice.depth - 1, lattice.array_level, -1):
+        found: list[Ways] = []
+        for way in ways:
+            wider = _around(lattice, level, keep[level], way)
+            if wider is None:
+                return None
+            found += wider
+        ways = _by_what_stays(found)
+    return ways
+
+
+def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> list[Ways] | None:
+    """The ways with a level more around them, which keeps the tensors `names`."""
+    capacity = lattice.arch.levels[level].capacity_words
+    words = np.zeros(len(lattice.points))
+    for name in names:
+        words = words + lattice.volumes[name] * lattice.prices.held(level, name)
+    tiles = np.flatnonzero(words <= (inf if capacity is None else capacity))
+    if len(tiles) * len(ways.tile) > 60 * _MOST_PAIRS:
+        return None
+    found, total = list[Ways](), 0
+    for inner, outer in _nested(lattice, level, ways.tile, tiles):
+        total += len(inner)
+        if total > _MOST_PAIRS:
+            return None
+        part = ways.at(inner)
+        tensors = [t for t in lattice.einsum.tensors if any(t.name == name for name, _ in ways.stays)]
+        quotients = lattice.points[outer] // lattice.points[part.tile]
+        for stays, where in _by_mask(lattice, tensors, quotients):
+            found += _run(lattice, level, names, stays, part.at(where), outer[where], quotients[where])
+        found = _by_what_stays(found)
+    return found
+
+
+def _nested(lattice: Lattice, level: int, inner: np.ndarray,
+            outer: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (row of `inner`, point of `outer`) with a point that its own divides, some at a time."""
+    step = max(_PAIRS_AT_A_TIME // max(len(inner), 1), 1)
+    for start in range(0, len(outer), step):
+        some = outer[start:start + step]
+        fits = np.ones((len(inner), len(some)), dtype=bool)
+        for i, table in enumerate(lattice.quotient_tables(level, TEMPORAL)):
+            fits &= table[lattice.grid[i, inner]][:, lattice.grid[i, some]]
+        rows, columns = np.nonzero(fits)
+        yield rows, some[columns]
+
+
+def _by_mask(lattice: Lattice, tensors: list[Tensor],
+             quotients: np.ndarray) -> Iterator[tuple[frozenset[str], np.ndarray]]:
+    """Which of the `tensors` stay through loops of so many iterations, and where."""
+    code = np.zeros(len(quotients), dtype=np.int64)
+    for bit, tensor in enumerate(tensors):
+        own = [i for i, rank in enumerate(lattice.ranks) if rank in tensor.ranks]
+        code |= (quotients[:, own] == 1).all(axis=1).astype(np.int64) << bit
+    for value in np.unique(code):
+        stays = frozenset(t.name for bit, t in enumerate(tensors) if value >> bit & 1)
+        yield stays, np.flatnonzero(code == value)
+
+
+def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset[str], ways: Ways,
+         outer: np.ndarray, quotients: np.ndarray) -> list[Ways]:
+    """The ways with loops of so many iterations around them, once for each class of the innermost of them
+    that makes a difference."""
+    stays = frozenset(stream for stream in ways.stays if stream[0] in unmoved)
+    moved = ways.stays - stays
+    own = {(name, level): lattice.volumes[name][outer] for name in names}
+    chain = np.concatenate([outer[:, None], ways.chain], axis=1)
+    every = quotients.prod(axis=1, dtype=float)
+    found = []
+    for index, (still, ranks) in enumerate(lattice.classes.items()):
+        words = {}
+        for stream, entering in ways.words.items():
+            if stream in stays:
+                words[stream] = entering
+            elif stream not in moved:
+                words[stream] = entering * every
+            else:
+                tensor = lattice.einsum.tensor(stream[0])
+                words[stream] = entering * _entering(lattice, tensor, tensor.name in still, ranks, ways.tile,
+                                                     quotients)
+        orders = np.concatenate([np.full((len(outer), 1), index if moved else -1), ways.orders], axis=1)
+        found.append(Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders))
+        if not moved:
+            break
+    return found
+
+
+def _entering(lattice: Lattice, tensor: Tensor, still: bool, ranks: frozenset[str], tile: np.ndarray,
+              quotients: np.ndarray) -> np.ndarray:
+    """How many tiles of a tensor that is moved enter, `ranks` running innermost."""
+    own = [i for i, rank in enumerate(lattice.ranks) if not still or rank in tensor.ranks]
+    tiles = quotients[:, own].prod(axis=1, dtype=float)
+    share = np.ones(len(tile))
+    for rank in lattice.windows.sliders(tensor) & (ranks if not still else tensor.ranks):
+        steps = quotients[:, lattice.ranks.index(rank)]
+        share = np.where(steps > 1, np.minimum(share, lattice.windows.share(
+            tensor, rank, tile, tile, steps, "any")), share)
+    return tiles * share
+
+
+def _by_what_stays(ways: list[Ways]) -> list[Ways]:
+    """One value for all ways in which the same stays, without those that are no better than others."""
+    found = []
+    for stays in dict.fromkeys(w.stays for w in ways):
+        own = [w for w in ways if w.stays == stays]
+        streams = own[0].words
+        together = Ways(stays, np.concatenate([w.tile for w in own]),
+                        {stream: np.concatenate([w.words[stream] for w in own]) for stream in streams},
+                        np.concatenate([w.chain for w in own]), np.concatenate([w.orders for w in own]))
+        found.append(together.at(_undominated(together)))
+    return found
+
+
+def _undominated(ways: Ways) -> np.ndarray:
+    """For every tile the ways that need fewer words than others, of one stream or another. What stays has
+    the words of the tile."""
+    keys = [np.unique(words, return_inverse=True)[1].ravel() for stream, words in ways.words.items()
+            if stream not in ways.stays]
+    if not keys:
+        return np.unique(ways.tile, return_index=True)[1]
+    order = np.lexsort([*reversed(keys), ways.tile])
+    tile, ranked = ways.tile[order], [key[order] for key in keys]
+    new = np.concatenate([[True], tile[1:] != tile[:-1]])
+    if len(keys) == 1:
+        return order[new]
+    same = np.concatenate([[False], (tile[1:] == tile[:-1]) & np.logical_and.reduce(
+        [key[1:] == key[:-1] for key in ranked])])
+    if len(keys) > 2:
+        return order[~same]
+    # Falling from tile to tile, so that the least so far is that of the tile.
+    falling = ranked[1] - np.cumsum(new) * (int(ranked[1].max()) + 1)
+    least = np.minimum.accumulate(falling)
+    return order[new | np.concatenate([[False], least[1:] < least[:-1]])]

@@ -1,0 +1,171 @@
+"""Windows that slide: how much of a tile a step brings in, over the lattice of divisors.
+
+The words that enter a tile over the whole nest are `tile x passes x share`, `passes` being the product of
+the loops around that count. With f the part of the tile that one step of the innermost loop, of n
+iterations, brings in, that loop alone gives the share f + (1 - f) / n. A loop of another rank of the same
+axis may undo its steps or go on with them, if it is the next one that moves the tensor: of its n' iterations,
+n' - 1 then load nothing, or but the part f. Over all loops that do so the shares lost add up to no more than
+1 / n - 1 / N, with N the iterations of all loops of the axis together.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import lcm
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..workload.einsum import Axis, Tensor, Term
+from .arrays import divisors, smallest_prime
+
+if TYPE_CHECKING:
+    from .lattice import Lattice
+
+#: Which loops may undo steps of a window: those of the slider's own level, those of one more level as well,
+#: or those of any number of levels.
+Reach = Literal["level", "two", "any"]
+
+
+class Windows:
+    """The axes of the tensors of a lattice that several ranks move."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.l = lattice
+        #: By tensor and rank the axis that the rank moves together with others.
+        self.axes: dict[str, dict[str, Axis]] = {
+            t.name: {term.rank: axis for axis in t.projection if len(self._moving(axis)) > 1
+                     for term in self._moving(axis)} for t in lattice.einsum.tensors}
+        #: Tensors along which some ranks step forth and others back.
+        self.both_ways = {t.name for t in lattice.einsum.tensors if any(
+            len({term.coefficient > 0 for term in axis}) > 1 for axis in self.axes[t.name].values())}
+
+    def _moving(self, axis: Axis) -> list[Term]:
+        return [term for term in axis if term.rank in self.l.ranks]
+
+    def simple(self, tensor: Tensor, slider: str) -> bool:
+        """Whether two ranks, and no more, move the axis of `slider`, and no axis is moved back."""
+        return tensor.name not in self.both_ways and len(self._moving(self.axes[tensor.name][slider])) == 2
+
+    def sliders(self, tensor: Tensor) -> frozenset[str]:
+        """The ranks whose steps move a tile of `tensor` along a window."""
+        return frozenset(self.axes[tensor.name])
+
+    def share(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
+              steps: np.ndarray | None, reach: Reach) -> np.ndarray:
+        """The share that is left when `slider` steps innermost, `steps` times (None: as often as is best),
+        each time by the extents `outer`; or less. `tile` and `outer` are lattice points."""
+        axis = self.axes[tensor.name][slider]
+        term = next(t for t in axis if t.rank == slider)
+        i = self.l.ranks.index(slider)
+        width, held = self.l.interval(axis)[tile], self.l.points[:, i][outer]
+        fresh = np.minimum(abs(term.coefficient) * held / width, 1.0)
+        most = self.l.extents[i] / held
+        n = most if steps is None else steps
+        share = fresh + (1.0 - fresh) / n
+        one_way = tensor.name not in self.both_ways
+        if reach == "level" and self.simple(tensor, slider):
+            return np.asarray(share - self._spared(axis, term)[outer] / n
+                              - self._repeated(axis, term)[outer] * (1.0 - fresh) / n)
+        undone = self._undone(axis, term, reach == "any")[outer] & (n > 1)
+        if undone.any():
+            least = smallest_prime(int(self.l.extents[i])) if steps is None else n
+            every = 1.0 / self._passes(axis)[outer] if one_way else 0.0
+            share = np.where(undone, fresh * (1.0 - 1.0 / least) + every, share)
+        return np.asarray(share)
+
+    def run(self, tensor: Tensor, slider: str, tile: np.ndarray, array: np.ndarray,
+            steps: dict[str, np.ndarray]) -> np.ndarray:
+        """The share that is left, exactly, when no loop but those of the axis of `slider` moves the tensor at
+        a level before loops of the same axis follow at the level outside; `steps` of both of its ranks.
+
+        `tile` and `array` are lattice points; the tile of the level is larger than `array` by the steps."""
+        axis = self.axes[tensor.name][slider]
+        own, other = sorted(self._moving(axis), key=lambda term: term.rank != slider)
+        i, j = (self.l.ranks.index(term.rank) for term in (own, other))
+        one, held, whole = np.ones(len(tile)), self.l.points[array], self.l.extents
+        moves = [(abs(term.coefficient) * held[:, k], steps.get(term.rank, one), whole[k] / held[:, k])
+                 for term, k in ((own, i), (other, j))]
+        width, (first, n, _) = self.l.interval(axis)[tile], moves[0]
+        overlap = np.maximum(1.0 - first / width, 0.0)
+        inside, words = np.where(n > 1, first, 0.0), n - (n - 1) * overlap
+        words, inside = _advance(words, inside, first, overlap, moves[1][0], moves[1][1])
+        least = np.full(len(tile), np.inf)
+        for order in ((0, 1), (1, 0)):
+            total, met = words, inside
+            for k in order:
+                step, taken, every = moves[k]
+                total, met = _advance(total, met, first, overlap, step * taken, every / taken)
+            least = np.minimum(least, total)
+        return np.asarray(least / (moves[0][2] * moves[1][2]))
+
+    def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
+        """At every point, the share of the iterations of the other rank's loop next to the slider's that move
+        nothing, since its steps undo those of the slider."""
+        return self._meets(axis, slider, 1)
+
+    def _repeated(self, axis: Axis, slider: Term) -> np.ndarray:
+        """At every point, the share of these iterations that seem to slide on."""
+        return self._meets(axis, slider, 2)
+
+    def _meets(self, axis: Axis, slider: Term, times: int) -> np.ndarray:
+        other, = (t for t in self._moving(axis) if t.rank != slider.rank)
+        own, its = (self.l.points[:, self.l.ranks.index(t.rank)] for t in (slider, other))
+        meets = abs(other.coefficient) * its == times * abs(slider.coefficient) * own
+        return np.where(meets, 1.0 - its / self.l.einsum.extent[other.rank], 0.0)
+
+    def _passes(self, axis: Axis) -> np.ndarray:
+        """Iterations of all loops above a point that move the axis."""
+        return np.prod([self.l.extents[i] / self.l.points[:, i] for i in
+                        (self.l.ranks.index(t.rank) for t in self._moving(axis))], axis=0)
+
+    def _undone(self, axis: Axis, slider: Term, deep: bool) -> np.ndarray:
+        """At every point, whether a step of another window rank may equal steps of the slider, so that it
+        moves nothing or seems to slide on."""
+        others = [t for t in self._moving(axis) if t.rank != slider.rank]
+        i = self.l.ranks.index(slider.rank)
+        indices = [self.l.ranks.index(t.rank) for t in others]
+        if len(others) > 1:
+            return np.asarray((self.l.points[:, indices] < self.l.extents[indices]).any(axis=1))
+        j, = indices
+        table = _undo_table(int(self.l.extents[i]), abs(slider.coefficient),
+                            int(self.l.extents[j]), abs(others[0].coefficient), deep)
+        return np.asarray(table[self.l.grid[i], self.l.grid[j]])
+
+
+def _advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
+             step: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tiles loaded, and how far one iteration of all loops has moved, with a loop of `n` iterations more.
+    `first`: the step of the innermost loop, which leaves an `overlap`."""
+    spared = np.where(step == inside, 1.0, np.where(step - inside == first, overlap, 0.0))
+    return words * n - (n - 1) * spared, inside + np.where(n > 1, step, 0.0)
+
+
+@cache
+def _undo_table(extent: int, unit: int, other_extent: int, other_unit: int, deep: bool) -> np.ndarray:
+    """Whether steps may undo each other, for every pair of divisors held: the slider's and the other rank's.
+
+    A rank steps at up to two levels, by unit * v and unit * w with v | w | extent, both below the
+    extent. A step of one loop undoes others only if it equals their sum, in which the slider's
+    innermost step counts once or twice. Where a rank steps at more levels (`deep`), a sum of steps of
+    either is at least some multiple of the smallest step of both.
+    """
+    table = np.zeros((len(divisors(extent)), len(divisors(other_extent))), dtype=bool)
+    for i, held in enumerate(divisors(extent)):
+        for j, other in enumerate(divisors(other_extent)):
+            small, other_small = unit * held, other_unit * other
+            if held == extent or other == other_extent:
+                continue
+            if deep:
+                table[i, j] = lcm(small, other_small) <= 2 * min(unit * extent, other_unit * other_extent)
+                continue
+            large = [unit * w for w in divisors(extent) if w < extent and w % held == 0]
+            other_large = [other_unit * w for w in divisors(other_extent)
+                           if w < other_extent and w % other == 0]
+            sums = {c * small for c in (1, 2)} | {c * small + w for c in (1, 2) for w in large}
+            sums |= {w - c * small for c in (1, 2) for w in large}
+            other_sums = set(other_large) | {w + other_small for w in other_large}
+            other_sums |= {w - other_small for w in other_large}
+            table[i, j] = (any(x > 0 and x % other_small == 0 for x in sums)
+                           and any(x > 0 and x % small == 0 for x in other_sums))
+    return table
