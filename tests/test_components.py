@@ -46,7 +46,7 @@ def test_published_energies(name, parameters, published, ours):
     actions = given(name, parameters).actions
     found = [actions["compute"]] if len(published) == 1 else [actions["read"], actions["write"]]
     for figure, value in zip(found, published, strict=True):
-        assert figure.value / value == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.05)
+        assert figure.value / value == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.1)
 
 
 # um^2. The table of the tensor core gives 64 rows of 16 bits, and 32 rows of 4 bits for metadata, 1309.6: it
@@ -63,7 +63,7 @@ def test_published_energies(name, parameters, published, ours):
 ])
 def test_published_areas(name, parameters, published, ours):
     area = given(name, parameters).area
-    assert area.value / published == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.05)
+    assert area.value / published == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.1)
 
 
 def test_what_is_published_of_two_parts_together():
