@@ -10,13 +10,14 @@ from tilebound.bounds.arrays import factorizations
 from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.constraints import Constraints, LevelConstraints, LoopRules
 from tilebound.mapping.splits import Place, smallest_splits
-from tilebound.mapping.template import Template, slot
+from tilebound.mapping.template import KINDS, Template, slot
 from tilebound.model.evaluate import evaluate
-from tilebound.model.imperfect_batch import ImperfectEvaluator
+from tilebound.model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from strategies import random_architecture
+from test_walk import imperfect_case
 
 Case = tuple[Architecture, Einsum, Template, np.ndarray]
 
@@ -115,3 +116,25 @@ def test_loops_divide_evenly_where_splits_are_too_many(monkeypatch: pytest.Monke
     assert len(few) <= 300 < len(every)
     assert few < {tuple(way) for way in every.tolist()}
     assert {tuple(way) for way in factorizations(60, 4).tolist()} <= few
+
+
+# ---- windows -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("seed", range(150))
+def test_one_mapping_with_windows_costs_what_the_walk_says(seed: int) -> None:
+    architecture, einsum, mapping = imperfect_case(Random(f"one {seed}"))
+    if any(len({x.rank for x in b.temporal}) < len(b.temporal)
+           or {x.rank for x in b.spatial_x} & {x.rank for x in b.spatial_y} for b in mapping):
+        return      # loops that no factor array says
+    factors = np.array([[b.factors(kind).get(r, 1) for r in einsum.ranks] for b in mapping for kind in KINDS])
+    orders = tuple((*(r for r in einsum.ranks if r not in b.factors("temporal")),
+                    *(x.rank for x in b.temporal)) for b in mapping)
+    template = Template(tuple(b.level for b in mapping), tuple(b.keep for b in mapping), orders,
+                        tuple(b.no_multicast for b in mapping))
+    cost = WalkingEvaluator(architecture, einsum, template)(factors[None])
+    truth = evaluate(architecture, einsum, template.mapping(einsum, factors))
+    estimate = ImperfectEvaluator(architecture, einsum, template)(factors[None])
+    assert cost.valid[0]
+    assert cost.cycles[0] == truth.cycles
+    assert cost.energy_pj[0] == pytest.approx(truth.energy_pj, rel=1e-12)
+    assert 0.7 < estimate.energy_pj[0] / truth.energy_pj < 1.3

@@ -18,10 +18,9 @@ import numpy as np
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.nest import Mapping
 from ..mapping.template import Template
-from ..model.evaluate import evaluate
-from ..model.imperfect_batch import ImperfectEvaluator, is_exact
+from ..model.batch import BatchEvaluator
+from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
 from .layer import LayerSearch, Limits, Node, never
 from .local import Explorer, Found, Keep, Orders
@@ -35,8 +34,6 @@ ENUMERATE = 600_000
 ENUMERATE_WALKING = 4000
 ENUMERATE_OPERATIONS = 2.0e8
 _WALKS = 8000
-#: Of many mappings the best so many by estimate are walked.
-_CLOSEST = 4
 #: Splits of a rank that are tried in a step of a climb, and those that are tried with another rank's.
 _NEAR = 2000
 _TOGETHER = 40
@@ -64,10 +61,8 @@ class ImperfectExplorer(Explorer):
         super().__init__(space, energy_power, cycles_power)
         self.stopped = never
         self.fast = counts_fast(space)
-        self._estimators: dict[tuple[Keep, Orders], ImperfectEvaluator] = {}
-        self._known: dict[Mapping, float] = {}
-
-    # ---- exact -----------------------------------------------------------------------------------
+        self._estimators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
+        self._known: dict[tuple[Keep, Orders, bytes], float] = {}
 
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit (or when it is time to stop);
@@ -76,77 +71,72 @@ class ImperfectExplorer(Explorer):
         if self.fast:
             self.evaluated += len(factors)
             return values
-        whole = factors.prod(axis=1) == np.array(self.space.einsum.extents)
-        whole = whole.all(axis=1) & np.isfinite(values)
-        values[whole] = super().values(keep, orders, factors[whole])
-        template = self._template(keep, orders)
-        for i in np.flatnonzero(np.isfinite(values) & ~whole):
-            values[i] = self._walk(template.mapping(self.space.einsum, factors[i]))
+        for i in np.flatnonzero(np.isfinite(values)):
+            values[i] = self.exact(keep, orders, factors[i])
         return values
 
-    def _walk(self, mapping: Mapping) -> float:
-        if mapping not in self._known and not self.stopped():
+    def exact(self, keep: Keep, orders: Orders, factors: np.ndarray) -> float:
+        """The objective of one mapping that fits."""
+        key = keep, orders, factors.tobytes()
+        if key not in self._known and not self.stopped():
+            whole = bool((factors.prod(axis=0) == np.array(self.space.einsum.extents)).all())
+            evaluator = BatchEvaluator if whole else WalkingEvaluator
             self.evaluated += 1
-            cost = evaluate(self.space.architecture, self.space.einsum, mapping)
-            self._known[mapping] = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
-        return self._known.get(mapping, inf)
-
-    def _template(self, keep: Keep, orders: Orders) -> Template:
-        return Template(self._levels, keep, orders, self.space.rules.no_multicast)
-
-    # ---- by estimate -----------------------------------------------------------------------------
+            self._known[key] = float(self._values(self._evaluator(evaluator, keep, orders), factors[None])[0])
+        return self._known.get(key, inf)
 
     def estimates(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, or about that, inf where it does not fit."""
         if (keep, orders) not in self._estimators:
-            self._estimators[keep, orders] = ImperfectEvaluator(
-                self.space.architecture, self.space.einsum, self._template(keep, orders))
-        cost = self._estimators[keep, orders](factors)
+            self._estimators[keep, orders] = self._evaluator(ImperfectEvaluator, keep, orders)
+        return self._values(self._estimators[keep, orders], factors)
+
+    def _evaluator(self, kind: type[BatchEvaluator], keep: Keep, orders: Orders) -> BatchEvaluator:
+        names = frozenset(t.name for t in self.space.einsum.tensors)
+        template = Template(self._levels, keep, orders, self.space.rules.no_multicast,
+                            (names,) * len(self._levels))
+        return kind(self.space.architecture, self.space.einsum, template)
+
+    def _values(self, evaluator: BatchEvaluator, factors: np.ndarray) -> np.ndarray:
+        cost = evaluator(factors)
         with np.errstate(over="ignore"):
             value = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
         return np.where(cost.valid & self.space.allowed(factors), value, inf)
 
+    # ---- by estimate -----------------------------------------------------------------------------
+
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
-        """The best of the factor arrays that are best by estimate."""
+        """The best of the factor arrays, by estimate where that is all there is."""
         if self.fast:
             return super().best_of(keep, orders, factors)
         values = self.estimates(keep, orders, factors)
-        near = np.argsort(values, kind="stable")[:_CLOSEST]
-        return super().best_of(keep, orders, factors[near[np.isfinite(values[near])]])
+        best = int(values.argmin()) if len(values) else 0
+        if not len(values) or not np.isfinite(values[best]):
+            return None
+        return Found(float(values[best]), keep, orders, factors[best])
 
     def best_order(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
-        """The same factors under the loop orders that are best by estimate, level by level."""
-        return self._exact([self._reordered(found, options), found])
-
-    def climb(self, found: Found, options: list[list[tuple[str, ...]]], rounds: int = 40) -> Found:
-        """Replace the splits of one rank or of two, and the orders, while the estimate falls; the best
-        on the way."""
-        path = [found]
-        here = replace(found, value=self._estimate(found))
-        for _ in range(rounds):
-            better = self._reordered(self._step(here), options)
-            if self.stopped() or not better.value < here.value * (1 - 1e-12):
-                break
-            path.append(here := better)
-        return self._exact([*path[-_CLOSEST:], found])
-
-    def _estimate(self, found: Found) -> float:
-        return float(self.estimates(found.keep, found.orders, found.factors[None])[0])
-
-    def _exact(self, candidates: list[Found]) -> Found:
-        """The best of some mappings, evaluated."""
-        exact = [replace(x, value=float(self.values(x.keep, x.orders, x.factors[None])[0]))
-                 for x in candidates]
-        return min(exact, key=lambda x: x.value)
-
-    def _reordered(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
+        """The same factors under the best loop orders, found level by level."""
         best = replace(found, value=self._estimate(found))
         for i, level in enumerate(options):
-            for order in level:
+            for order in self._distinct(found.factors, i, level):
                 other = replace(best, orders=(*best.orders[:i], order, *best.orders[i + 1:]))
                 other = replace(other, value=self._estimate(other))
                 best = min(best, other, key=lambda x: x.value)
         return best
+
+    def climb(self, found: Found, options: list[list[tuple[str, ...]]], rounds: int = 40) -> Found:
+        """Replace the splits of one rank or of two, and the orders, while that helps."""
+        found = replace(found, value=self._estimate(found))
+        for _ in range(rounds):
+            better = self.best_order(self._step(found), options)
+            if self.stopped() or not better.value < found.value * (1 - 1e-12):
+                break
+            found = better
+        return found
+
+    def _estimate(self, found: Found) -> float:
+        return float(self.estimates(found.keep, found.orders, found.factors[None])[0])
 
     def _step(self, here: Found) -> Found:
         """The best by estimate among other splits of one rank, and of two."""
@@ -174,7 +164,6 @@ class ImperfectExplorer(Explorer):
                            key=lambda x: x.value)
         return best
 
-
     def _nearest(self, here: Found, column: int, rank: str) -> np.ndarray:
         """Splits of a rank near the one that a mapping has: all, where they are few."""
         ways = self.space.ways[rank]
@@ -189,6 +178,7 @@ class ImperfectSearch(LayerSearch):
 
     explorer: ImperfectExplorer
     whole: LayerSearch | None = None
+    low = 1.0                    # what mappings cost at the least, to what they do by estimate
 
     def _explorer(self) -> Explorer:
         explorer = ImperfectExplorer(self.space, *self.powers)
@@ -210,6 +200,16 @@ class ImperfectSearch(LayerSearch):
         self._improve(self.best)
         if self.best is None:
             super()._begin()
+
+    def _offer(self, found: Found | None) -> None:
+        """Evaluate what is good by estimate, as far as earlier estimates were right, and keep the best."""
+        if found is None or self.explorer.fast:
+            super()._offer(found)
+        elif self.best is None or found.value * self.low < self.best.value:
+            value = self.explorer.exact(found.keep, found.orders, found.factors)
+            if found.value < value < inf:
+                self.low = min(self.low, value / found.value) if self.low > 1.0 else value / found.value
+            super()._offer(replace(found, value=value))
 
     def _certificate(self, root: Node, proven: float) -> Certificate:
         found = super()._certificate(root, proven)
