@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
@@ -169,7 +169,7 @@ def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Ma
 
 def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum | Source,
            objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
-           jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE,
+           jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE, imperfect: bool = False,
            semantics: Semantics = "exact", points: int = 20,
            progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
     """The best mapping of every layer, with a proof of how good it is.
@@ -192,6 +192,9 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
         For what is tried at random on the way.
     constraints : Constraints, or their text (native, or a list of Timeloop entries)
         Which mappings are considered.
+    imperfect : bool
+        Whether factors are considered as well that do not divide the ranks: any loop may have fewer
+        iterations in its last pass.
     semantics : "exact" or "timeloop"
         How the mappings found are counted; on whole factors the two agree, and remainders are
         searched in exact semantics only.
@@ -221,6 +224,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     architecture = _architecture(architecture)
     if not isinstance(constraints, Constraints):
         constraints = read_constraints([constraints], architecture, workload, semantics)
+    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect)
     with ExitStack() as stack:
         watch = progress if callable(progress) else None
         if progress is True:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Sequence
 
@@ -130,6 +131,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
               "[default: what `mapper` in a SPEC says, else 1]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Seed of what is tried at random.")
+@click.option("--imperfect", is_flag=True, help="Consider factors that do not divide the ranks as well: any "
+              "loop may have fewer iterations in its last pass.")
 @click.option("--explain", is_flag=True, help="Say as well why each mapping is the best: what dominates, "
               "what binds, what other classes lose, where the mapspace went.")
 @_semantics
@@ -137,8 +140,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_json
 @_folder
 def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float, time_limit: float | None,
-         jobs: int | None, seed: int, explain: bool, semantics: Semantics, define: tuple[str, ...],
-         as_json: bool, folder: Path | None) -> int:
+         jobs: int | None, seed: int, imperfect: bool, explain: bool, semantics: Semantics,
+         define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
@@ -152,6 +155,7 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
 
     sections = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
     constraints = read_constraints(sections, architecture, workload, semantics)
+    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect)
     asked = read_mapper(loaded.sections.get("mapper"))
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
