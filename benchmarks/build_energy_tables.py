@@ -19,10 +19,12 @@ _SRAM = """\
 # ED^2, 300 K, peripheral transistors of the same kind as the cells, Global_30 wires, access mode "normal".
 # lp-dram is embedded DRAM: 350 K, itrs-lstp periphery. read_pj and write_pj are for one access to a whole
 # row of width_bits; leak_bank_mw is subthreshold and gate leakage of one bank and of the wires between all
-# of them; area_um2 is of all banks.
+# of them, gate_leak_bank_mw the latter; area_um2 is of all banks. ndwl, ndbl, nspd, ndcm: how a bank is
+# partitioned. Neither is known of lp-dram.
 """
+_PARTITION = ("Ndwl", "Ndbl", "Nspd", "Ndcm")
 _SRAM_COLUMNS = ("node_nm", "cell", "ports", "banks", "width_bits", "capacity_bytes", "read_pj", "write_pj",
-                 "leak_bank_mw", "area_um2")
+                 "leak_bank_mw", "area_um2", "gate_leak_bank_mw", "access_ns", *map(str.lower, _PARTITION))
 _WIRES = """\
 # Repeated wires as CACTI 7 gives them, 300 K, a millimetre of one bit. dynamic_pj is for one transition of
 # the wire: data that toggles at random costs half of it a bit. overhead_pct: delay given up against the
@@ -55,7 +57,9 @@ def _array(run: dict[str, str]) -> tuple[object, ...]:
     leakage = run.get("leak_bank_total_mW") or run["leak_bank_mW"]
     return (int(float(run["node_nm"])), run["cell"], run.get("ports", "1RW"), int(run["banks"]),
             int(run["width_bits"]), int(run["cap_bytes"]), _short(float(run["read_nJ"]) * 1e3),
-            _short(float(run["write_nJ"]) * 1e3), float(leakage), _short(float(run["area_mm2"]) * 1e6))
+            _short(float(run["write_nJ"]) * 1e3), float(leakage), _short(float(run["area_mm2"]) * 1e6),
+            run.get("gate_leak_bank_mW", ""), _short(float(run["access_ns"])),
+            *(run.get(key, "") for key in _PARTITION))
 
 
 def _wire(run: dict[str, str]) -> tuple[object, ...]:

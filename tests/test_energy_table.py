@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilebound.energy import EnergyTable, sram, table, wires
 from tilebound.energy.kinds import Kind
-from tilebound.energy.surface import Axes, Region, fitted, spread
+from tilebound.energy.organisation import CLOSENESS, Built, Census, Partition, expected
+from tilebound.energy.surface import Axes, Region, sampled, spline
 
 TABLE = EnergyTable.default()
 SMOOTH = EnergyTable.default(monotone=True)
@@ -37,16 +38,16 @@ def array(depth, width, node_nm=45, *, source=TABLE, **options):
     return source.sram(bits=depth * width, width=width, node_nm=node_nm, **options)
 
 
-# Largest median, 95th percentile and maximum of the error in per cent: read, write, leakage, area. A kind
-# that has few rows, or an array wider than them, is further off; docs/energy.md says why.
+# Largest median, 95th percentile and maximum of the error in per cent: read, write, leakage, area. All runs
+# together are held to the bar; groups to what they reach, so that none gets worse unseen.
 BOUNDS = {
-    "one port, one bank": ((2, 15, 35), (2, 15, 35), (1.5, 6, 10), (3, 20, 35)),
-    "nodes in between": ((3, 15, 35), (3, 15, 35), (1.5, 6, 10), (3, 20, 35)),
-    "other ports, up to 256 bits": ((2, 15, 35), (4, 15, 35), (1.5, 6, 10), (3, 20, 35)),
-    "several banks, up to 256 bits": ((5, 15, 35), (5, 15, 35), (5, 10, 10), (3, 20, 35)),
-    "other ports, wider": ((5, 25, 35), (10, 25, 35), (1.6, 6, 15), (5, 25, 55)),
-    "several banks, wider": ((8, 20, 35), (5, 20, 35), (5, 17, 20), (6, 35, 45)),
-    "all": ((2.5, 17, 35), (2.5, 17, 35), (1.5, 7, 20), (3, 20, 55)),
+    "all": BENCHMARK["BAR"],
+    "one port, one bank": ((1, 15, 35), (1, 11, 35), (0.5, 4, 15), (1, 11, 20)),
+    "nodes in between": ((1.5, 5, 10), (1.5, 7, 12), (1, 3, 5), (1.5, 6, 12)),
+    "other ports, up to 256 bits": ((1, 5, 6), (1, 9, 12), (1, 4, 5), (2, 12, 16)),
+    "several banks, up to 256 bits": ((1, 3, 5), (1, 3, 5), (1, 3, 5), (3, 10, 12)),
+    "other ports, wider": ((1.5, 18, 20), (1.5, 25, 28), (1, 8, 10), (3, 12, 20)),
+    "several banks, wider": ((1.5, 8, 12), (1.5, 8, 25), (2.5, 7, 10), (2, 14, 16)),
 }
 
 
@@ -96,6 +97,69 @@ def test_the_surfaces_go_through_all_rows_of_their_kind():
     assert checked > 3500
 
 
+def test_partitions_of_the_table_cost_what_the_model_says():
+    kinds, checked = TABLE.srams._kinds, 0
+    for kind in kinds.rows:
+        if kinds.exact(kind) and kinds._costs(kind):
+            miss = np.abs(kinds._misses(kind, kinds._costs(kind)))
+            several = kind.banks > 1        # with wires between banks, which are harder
+            assert np.all(np.median(miss, axis=0) < (0.05 if several else 0.012)), kind
+            assert np.all(np.percentile(miss, 90, axis=0) < (0.15 if several else 0.07)), kind
+            checked += len(miss)
+    assert checked > 3600
+
+
+def test_what_cacti_built_is_buildable_and_mostly_what_the_model_takes():
+    kinds = TABLE.srams._kinds
+    kind = Kind(45, "itrs-lstp")
+    points, _, _ = kinds._points(kind)
+    chosen = np.array([row.partition for row in kinds.rows[kind].values()], dtype=float)
+    own = Built.of(np.exp2(points[:, 0]), np.exp2(points[:, 1]), chosen)
+    assert own.exists().all()
+    point, built, _ = kinds._counted().candidates(points)
+    logs = kinds._costs(kind)(built)
+    product = logs[:, 0] + 2 * logs[:, 4]
+    best = [np.flatnonzero(point == i)[np.argmin(product[point == i])] for i in range(len(points))]
+    same = (built.rows[best] == own.rows) & (built.columns[best] == own.columns)
+    assert np.mean(same) > 0.8
+
+
+def test_the_least_energy_times_delay_squared_counts_most():
+    figures = np.arange(8.0).reshape(2, 4)          # two partitions of one array, two of another
+    cheap = np.column_stack((figures, [0.0, -figures[1, 0] / 2]))       # equal energy x delay^2
+    point, even = np.array([0, 0, 1, 1]), np.zeros(4)
+    logs = np.vstack((cheap, cheap))
+    logs[2, 4] += 1
+    found = expected(point, logs, even)
+    assert found[0] == pytest.approx(figures.mean(axis=0))
+    assert found[1] == pytest.approx(figures[1])
+    logs[3, 4] = 1 - figures[1, 0] / 2 - CLOSENESS / 2 * np.log(3)      # three times as likely
+    assert expected(point, logs, even)[1] == pytest.approx(figures[0] / 4 + figures[1] * 3 / 4)
+    assert expected(point, logs, np.log([1, 1, 3, 1]))[1] == pytest.approx(figures.mean(axis=0))
+
+
+def test_partitions_that_were_chosen_nearby_are_candidates():
+    flat, tall = Partition(2, 2, 1, 2), Partition(2, 8, 1, 2)
+    census = Census(np.array([[8.0, 6.0], [8.0, 6.0], [12.0, 6.0]]), [flat, flat, tall])
+    point, built, prior = census.candidates(np.array([[8.0, 6.0], [10.0, 6.0], [12.0, 6.0]]))
+    assert point.tolist() == [0, 1, 1, 2]           # halfway both, elsewhere one
+    assert built.rows.tolist() == [128, 512, 128, 512] and built.columns.tolist() == [32] * 4
+    assert np.exp(prior) == pytest.approx([1, 2 / 3, 1 / 3, 1], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_coefficients_are_what_the_fit_gives():
+    root = Path(__file__).parent.parent
+    fit = runpy.run_path(str(root / "benchmarks" / "fit_arrays.py"))
+    samples = fit["samples_of"](fit["read_rows"](root / "arch" / "tables" / "sram.csv"))
+    shipped, fitted = TABLE.srams._kinds._organisations, fit["fit_all"](samples)
+    assert len(fitted) == len(shipped)
+    for (node, *kind), found in fitted.items():
+        built = samples[node, *kind].built
+        known = shipped[Kind(float(node), *kind)]
+        np.testing.assert_allclose(known.logs(built), found.logs(built), atol=1e-3)
+
+
 @settings(deadline=None)
 @given(st.floats(5, 24), st.floats(3, 11), st.sampled_from([
     Kind(45, "itrs-lstp"), Kind(28, "itrs-hp"), Kind(50, "itrs-lop"), Kind(65, "itrs-hp", "2RW"),
@@ -121,7 +185,7 @@ def test_a_batch_broadcasts():
 
 
 @settings(deadline=None)
-@given(st.floats(0, 12), st.floats(0, 12), st.floats(1, 7), st.floats(0, 4), st.sampled_from([
+@given(st.floats(0, 12), st.floats(0, 9), st.floats(1, 7), st.floats(0, 3), st.sampled_from([
     Kind(45, "itrs-lstp"), Kind(22, "itrs-hp"), Kind(28, "itrs-lstp"), Kind(45, "itrs-hp", "2RW"),
     Kind(45, "itrs-lstp", "1RW", 16), Kind(32, "lp-dram")]))
 def test_smoothed_arrays_never_cost_less_for_more(depth, deeper, width, wider, kind):
@@ -148,16 +212,29 @@ def test_power_laws_are_followed_exactly(depth, width):
     points = np.array([(d, w) for w in (3.0, 4.5, 9.0) for d in (5.0, 5.5, 11.0, 20.0)])
     law = np.array([[0.5, 1.0, -2.0], [0.9, 0.25, 3.0]]).T      # slopes over depth and width, constant
     axes = Axes(np.arange(5.0, 21.0, 0.5), np.arange(3.0, 9.5, 0.5))
-    surface = fitted(axes, points, points @ law[:2] + law[2], Region(5, 8, 29, 3, 9))
+    surface = sampled(axes, Region(5, 8, 29, 3, 9), spline(points, points @ law[:2] + law[2]))
     expected = np.array([depth, width]) @ law[:2] + law[2]
     assert np.log(surface.point(depth, width)) == pytest.approx(expected, abs=1e-9)
     assert surface.logs(np.array([depth]), np.array([width]))[0] == pytest.approx(expected, abs=1e-9)
 
 
-def test_spread_is_linear_inside_and_constant_outside():
-    axes = Axes(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0, 3.0]))
-    lines = {1.0: (np.array([1.0, 2.0]), np.array([[1.0], [3.0]])), 2.0: (np.array([0.0]), np.array([[7.0]]))}
-    assert spread(axes, lines)[..., 0].tolist() == [[1, 1, 7, 7], [1, 1, 7, 7], [3, 3, 7, 7], [3, 3, 7, 7]]
+def test_a_surface_is_straight_past_many_rows_and_constant_past_others():
+    axes = Axes(np.arange(0.0, 14.0), np.arange(0.0, 6.0))
+    surface = sampled(axes, Region(2, 5, 12, 1, 4), lambda at: at @ np.array([[1.0, 0.0], [0.0, -1.0]]))
+    # At width 2 (log2): from 3 rows (2 bits less than 5) to 10, then on at the slope of the last octaves.
+    assert surface.values[[0, 3, 5, 10, 13], 2, 0].tolist() == [3, 3, 5, 10, 13]
+    assert surface.values[5, :, 1].tolist() == [-1, -1, -2, -3, -4, -4]
+
+
+def test_an_array_is_given_by_its_bits_or_its_depth():
+    kind = {"width": 96, "node_nm": 45}
+    assert TABLE.sram(depth=5000, **kind) == TABLE.sram(bits=5000 * 96, **kind)
+    assert TABLE.sram_batch(depth=[5000, 8192], **kind).read_pj.tolist() == TABLE.sram_batch(
+        bits=[5000 * 96, 8192 * 96], **kind).read_pj.tolist()
+    for sizes in ({}, {"bits": 480000, "depth": 5000}):
+        for lookup in (TABLE.sram, TABLE.sram_batch):
+            with pytest.raises(ValueError, match="by its bits or by its depth, exactly one of them"):
+                lookup(**sizes, **kind)
 
 
 def test_interpolated_figures_say_so():
@@ -193,9 +270,9 @@ def test_rows_past_the_widest_are_cut_into_macros_side_by_side():
     assert figures(cut) == pytest.approx([4 * x for x in figures(half)])
     assert figures(forced) == pytest.approx([2 * x for x in figures(half)])
     assert cut.provenance.endswith("width 512, 4 side by side")
-    smooth = array(512, 768, source=SMOOTH)
-    assert smooth.provenance.endswith("width 512, 1.5 side by side, smoothed")
-    assert smooth.read_pj == pytest.approx(1.5 * array(512, 512, source=SMOOTH).read_pj)
+    smooth = array(512, 1536, source=SMOOTH)
+    assert smooth.provenance.endswith("width 1024, 1.5 side by side, smoothed")
+    assert smooth.read_pj == pytest.approx(1.5 * array(512, 1024, source=SMOOTH).read_pj)
 
 
 def test_nodes_in_between():

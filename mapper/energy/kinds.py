@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import log2
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 import numpy as np
 
-from .surface import EXTRAPOLATED, Array, Axes, Region, Surface, fitted, spread
+from .organisation import LEAKAGE, Built, Census, Organisation, Partition, expected
+from .surface import EXTRAPOLATED, Array, Axes, LogFigures, Region, Surface, sampled, spline
 
 _FULL = 40          # rows from which on a kind has a surface of its own; fewer correct that of others
-_LEAKAGE, _AREA = 2, 3      # columns of `Figures`
+_STEPS = 8          # samples of a surface for each octave of depth and of width
+_BYTE = 8
 
 
 class Figures(NamedTuple):
@@ -36,19 +38,36 @@ class Kind(NamedTuple):
         return f"{self.node_nm:g}nm {self.cell} {self.ports}{banks}"
 
 
+class Row(NamedTuple):
+    """A tabulated array. Leakage is that of one bank and of the wires between banks."""
+
+    figures: Figures
+    partition: Partition | None = None
+
+
+#: Log quantities (n, 5) of arrays by how they are partitioned.
+Costs = Callable[[Built], Array]
+#: The arrays of a kind by width in bits and bits in all.
+Rows = Mapping[tuple[float, float], Row]
+
+
 class Kinds:
     """Surfaces by kind, each made when it is first asked for.
 
     Parameters
     ----------
     rows
-        Figures by kind and by (width in bits, bits of the array). Leakage is that of one bank, and of
-        the wires between banks.
+        Tabulated arrays by kind.
+    organisations
+        What partitions cost, by kind; those of several banks under the number 2. A kind without one is
+        a spline through its rows.
     """
 
-    def __init__(self, rows: Mapping[Kind, Mapping[tuple[float, float], Figures]]) -> None:
+    def __init__(self, rows: Mapping[Kind, Rows],
+                 organisations: Mapping[Kind, Organisation] | None = None) -> None:
         self.rows = rows
-        self._axes = _axes([array for known in rows.values() for array in known])
+        self._organisations = organisations or {}
+        self._census: Census | None = None
         self._surfaces: dict[tuple[Kind, bool], Surface] = {}
 
     def surface(self, kind: Kind, monotone: bool = False) -> Surface:
@@ -57,10 +76,12 @@ class Kinds:
         if known is None:
             if monotone:
                 known = self.surface(kind).monotone()
+            elif self.exact(kind):
+                known = self._own(kind)
             elif kind.ports == "1RW" and kind.banks == 1:
-                known = self._plain(kind)
+                known = self._between(kind)
             else:
-                known = self._variant(kind)
+                known = self._as_elsewhere(kind)
             self._surfaces[kind, monotone] = known
         return known
 
@@ -68,41 +89,40 @@ class Kinds:
         """Whether the surface of a kind goes through rows of its own."""
         return len(self.rows.get(kind, ())) >= _FULL or (kind in self.rows and kind[2:] != ("1RW", 1))
 
-    def _plain(self, kind: Kind) -> Surface:
-        """One port and one bank: rows of its own, or those of the nodes on either side."""
-        nodes = [k.node_nm for k in self._alike(kind)]
-        full = [n for n in nodes if self.exact(kind._replace(node_nm=n))]
-        if kind.node_nm in full:
-            points, logs, region = self._points(kind)
-            return fitted(self._axes, points, logs, region)
-        if not full or not full[0] < kind.node_nm < full[-1]:
-            raise ValueError(self._missing(kind))
-        if kind not in self.rows:
-            return self._between(kind, nodes)
-        # The few rows of the node say how far it lies off its neighbours; the partitions in which single
-        # arrays differ say nothing about others, and so the median counts.
-        points, logs, _ = self._points(kind)
-        surface = self._between(kind, full)
-        shift = np.median(logs - surface.logs(points[:, 0], points[:, 1]), axis=0)
-        return replace(surface, values=surface.values + shift,
-                       note=f"{surface.note} and corrected by {len(points)} rows")
+    def _own(self, kind: Kind) -> Surface:
+        """The surface through the rows of a kind, whose leakage becomes that of all banks."""
+        points, logs, region = self._points(kind)
+        costs = self._costs(kind)
+        if costs is None:
+            return sampled(_axes(region, points), region, spline(points, logs))
+        plain = self._points(Kind(kind.node_nm, kind.cell))[2]
+        octaves = log2(kind.banks)
+        reach = Region(plain.min_depth + octaves, plain.min_bits + octaves, region.max_bits, plain.min_width,
+                       plain.max_width)
+        axes = _axes(reach, points)
+        model = self._modelled(costs, kind.banks)
+        miss = spline(points, self._misses(kind, costs), plane=False)
+        values = sampled(axes, reach, _meeting(points, logs, lambda at: model(at) + miss(at))).values
+        if kind.banks > 1:
+            one = self.surface(Kind(kind.node_nm, kind.cell))
+            bank = one.logs(axes.depths[:, None] - octaves, axes.widths)[..., LEAKAGE]
+            values[..., LEAKAGE] = np.log(np.exp(values[..., LEAKAGE]) + (kind.banks - 1) * np.exp(bank))
+        return Surface(axes, values, reach._replace(min_width=region.min_width, max_width=region.max_width))
 
-    def _between(self, kind: Kind, nodes: list[float]) -> Surface:
-        """Between the next two nodes: figures by log of the node, leakage (mW) by the node itself."""
-        low = max(n for n in nodes if n < kind.node_nm)
-        high = min(n for n in nodes if n > kind.node_nm)
-        below, above = (self.surface(kind._replace(node_nm=n)) for n in (low, high))
-        share = log2(kind.node_nm / low) / log2(high / low)
-        values = below.values * (1 - share) + above.values * share
-        share = (kind.node_nm - low) / (high - low)
-        values[..., _LEAKAGE] = np.log(np.exp(below.values[..., _LEAKAGE]) * (1 - share)
-                                       + np.exp(above.values[..., _LEAKAGE]) * share)
-        return Surface(self._axes, values, below.region, f" scaled from {low:g}nm and {high:g}nm")
-
-    def _variant(self, kind: Kind) -> Surface:
-        """Other ports or several banks; at a node without rows, what they cost elsewhere relative to one."""
+    def _between(self, kind: Kind) -> Surface:
+        """One port and bank at a node without rows, or with few: what there is on either side of it."""
+        low, high = self._sides(kind)
+        region, note = self._points(low)[2], f" scaled from {low.node_nm:g}nm and {high.node_nm:g}nm"
+        costs = self._costs(kind)
+        if costs is None:
+            logs = _mixed(kind, low, high, self.surface(low).logs, self.surface(high).logs)
+            return replace(sampled(_axes(region), region, lambda at: logs(at[:, 0], at[:, 1])), note=note)
         if kind in self.rows:
-            return self._banked(kind) if kind.banks > 1 else self._ported(kind)
+            note += f" and corrected by {len(self.rows[kind])} rows"
+        return replace(sampled(_axes(region), region, self._modelled(costs)), note=note)
+
+    def _as_elsewhere(self, kind: Kind) -> Surface:
+        """Other ports or several banks at a node without rows: what they cost elsewhere relative to one."""
         nodes = [k.node_nm for k in self._alike(kind)]
         if not nodes:
             raise ValueError(self._missing(kind))
@@ -110,37 +130,63 @@ class Kinds:
         near = sorted({max([n for n in nodes if n < kind.node_nm], default=nodes[0]),
                        min([n for n in nodes if n > kind.node_nm], default=nodes[-1])})
         share = 0.0 if len(near) == 1 else log2(kind.node_nm / near[0]) / log2(near[1] / near[0])
-        ratios = [self.surface(kind._replace(node_nm=n)).values - self.surface(Kind(n, kind.cell)).values
-                  for n in near]
-        return Surface(self._axes, plain.values + ratios[0] * (1 - share) + ratios[-1] * share,
+        where = plain.axes.depths[:, None], plain.axes.widths
+        ratios = [self.surface(kind._replace(node_nm=n)).logs(*where)
+                  - self.surface(Kind(n, kind.cell)).logs(*where) for n in near]
+        return Surface(plain.axes, plain.values + ratios[0] * (1 - share) + ratios[-1] * share,
                        self.surface(kind._replace(node_nm=near[0])).region,
                        f"{plain.note}, ports and banks as at {' and '.join(f'{n:g}nm' for n in near)}")
 
-    def _ported(self, kind: Kind) -> Surface:
-        """What one port costs, times what the rows of this kind cost relative to it."""
-        plain = self.surface(Kind(kind.node_nm, kind.cell))
-        points, logs, region = self._points(kind)
-        ratio = spread(self._axes, _lines(points, logs - plain.logs(points[:, 0], points[:, 1])))
-        return Surface(self._axes, plain.values + ratio, region)
+    def _modelled(self, costs: Costs, banks: int = 1) -> LogFigures:
+        """Expected figures over the partitions that `costs` prices."""
+        census = self._census = self._census or self._counted()
 
-    def _banked(self, kind: Kind) -> Surface:
-        """One bank, plus a term for the wires between banks, times what the rows cost relative to that.
+        def logs(points: Array) -> Array:
+            point, built, prior = census.candidates(points - (log2(banks), 0.0))
+            return expected(point, costs(built), prior)
 
-        The wires are as long as the side of the array and as many as a row has bits, so the term is
-        width x sqrt(area of the banks) x a figure fitted to the rows, for each quantity. Leakage
-        becomes that of all banks.
-        """
-        plain = self.surface(Kind(kind.node_nm, kind.cell))
-        points, logs, region = self._points(kind)
-        banks, length = _banks_and_wires(plain, points[:, 0], points[:, 1], kind.banks)
-        share = length / np.exp(logs)       # least squares of the relative error
-        wires = np.maximum(np.sum((1 - banks / np.exp(logs)) * share, axis=0) / np.sum(share**2, axis=0), 0.0)
-        ratio = spread(self._axes, _lines(points, logs - np.log(banks + wires * length)))
-        depths, widths = np.meshgrid(*self._axes, indexing="ij")
-        banks, length = _banks_and_wires(plain, depths, widths, kind.banks)
-        figures = (banks + wires * length) * np.exp(ratio)
-        figures[..., _LEAKAGE] += (kind.banks - 1) * banks[..., _LEAKAGE]
-        return Surface(self._axes, np.log(figures), region)
+        return logs
+
+    def _costs(self, kind: Kind) -> Costs | None:
+        """What partitions of a kind cost, if that is known of it or of the nodes on either side."""
+        known = self._organisations.get(kind._replace(banks=min(kind.banks, 2)))
+        if known or self.exact(kind):
+            return replace(known, banks=kind.banks).logs if known else None
+        low, high = self._sides(kind)
+        below, above = self._costs(low), self._costs(high)
+        if below is None or above is None:
+            return None
+        costs = _mixed(kind, low, high, below, above)
+        if kind not in self.rows:
+            return costs
+        # The few rows of the node say how far it lies off its neighbours, whatever the shape.
+        shift = np.append(np.median(self._misses(kind, costs), axis=0), 0.0)
+        return lambda built: costs(built) + shift
+
+    def _sides(self, kind: Kind) -> tuple[Kind, Kind]:
+        """The next kinds by node; for one with few rows of its own, the next with many."""
+        alike = [k for k in self._alike(kind) if kind not in self.rows or self.exact(k)]
+        if not alike or not alike[0].node_nm < kind.node_nm < alike[-1].node_nm:
+            raise ValueError(self._missing(kind))
+        return (max(k for k in alike if k.node_nm < kind.node_nm),
+                min(k for k in alike if k.node_nm > kind.node_nm))
+
+    def _misses(self, kind: Kind, costs: Costs) -> Array:
+        """Log figures of the rows of a kind over what `costs` says of them, each as it is partitioned."""
+        points, logs, _ = self._points(kind)
+        partitions = np.array([row.partition for row in self.rows[kind].values()], dtype=float)
+        built = Built.of(np.exp2(points[:, 0]) / kind.banks, np.exp2(points[:, 1]), partitions)
+        return logs - costs(built)[:, :logs.shape[1]]
+
+    def _counted(self) -> Census:
+        """Of all rows whose partition is known, by the shape of a bank."""
+        shapes, partitions = [], []
+        for kind, rows in self.rows.items():
+            for (width, bits), row in rows.items():
+                if row.partition is not None:
+                    shapes.append((log2(bits / width / kind.banks), log2(width)))
+                    partitions.append(row.partition)
+        return Census(np.array(shapes), partitions)
 
     def _points(self, kind: Kind) -> tuple[Array, Array, Region]:
         """log2 depths and widths of the rows of a kind (n, 2), their log figures, and where they lie."""
@@ -148,7 +194,7 @@ class Kinds:
         points = np.array([(log2(bits / width), log2(width)) for width, bits in rows])
         sizes = points.sum(axis=1)
         region = Region(points[:, 0].min(), sizes.min(), sizes.max(), points[:, 1].min(), points[:, 1].max())
-        return points, np.log(np.array(list(rows.values()))), region
+        return points, np.log(np.array([row.figures for row in rows.values()])), region
 
     def _alike(self, kind: Kind) -> list[Kind]:
         """Kinds that differ from this one by the node at most, by rising node."""
@@ -164,33 +210,47 @@ class Kinds:
                 f"{', '.join(variants)}")
 
 
-def _axes(arrays: list[tuple[float, float]]) -> Axes:
-    """Depths and widths of all rows, so that a surface meets them, and steps in between and beyond."""
-    depths = [log2(bits / width) for width, bits in arrays]
-    widths = [log2(width) for width, _ in arrays]
-    deepest = max(depths) + EXTRAPOLATED
-    return Axes(_merged(depths, np.arange(min(depths), deepest + 0.5, 0.5)),
-                _merged(widths, np.arange(min(widths), max(widths), 0.25)))
+def _meeting(points: Array, logs: Array, model: LogFigures) -> LogFigures:
+    """`model`, but `logs` at `points`: as CACTI has them, whichever partition is likely."""
+    known = {(depth, width): i for i, (depth, width) in enumerate(np.round(points, 9).tolist())}
+
+    def meeting(at: Array) -> Array:
+        found = model(at)
+        row = np.array([known.get((depth, width), -1) for depth, width in np.round(at, 9).tolist()])
+        found[row >= 0] = logs[row[row >= 0]]
+        return found
+
+    return meeting
 
 
-def _merged(points: list[float], steps: Array) -> Array:
-    """The points, and those steps that are none of them."""
-    known = np.unique(points)
-    return np.union1d(known, [x for x in steps if np.abs(known - x).min() > 1e-9])
+def _mixed(kind: Kind, low: Kind, high: Kind, below: Callable[..., Array],
+           above: Callable[..., Array]) -> Callable[..., Array]:
+    """Log figures of a kind between two others: by the log of the node, leakage (mW) by the node itself."""
+    share = log2(kind.node_nm / low.node_nm) / log2(high.node_nm / low.node_nm)
+    linear = (kind.node_nm - low.node_nm) / (high.node_nm - low.node_nm)
+
+    def logs(*where: Any) -> Array:
+        first, second = below(*where), above(*where)
+        mixed = first * (1 - share) + second * share
+        mixed[..., LEAKAGE] = np.logaddexp(first[..., LEAKAGE] + np.log(1 - linear),
+                                           second[..., LEAKAGE] + np.log(linear))
+        return np.asarray(mixed)
+
+    return logs
 
 
-def _lines(points: Array, values: Array) -> dict[float, tuple[Array, Array]]:
-    """Rising depths and their values (n, figures), by width."""
-    lines = {}
-    for width in np.unique(points[:, 1]):
-        own = np.flatnonzero(points[:, 1] == width)
-        own = own[np.argsort(points[own, 0])]
-        lines[float(width)] = points[own, 0], values[own]
-    return lines
+def _axes(region: Region, points: Array | None = None) -> Axes:
+    """Depths and widths of the rows, so that a surface meets them, and steps in between and beyond."""
+    points = np.empty((0, 2)) if points is None else points
+    deepest = region.max_bits - region.min_width + EXTRAPOLATED
+    depths = np.exp2(np.arange(region.min_depth, deepest + 0.1, 1 / _STEPS))
+    widths = np.exp2(np.arange(region.min_width, region.max_width + 0.1, 1 / _STEPS))
+    return Axes(_merged(points[:, 0], np.log2(np.unique(np.round(depths)))),
+                _merged(points[:, 1], np.log2(np.unique(np.round(widths / _BYTE)) * _BYTE)))
 
 
-def _banks_and_wires(plain: Surface, depths: Array, widths: Array, banks: int) -> tuple[Array, Array]:
-    """Figures of one bank, but the area of all, and bits of a row times the side of that area (um)."""
-    figures = np.exp(plain.logs(depths - log2(banks), widths))
-    figures[..., _AREA] *= banks
-    return figures, (np.exp2(widths) * np.sqrt(figures[..., _AREA]))[..., None]
+def _merged(points: Array, steps: Array) -> Array:
+    """The points, and those steps that are not close to one."""
+    known = np.unique(np.round(points, 12))
+    gap = np.abs(known[:, None] - steps).min(axis=0, initial=np.inf)
+    return np.union1d(known, steps[gap > 0.4 / _STEPS])

@@ -8,11 +8,13 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from .kinds import Figures, Kind, Kinds
+from .kinds import Figures, Kind, Kinds, Row
+from .organisation import QUANTITIES, Organisation, Partition
 from .surface import EXTRAPOLATED, Array, Region, Surface
 
 #: Widest row (bits) that CACTI was asked for, and of a macro where a wider one is cut into several.
 WIDEST, STRIPE = 1024, 512
+_FIGURES = ("read_pj", "write_pj", "leak_bank_mw", "area_um2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +32,35 @@ class Memory:
 class SramTable:
     """A table of memory arrays.
 
-    The logarithms of the figures are interpolated over log2 of depth and width (`surface.fitted`). A
-    kind with other ports or several banks has rows of its own, which say what it costs relative to one
-    port and bank. Nodes in between are interpolated. docs/energy.md has the errors of all this.
+    Between its rows stands a model of how CACTI partitions arrays, fitted to all rows (`organisation`), and
+    corrected so that it meets them; kinds without one are splines over log2 of depth and width. Nodes in
+    between are interpolated. docs/energy.md has the errors of all this.
 
     Parameters
     ----------
     rows
         One mapping a tabulated array with the keys node_nm, cell, ports, banks, width_bits,
         capacity_bytes, read_pj, write_pj, leak_bank_mw (one bank, and the wires between banks),
-        area_um2 (a `csv.DictReader` will do).
+        area_um2 (a `csv.DictReader` will do); ndwl, ndbl, nspd, ndcm where the partition is known.
+    coefficients
+        What partitions cost, one mapping a coefficient: node_nm, cell, ports, part ("bank" or "tree"),
+        quantity, term, coefficient.
     name
         What provenance texts call the table.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, str]], name: str = "sram.csv") -> None:
+    def __init__(self, rows: Sequence[Mapping[str, str]], coefficients: Sequence[Mapping[str, str]] = (),
+                 name: str = "sram.csv") -> None:
         self.name = name
-        known: dict[Kind, dict[tuple[float, float], Figures]] = {}
+        known: dict[Kind, dict[tuple[float, float], Row]] = {}
         for row in rows:
             kind = Kind(float(row["node_nm"]), row["cell"], row["ports"], int(row["banks"]))
-            known.setdefault(kind, {})[int(row["width_bits"]), 8 * int(row["capacity_bytes"])] = Figures(
-                *(float(row[key]) for key in ("read_pj", "write_pj", "leak_bank_mw", "area_um2")))
+            figures = Figures(*(float(row[key]) for key in _FIGURES))
+            partition = Partition(*(int(row[key]) for key in Partition._fields)) if row.get("ndwl") else None
+            known.setdefault(kind, {})[int(row["width_bits"]), 8 * int(row["capacity_bytes"])] = Row(
+                figures, partition)
         self._rows = known
-        self._kinds = Kinds(known)
+        self._kinds = Kinds(known, _organisations(coefficients))
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -70,8 +78,8 @@ class SramTable:
             narrower ones.
         macro_bits
             Widest row of one macro; a wider one is cut into equal macros side by side. By default
-            rows are cut, into macros of at most 512 bits, where they are wider than the table goes
-            (1024 bits); with `monotone`, from 512 bits on.
+            rows are cut where they are wider than the table goes (1024 bits), into macros of at most
+            512 bits; with `monotone`, into a whole or broken number of 1024 bits.
 
         Raises
         ------
@@ -117,9 +125,9 @@ class SramTable:
         """The row of an array, if there is one, with the leakage of all banks, whose wires leak once."""
         row = self._rows.get(kind, {}).get((width, depth * width)) if self._kinds.exact(kind) else None
         if row is None or kind.banks == 1:
-            return row
+            return row and row.figures
         bank = self.lookup(depth / kind.banks, int(width), Kind(kind.node_nm, kind.cell))
-        return row._replace(leakage_mw=row.leakage_mw + (kind.banks - 1) * bank.leakage_mw)
+        return row.figures._replace(leakage_mw=row.figures.leakage_mw + (kind.banks - 1) * bank.leakage_mw)
 
     def _basis(self, depth: float, width: float, region: Region) -> str:
         """How the figures of an array (log2) that is no row come about."""
@@ -141,12 +149,24 @@ class SramTable:
             raise ValueError(f"{self.name} has {error}") from None
 
 
+def _organisations(coefficients: Sequence[Mapping[str, str]]) -> dict[Kind, Organisation]:
+    """What partitions cost, by kind; those of several banks under the number 2."""
+    parts: dict[tuple[Kind, str], dict[str, dict[str, float]]] = {}
+    for row in coefficients:
+        kind = Kind(float(row["node_nm"]), row["cell"], row["ports"])
+        quantities = parts.setdefault((kind, row["part"]), {name: {} for name in QUANTITIES})
+        quantities[row["quantity"]][row["term"]] = float(row["coefficient"])
+    found = {kind: Organisation(bank, {}) for (kind, part), bank in parts.items() if part == "bank"}
+    return found | {kind._replace(banks=2): Organisation(found[kind].bank, tree, 2)
+                    for (kind, part), tree in parts.items() if part == "tree"}
+
+
 def _cut(width: float, monotone: bool, macro_bits: int | None) -> tuple[float, float]:
     """Macros side by side (a fraction where smoothed), and the bits of a row of each."""
     if width < 1:
         raise ValueError(f"rows of {width:g} bits")
     if monotone:
-        arrays = max(width / (macro_bits or STRIPE), 1.0)
+        arrays = max(width / (macro_bits or WIDEST), 1.0)
     else:
         whole = macro_bits or WIDEST
         arrays = 1.0 if width <= whole else ceil(width / (macro_bits or STRIPE))
@@ -156,8 +176,8 @@ def _cut(width: float, monotone: bool, macro_bits: int | None) -> tuple[float, f
 def _cut_batch(widths: Array, monotone: bool, macro_bits: int | None) -> tuple[Array, Array]:
     if np.any(widths < 1):
         raise ValueError(f"rows of {widths.min():g} bits")
-    arrays = np.maximum(widths / (macro_bits or STRIPE), 1.0)
-    if not monotone:
-        whole = macro_bits or WIDEST
-        arrays = np.where(widths <= whole, 1.0, np.ceil(arrays))
+    if monotone:
+        arrays = np.maximum(widths / (macro_bits or WIDEST), 1.0)
+    else:
+        arrays = np.where(widths <= (macro_bits or WIDEST), 1.0, np.ceil(widths / (macro_bits or STRIPE)))
     return arrays, widths / arrays

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: Log figures (n, figures) at points (n, 2) of log2 depth and width.
+LogFigures = Callable[[Array], Array]
 #: Octaves of capacity past the largest row over which a surface goes on, at its last slope.
 EXTRAPOLATED = 4.0
 _SLOPE = 2.0        # octaves of depth that this slope is taken over
@@ -82,41 +84,48 @@ class Surface:
         return replace(self, values=np.ascontiguousarray((above + below) / 2))
 
 
-def fitted(axes: Axes, points: Array, logs: Array, region: Region) -> Surface:
-    """The surface through `logs` (n, figures) at `points` (n, 2) of log2 depth and width.
+def sampled(axes: Axes, region: Region, logs: LogFigures) -> Surface:
+    """What `logs` gives within `region`, on `axes`.
 
-    Each point adds its distance times a weight, on top of a plane (Duchon's splines of order one).
-    This follows the rows exactly, and averages over more of them in between than two by two would.
     Past the region the surface is constant towards few rows and other widths, straight towards many rows.
     """
-    trend = np.column_stack((np.ones(len(points)), points))
-    distances = np.hypot(points[:, None, 0] - points[:, 0], points[:, None, 1] - points[:, 1])
-    system = np.block([[distances, trend], [trend.T, np.zeros((3, 3))]])
-    weights = _solved(system, np.vstack((logs, np.zeros((3, logs.shape[1])))))
-    values = np.empty((len(axes.depths), len(axes.widths), logs.shape[1]))
-    for j, width in enumerate(np.clip(axes.widths, region.min_width, region.max_width)):
-        low, high = region.depths(width)
-        at = np.concatenate((np.clip(axes.depths, low, high), [high - _SLOPE]))
-        near = np.hypot(at[:, None] - points[:, 0], width - points[:, 1])
-        column = near @ weights[:-3] + weights[-3] + at[:, None] * weights[-2] + width * weights[-1]
-        past = np.maximum(axes.depths - high, 0.0)[:, None]
-        slope = np.maximum(column[np.argmax(at)] - column[-1], 0.0) / _SLOPE
-        values[:, j] = column[:-1] + past * slope
-    return Surface(axes, values, region)
+    widths = np.clip(axes.widths, region.min_width, region.max_width)
+    low, high = np.maximum(region.min_depth, region.min_bits - widths), region.max_bits - widths
+    depths = np.clip(np.vstack((np.broadcast_to(axes.depths[:, None], (len(axes.depths), len(widths))),
+                                high - _SLOPE)), low, high)
+    points = np.stack(np.broadcast_arrays(depths, widths), axis=-1).reshape(-1, 2)
+    unique, inverse = np.unique(points, axis=0, return_inverse=True)
+    values = logs(unique)[inverse.ravel()].reshape(*depths.shape, -1)
+    past = np.maximum(axes.depths[:, None] - high, 0.0)[..., None]
+    rise = values[np.argmax(depths[:-1], axis=0), np.arange(len(widths))] - values[-1]
+    return Surface(axes, values[:-1] + past * np.maximum(rise, 0.0) / _SLOPE, region)
 
 
-def spread(axes: Axes, lines: dict[float, tuple[Array, Array]]) -> Array:
-    """Values (n, figures) given along depths (n) for each of some widths, over the whole of `axes`.
+def spline(points: Array, logs: Array, *, plane: bool = True) -> LogFigures:
+    """The surface through `logs` (n, figures) at `points` (n, 2) of log2 depth and width.
 
-    Linear along each width and then across widths; beyond the last, the nearest counts.
+    Each point adds its distance times a weight, on top of a plane or a constant (Duchon's splines of
+    order one). This follows the points exactly, and averages over more of them in between than two by
+    two would.
     """
-    widths = np.array(sorted(lines))
-    known = np.stack([np.column_stack([np.interp(axes.depths, depths, column) for column in values.T])
-                      for _, (depths, values) in sorted(lines.items())], axis=1)
-    if len(widths) == 1:
-        return np.repeat(known, len(axes.widths), axis=1)
-    j, t = _places(widths, np.clip(axes.widths, widths[0], widths[-1]))
-    return np.asarray(known[:, j] * (1 - t)[:, None] + known[:, j + 1] * t[:, None])
+    trend = _trend(points, plane)
+    size = trend.shape[1]
+    system = np.block([[_distances(points, points), trend], [trend.T, np.zeros((size, size))]])
+    weights = _solved(system, np.vstack((logs, np.zeros((size, logs.shape[1])))))
+
+    def value(where: Array) -> Array:
+        return _distances(where, points) @ weights[:-size] + _trend(where, plane) @ weights[-size:]
+
+    return value
+
+
+def _trend(points: Array, plane: bool) -> Array:
+    one = np.ones((len(points), 1))
+    return np.hstack((one, points)) if plane else one
+
+
+def _distances(a: Array, b: Array) -> Array:
+    return np.sqrt((a[:, None, 0] - b[:, 0])**2 + (a[:, None, 1] - b[:, 1])**2)
 
 
 def _solved(system: Array, right: Array) -> Array:

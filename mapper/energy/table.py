@@ -68,12 +68,15 @@ class EnergyTable:
         component, fixed = self.registry.named(name)
         return component.estimate(checked(component, {**given, **fixed}), self)
 
-    def sram(self, *, bits: int, width: int, node_nm: float, cell: str = "itrs-lstp", ports: str = "1RW",
-             banks: int = 1, monotone: bool | None = None, macro_bits: int | None = None) -> Memory:
-        """A memory array of `bits` bits in rows of `width` bits.
+    def sram(self, *, bits: float | None = None, depth: float | None = None, width: int, node_nm: float,
+             cell: str = "itrs-lstp", ports: str = "1RW", banks: int = 1, monotone: bool | None = None,
+             macro_bits: int | None = None) -> Memory:
+        """A memory array of `bits` bits, or of `depth` rows, in rows of `width` bits.
 
         Parameters
         ----------
+        bits, depth
+            Exactly one of them: bits of the array in all, or its rows.
         cell
             "itrs-hp", "itrs-lop" or "itrs-lstp" (SRAM), or "lp-dram" (embedded DRAM).
         ports
@@ -84,19 +87,23 @@ class EnergyTable:
             Widest row of one macro: wider ones are cut into equal macros side by side. Default: as
             wide as CACTI's own (1024 bits), and macros of at most 512 bits beyond.
         """
+        _one_size(bits, depth)
+        rows = depth or 0.0 if bits is None else bits / width
         return self.srams.lookup(
-            bits / width, width, Kind(node_nm, cell, ports, banks), macro_bits=macro_bits,
+            rows, width, Kind(node_nm, cell, ports, banks), macro_bits=macro_bits,
             monotone=self.monotone if monotone is None else monotone)
 
-    def sram_batch(self, *, bits: ArrayLike, width: ArrayLike, node_nm: float, cell: str = "itrs-lstp",
-                   ports: str = "1RW", banks: int = 1, monotone: bool | None = None,
-                   macro_bits: int | None = None) -> Figures:
-        """`sram` for arrays of `bits` and `width`, which broadcast: figures are arrays of that shape."""
+    def sram_batch(self, *, bits: ArrayLike | None = None, depth: ArrayLike | None = None, width: ArrayLike,
+                   node_nm: float, cell: str = "itrs-lstp", ports: str = "1RW", banks: int = 1,
+                   monotone: bool | None = None, macro_bits: int | None = None) -> Figures:
+        """`sram` for arrays of `bits` or `depth`, and `width`, which broadcast: figures have that shape."""
         import numpy as np
 
+        _one_size(bits, depth)
         widths = np.asarray(width, dtype=float)
+        rows = np.asarray(depth if bits is None else bits, dtype=float)
         return self.srams.lookup_batch(
-            np.asarray(bits, dtype=float) / widths, widths, Kind(node_nm, cell, ports, banks),
+            rows if bits is None else rows / widths, widths, Kind(node_nm, cell, ports, banks),
             macro_bits=macro_bits, monotone=self.monotone if monotone is None else monotone)
 
     def wire(self, *, node_nm: float, kind: str = "itrs-hp", overhead_pct: int = 30) -> Wire:
@@ -109,6 +116,11 @@ class EnergyTable:
         return self.chips.lookup(capacity_bytes, width, node_nm, page_bits)
 
 
+def _one_size(bits: object, depth: object) -> None:
+    if (bits is None) == (depth is None):
+        raise ValueError("an array is given by its bits or by its depth, exactly one of them")
+
+
 @cache
 def _shipped() -> tuple[SramTable, UnitTable, WireTable, ChipTable]:
     def number(text: str) -> float | None:
@@ -119,8 +131,8 @@ def _shipped() -> tuple[SramTable, UnitTable, WireTable, ChipTable]:
              for r in _rows("components.csv")]
     scaling = Scaling({float(r["node_nm"]): (float(r["energy"]), float(r["area"]))
                        for r in _rows("scaling.csv")})
-    return (SramTable(_rows("sram.csv")), UnitTable(units, scaling), WireTable(_rows("wires.csv")),
-            ChipTable(_rows("dram.csv")))
+    arrays = SramTable(_rows("sram.csv"), _rows("organisation.csv"))
+    return (arrays, UnitTable(units, scaling), WireTable(_rows("wires.csv")), ChipTable(_rows("dram.csv")))
 
 
 def _rows(name: str) -> list[dict[str, str]]:
