@@ -169,5 +169,7 @@ def test_a_component_without_the_action_of_a_level_is_an_error():
 def test_warnings_name_their_level():
     machine = Architecture("m", (DRAM, replace(RF, component="SRAM")), MAC, node_nm=14)
     warnings = priced(machine).warnings
-    assert [line.split(":")[0] for line in warnings] == ["MAC", "RF"]
+    assert [line.split(":")[0] for line in warnings] == ["RF", "MAC"]
+    other, = priced(replace(machine, levels=(DRAM, RF), node_nm=65)).warnings
+    assert other.startswith("RF, MAC: logic is scaled from 45nm to 65nm, each at its nominal supply")
     assert not priced(replace(machine, node_nm=45)).warnings

@@ -60,7 +60,7 @@ def priced(architecture: Architecture, table: EnergyTable | None = None, *, time
     known = table or EnergyTable.default()
     look = _Look(architecture, known, timeloop)
     faults: list[str] = []
-    warnings: list[str] = []
+    warnings: dict[str, list[str]] = {}      # each with the levels that it is about
 
     def attempt(part: Part, price_part: Callable[[Part], tuple[Part, Estimate | None]]) -> Part:
         try:
@@ -68,16 +68,17 @@ def priced(architecture: Architecture, table: EnergyTable | None = None, *, time
         except ValueError as error:
             faults.extend(f"{part.name} (class {part.component}): {line}" for line in str(error).splitlines())
             return part
-        warnings.extend(f"{part.name}: {warning}" for warning in (estimate.warnings if estimate else ()))
+        for warning in dict.fromkeys(estimate.warnings) if estimate else ():
+            warnings.setdefault(warning, []).append(part.name)
         return zero_rules(found, architecture, None if timeloop else estimate)
 
-    done = replace(architecture, compute=attempt(architecture.compute, look.compute),
-                   levels=tuple(attempt(level, look.storage) for level in architecture.levels))
+    done = replace(architecture, levels=tuple(attempt(level, look.storage) for level in architecture.levels))
+    done = replace(done, compute=attempt(architecture.compute, look.compute))
     done = replace(done, levels=tuple(
         _wired(done, index, known, faults) for index in range(len(done.levels))))
     if faults:
         raise ValueError("\n".join(faults))
-    return Priced(done, tuple(dict.fromkeys(warnings)))
+    return Priced(done, tuple(f"{', '.join(names)}: {warning}" for warning, names in warnings.items()))
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class UnitTable:
                         _maybe(leakage, source, basis), tuple(warnings))
         by_energy, by_area = self.scaling.between(row.node_nm, node_nm)
         source = f"{what} at {node_nm:g}nm scaled from {row.node_nm:g}nm ({origin})"
-        warnings.append(f"{row.name} is scaled from {row.node_nm:g}nm to {node_nm:g}nm, each at its nominal "
+        warnings.append(f"logic is scaled from {row.node_nm:g}nm to {node_nm:g}nm, each at its nominal "
                         "supply; its leakage there is unknown")
         whole: Basis = "extrapolated" if basis == "extrapolated" else "scaled"
         return Unit(Figure(energy * by_energy, source, whole),
