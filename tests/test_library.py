@@ -236,6 +236,9 @@ def test_simba():
     machine = tb.load_architecture("simba")
     assert machine.fanout(1) == (4, 4) and machine.fanout(4) == (8, 8)
     assert machine.compute.instances == 1024
+    mesh = machine.levels[1].network
+    assert mesh.hop_pj.value == pytest.approx(8 * mesh.tile_um.value / 1000 * mesh.wire_pj_bit_mm.value)
+    assert 300 < mesh.tile_um.value < 600 and mesh.router_pj.value > 0
     sizes = {x.name: x.size_words for x in machine.levels}
     assert sizes == {"DRAM": None, "GLB": 65_536, "IBUF": 8192, "WBUF": 32_768, "ABUF": 1024, "WREG": 1}
     for level in machine.levels[1:]:
