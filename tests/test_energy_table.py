@@ -276,12 +276,14 @@ def test_rows_past_the_widest_are_cut_into_macros_side_by_side():
 
 
 def test_nodes_in_between():
-    by_node = {node: array(4096, 64, node) for node in (22, 25, 28, 32, 36, 40, 45, 50, 55, 65, 70, 80, 90)}
+    nodes = (22, 25, 28, 32, 36, 38, 40, 45, 50, 55, 65, 70, 80, 90)
+    by_node = {node: array(5000, 96, node) for node in nodes}
     reads = [memory.read_pj for memory in by_node.values()]
     assert reads == sorted(reads)
+    assert "38nm itrs-lstp 1RW scaled from 36nm and 40nm, interpolated" in by_node[38].provenance
     assert "50nm itrs-lstp 1RW scaled from 45nm and 55nm, interpolated" in by_node[50].provenance
     assert "28nm itrs-lstp 1RW scaled from 22nm and 32nm and corrected by 5 rows" in by_node[28].provenance
-    ported = array(4096, 64, 32, ports="2RW")
+    ported = array(5000, 96, 32, ports="2RW")
     assert "32nm itrs-lstp 2RW, ports and banks as at 22nm and 45nm, interpolated" in ported.provenance
     assert 1.2 < ported.read_pj / by_node[32].read_pj < 2
     # Between the nodes of its rows, the leakage of low standby power transistors has its least.
@@ -302,6 +304,8 @@ def test_embedded_dram():
     memory = array(65536, 256, 45, cell="lp-dram")
     assert "45nm lp-dram 1RW, table row" in memory.provenance
     assert memory.area_um2 < array(65536, 256, 45).area_um2
+    reads = [array(50000, 200, node, cell="lp-dram").read_pj for node in (32, 36, 45)]
+    assert reads == sorted(reads)
 
 
 @pytest.mark.parametrize(("options", "said"), [

@@ -92,17 +92,18 @@ class Kinds:
     def _own(self, kind: Kind) -> Surface:
         """The surface through the rows of a kind, whose leakage becomes that of all banks."""
         points, logs, region = self._points(kind)
-        costs = self._costs(kind)
+        costs, octaves = self._costs(kind), log2(kind.banks)
         if costs is None:
-            return sampled(_axes(region, points), region, spline(points, logs))
-        plain = self._points(Kind(kind.node_nm, kind.cell))[2]
-        octaves = log2(kind.banks)
-        reach = Region(plain.min_depth + octaves, plain.min_bits + octaves, region.max_bits, plain.min_width,
-                       plain.max_width)
+            reach, figures = region, spline(points, logs)
+        else:
+            plain = self._points(Kind(kind.node_nm, kind.cell))[2]
+            reach = Region(plain.min_depth + octaves, plain.min_bits + octaves, region.max_bits,
+                           plain.min_width, plain.max_width)
+            model = self._modelled(costs, kind.banks)
+            miss = spline(points, self._misses(kind, costs), plane=False)
+            figures = _meeting(points, logs, lambda at: model(at) + miss(at))
         axes = _axes(reach, points)
-        model = self._modelled(costs, kind.banks)
-        miss = spline(points, self._misses(kind, costs), plane=False)
-        values = sampled(axes, reach, _meeting(points, logs, lambda at: model(at) + miss(at))).values
+        values = sampled(axes, reach, figures).values
         if kind.banks > 1:
             one = self.surface(Kind(kind.node_nm, kind.cell))
             bank = one.logs(axes.depths[:, None] - octaves, axes.widths)[..., LEAKAGE]
@@ -112,7 +113,8 @@ class Kinds:
     def _between(self, kind: Kind) -> Surface:
         """One port and bank at a node without rows, or with few: what there is on either side of it."""
         low, high = self._sides(kind)
-        region, note = self._points(low)[2], f" scaled from {low.node_nm:g}nm and {high.node_nm:g}nm"
+        full = next(k for k in self._alike(kind) if self.exact(k))
+        region, note = self._points(full)[2], f" scaled from {low.node_nm:g}nm and {high.node_nm:g}nm"
         costs = self._costs(kind)
         if costs is None:
             logs = _mixed(kind, low, high, self.surface(low).logs, self.surface(high).logs)
