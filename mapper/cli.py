@@ -205,8 +205,8 @@ def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], laye
 @click.argument("name", metavar="[CLASS", required=False)
 @click.argument("parameters", metavar="KEY=VALUE...]", nargs=-1)
 @click.option("--arch", "specs", metavar="SPEC", multiple=True,
-              help="Every level, network and unit of the architecture in SPEC; may be given several times, "
-              "for files that belong together.")
+              help="Every level, network and unit of the architecture in SPEC; with CLASS, the components in "
+              "SPEC are known as well. May be given several times, for files that belong together.")
 @_define
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else.")
 def energy(name: str | None, parameters: tuple[str, ...], specs: tuple[str, ...], define: tuple[str, ...],
@@ -218,12 +218,10 @@ def energy(name: str | None, parameters: tuple[str, ...], specs: tuple[str, ...]
     """
     from . import cli_energy
 
-    if name is not None and specs:
-        raise click.UsageError(f"both {name!r} and --arch; expected one of the two")
-    if specs:
+    if name is not None:
+        cli_energy.component(name, parameters, specs, _defined(define), as_json)
+    elif specs:
         cli_energy.machine(specs, _defined(define), as_json)
-    elif name is not None:
-        cli_energy.component(name, parameters, as_json)
     else:
         cli_energy.classes(as_json)
     return DONE

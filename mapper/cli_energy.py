@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 import click
 
 from .errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from .energy.component import Component
 
 
 def classes(as_json: bool) -> None:
@@ -23,27 +26,44 @@ def classes(as_json: bool) -> None:
     click.echo("\nFigures of one: tilebound energy CLASS PARAMETER=VALUE ...", err=True)
 
 
-def component(name: str, pairs: Sequence[str], as_json: bool) -> None:
-    """What one component of the class `name` costs; SpecError with every fault of the arguments."""
-    from .energy.registry import registry
+def component(name: str, pairs: Sequence[str], specs: Sequence[str], define: dict[str, object],
+              as_json: bool) -> None:
+    """What one component of the class `name`, of the library or of those in `specs`, costs; SpecError with
+    every fault of the arguments."""
     from .energy.table import EnergyTable
     from .report.component import component_entry, component_table, parameters_text, read_parameters, remarks
 
+    table = EnergyTable.default(components=_own(specs, define))
     try:
-        found, fixed = registry().named(name)
+        found, fixed = table.registry.named(name)
     except ValueError as error:
         raise SpecError([Problem("argument 1", 0, 0, f"class {name!r}: {error}")]) from None
     values = read_parameters(found, fixed, pairs)
     try:
-        estimate = found.estimate(values, EnergyTable.default())
+        estimate = found.estimate(values, table)
     except ValueError as error:
         raise SpecError([Problem(name, 0, 0, line) for line in str(error).splitlines()]) from None
     entry = component_entry(name, found, values, estimate)
     if as_json:
         click.echo(_json(entry))
         return
-    click.echo(f"{name} {parameters_text(entry)}\n")
+    kind = "" if found.name == name else f" ({found.name})"
+    click.echo(f"{name}{kind} {parameters_text(entry)}\n")
     _show([component_table(entry)], remarks(entry))
+
+
+def _own(specs: Sequence[str], define: dict[str, object]) -> list[Component]:
+    """The components that `specs` describe."""
+    if not specs:
+        return []
+    from .energy.user import read_components
+    from .loading import load_specs
+    from .spec.nodes import Problems
+
+    problems = Problems()
+    found = read_components(load_specs(specs, define=define).sections.get("components"), problems)
+    problems.raise_if_any()
+    return found
 
 
 def machine(specs: Sequence[str], define: dict[str, object], as_json: bool) -> None:

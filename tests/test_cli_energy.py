@@ -32,6 +32,22 @@ def test_a_component_as_json(capsys):
     assert captured.err == ""
 
 
+def test_a_size_stands_for_a_depth(capsys):
+    one, other = (json.loads(asked(capsys, "sram", *given, "node=65nm", "--json").out) for given in (
+        ("depth=13824", "width=64"), ("size=108KiB", "width=8B")))
+    assert one["actions"] == other["actions"] and one["area_um2"] == other["area_um2"]
+
+
+def test_components_of_a_description(capsys, tmp_path):
+    path = tmp_path / "own.yaml"
+    row = "{class: my_mac, bits: 8, node: 45nm, compute: 0.2 pJ, source: our chip}"
+    path.write_text(f"components: [{row}]")
+    out = asked(capsys, "my_mac", "bits=8", "node=45nm", "--arch", str(path)).out
+    assert "our chip" in out and out.startswith("my_mac bits=8")
+    out = asked(capsys, "my_mac", "bits=8", "node=45nm").out      # a name that the library takes for its own
+    assert "our chip" not in out and out.startswith("my_mac (intmac) bits=8")
+
+
 def test_what_is_beyond_the_table_is_marked(capsys):
     out = asked(capsys, "sram", "depth=1024", "width=4", "node=45nm").out
     assert "Extrapolated: read, write" in out
@@ -58,7 +74,9 @@ def test_classes_and_their_parameters(capsys):
     (["sram", "depth=64", "depth=128", "width=8", "node=45"], [
         "argument 3: error: depth a second time; the first is argument 2"]),
     (["sram", "depth=64", "width=64", "node=45nm", "ports=3RW"], ["sram: error: ", "3RW", "known are"]),
-    (["sram", "--arch", "eyeriss"], ["both 'sram' and --arch"]),
+    (["sram", "size=1KiB", "depth=128", "width=8", "node=45"], [
+        "argument 3: error: both size and depth"]),
+    (["regfile", "size=1KiB", "node=45"], ["regfile: error: no width; expected width=VALUE"]),
     (["--arch", "alexnet"], ["no architecture given"]),
 ])
 def test_bad_input(capsys, arguments, lines):

@@ -10,6 +10,8 @@ from ..hardware.architecture import Figure
 from ..spec.nodes import did_you_mean, one_of
 from .tables import Table
 
+#: The capacity, which may be given in place of the rows.
+_SIZE = Parameter("size", "capacity, in place of depth", "bit", kind="number")
 _TYPED = ("nm", "mm", "ns")     # units that stand behind a number on the command line
 
 
@@ -25,6 +27,8 @@ def read_parameters(component: Component, fixed: Mapping[str, Value], pairs: Seq
         kind or unit, each with the position of its argument, counted from `first`; and what is missing.
     """
     known = {parameter.name: parameter for parameter in component.parameters}
+    if {"depth", "width"} <= set(known) and "size" not in known:
+        known["size"] = _SIZE
     values: dict[str, Value] = dict(fixed)
     faults: list[Problem] = []
     seen: dict[str, int] = {}
@@ -32,16 +36,22 @@ def read_parameters(component: Component, fixed: Mapping[str, Value], pairs: Seq
         fault = _read(pair, place, known, values, seen)
         if fault:
             faults.append(Problem(f"argument {place}", 0, 0, fault))
-    for name, parameter in known.items():
-        if name in values or name in seen:
+    if "size" in seen and "depth" in seen:
+        faults.append(Problem(f"argument {max(seen['size'], seen['depth'])}", 0, 0,
+                              "both size and depth; expected one of the two"))
+    given = {*values, *seen, *(["depth"] if "size" in seen else [])}
+    for parameter in component.parameters:
+        if parameter.name in given:
             continue
         if parameter.default is None:
-            faults.append(Problem(component.name, 0, 0,
-                                  f"no {name}; expected {name}=..., {_about(parameter)}"))
+            faults.append(Problem(component.name, 0, 0, f"no {parameter.name}; expected "
+                                  f"{parameter.name}=VALUE ({_about(parameter)})"))
         else:
-            values[name] = parameter.default
+            values[parameter.name] = parameter.default
     if faults:
         raise SpecError(faults)
+    if "size" in seen:
+        values["depth"] = float(values.pop("size")) / float(values["width"])
     return values
 
 
@@ -128,7 +138,7 @@ def _value(value: Value | None) -> str:
     """A value of a parameter as one types it."""
     if value is None:
         return "required"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def library(components: Iterable[Component]) -> Table:
