@@ -133,6 +133,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
               help="Seed of what is tried at random.")
 @click.option("--imperfect", is_flag=True, help="Consider factors that do not divide the ranks as well: any "
               "loop may have fewer iterations in its last pass.")
+@click.option("--uneven", is_flag=True, help="Consider mappings as well in which each tensor cuts the loop "
+              "nest at a place of its own.")
 @click.option("--explain", is_flag=True, help="Say as well why each mapping is the best: what dominates, "
               "what binds, what other classes lose, where the mapspace went.")
 @_semantics
@@ -140,8 +142,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_json
 @_folder
 def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float, time_limit: float | None,
-         jobs: int | None, seed: int, imperfect: bool, explain: bool, semantics: Semantics,
-         define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
+         jobs: int | None, seed: int, imperfect: bool, uneven: bool, explain: bool,
+         semantics: Semantics, define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
@@ -155,7 +157,8 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
 
     sections = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
     constraints = read_constraints(sections, architecture, workload, semantics)
-    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect)
+    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect,
+                          uneven=uneven or constraints.uneven)
     asked = read_mapper(loaded.sections.get("mapper"))
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
@@ -439,6 +442,7 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
     from .report import front
     from .report.document import dumps, to_document
     from .report.output import write_outputs
+    from .report.potential import sentences
     from .report.tables import show
     from .report.text import summary
     from .report.views import counting
@@ -462,6 +466,8 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
                 click.echo(f"\n{render(document)}")
             if any("difference" in layer for layer in document["layers"]):
                 click.echo(counting(document), err=True)
+            for sentence in sentences(document):
+                click.echo(sentence, err=True)
     if not document["interrupted"]:
         return DONE
     click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far",
