@@ -38,7 +38,7 @@ ANCHORS = [
 
 def given(name, parameters):
     noded = any(p.name == "node" for p in TABLE.registry.components[name].parameters)
-    return TABLE.estimate(name, {**parameters, **({"node": 45} if noded else {})})
+    return TABLE.estimate(name, {**({"node": 45} if noded else {}), **parameters})
 
 
 @pytest.mark.parametrize(("name", "parameters", "published", "ours"), ANCHORS)
@@ -107,6 +107,22 @@ def test_parameters_have_units_and_hints():
     assert len(faults) == 4
     assert faults[0].endswith("did you mean 'width'?") and faults[1].startswith("no width")
     assert "unknown unit 'mm'" in faults[2] and faults[3].endswith("did you mean 'itrs-hp'?")
+
+
+@pytest.mark.parametrize(("name", "wrong", "said"), [
+    ("adder", {"bits": 0}, "bits is 0; expected a whole number, 1 or more"),
+    ("adder", {"bits": "many"}, "bits: 'many' is no quantity"),
+    ("sram", {"width": 8.5, "depth": 64}, "width is 8.5; expected a whole number"),
+    ("sram", {"width": 8, "depth": -1}, "depth is -1; expected a number, 0 or more"),
+    ("fifo", {"width": 8, "depth": 0}, "depth 0 does not hold one word"),
+    ("crossbar", {"width": 8, "inputs": 0}, "inputs is 0; expected a whole number, 1 or more"),
+    ("wire", {"transistors": "itrs-hpp"}, "has no itrs-hpp wire"),
+    ("wire", {"node": 5}, "5nm: wires.csv has 22 to 90nm"),
+    ("sram", {"width": 8, "depth": 2**40}, "goes on to"),
+])
+def test_parameters_that_mean_nothing(name, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        given(name, wrong)
 
 
 # Nodes outside the tables

@@ -103,7 +103,9 @@ def test_components_in_yaml_rows_and_in_a_csv_file(tmp_path):
     ("macs.csv", "max.csv", "machine.yaml:2:", "cannot read max.csv: No such file"),
     ("depth: 256, read", "depth: 99, read", "machine.yaml:10:", "no row for .*depth 256"),
     ("HBM2, width: 64", "HBM2, width: 64, banks: 4", "machine.yaml:9:", "dram has no parameter 'banks'"),
-    ("width: 16}", "width: 16, parameters: {detph: 4}}", "machine.yaml:10:", "no parameter 'detph'.*'depth'"),
+    ("width: 16}", "width: 16, parameters: {lines: 4}}", "machine.yaml:10:", "my_spad has no param.*'lines'"),
+    ("width: 16}", "width: 16, parameters: {depth: 4}}", "machine.yaml:10:", "depth among the parameters"),
+    ("type: HBM2,", "parameters: {typo: HBM2},", "machine.yaml:9:", "no parameter 'typo'; .*mean 'type'"),
     ("word_bits: 12", "word_bits: 32", "machine.yaml:11:", "no row for bits 32, nor two around it"),
 ])
 def test_faults_of_components_have_their_place(tmp_path, old, new, place, said):
@@ -193,6 +195,9 @@ def test_a_compound_that_cannot_be_put_together_is_told(tmp_path):
 
 
 def test_a_compound_made_of_itself_is_the_component_of_that_name(tmp_path):
+    alone = TABLE.sram(bits=65536, width=64, node_nm=45).read_pj
+    level = {"class": "sram", "word_bits": 8, "width": 64, "depth": 1024}
     loop = COMPOUNDS.replace("name: spad", "name: sram", 1).replace("class: rows", "class: sram")
-    found = compounds(tmp_path, loop, **{"class": "sram"}, word_bits=8, width=64, depth=1024)
-    assert found.energy["read"].value == TABLE.sram(bits=65536, width=64, node_nm=45).read_pj
+    assert compounds(tmp_path, loop, **level).energy["read"].value == alone
+    wraps = COMPOUNDS.replace("name: spad", "name: sram", 1).replace("class: rows", "class: macro_of_sram")
+    assert compounds(tmp_path, wraps, **level).energy["read"].value == pytest.approx(alone + 10 * 0.21 / 32)

@@ -22,7 +22,7 @@ DOUBTFUL = ("extrapolated", "scaled")
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """What an estimate depends on. Without a default it has to be given; `choices` are all values of a
-    text that are known, where there are few."""
+    text that are known, where there are few; `least` is that of a whole number, others may be 0."""
 
     name: str
     meaning: str
@@ -30,6 +30,7 @@ class Parameter:
     default: Value | None = None
     kind: Literal["whole", "number", "text"] = "whole"
     choices: tuple[str, ...] = ()
+    least: int = 1
 
     def read(self, value: object) -> Value:
         """`value` as a number or a text, in the unit of the parameter; ValueError for what is neither."""
@@ -39,8 +40,8 @@ class Parameter:
             number = self._number(value)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
-        if self.kind == "whole" and number != int(number):
-            raise ValueError(f"{self.name} is {value!r}; expected a whole number")
+        if self.kind == "whole" and (number != int(number) or number < self.least):
+            raise ValueError(f"{self.name} is {value!r}; expected a whole number, {self.least} or more")
         if number < 0:
             raise ValueError(f"{self.name} is {value!r}; expected a number, 0 or more")
         return int(number) if self.kind == "whole" else number

@@ -35,13 +35,6 @@ def total(parts: Iterable[tuple[float, Figure]], source: str | None = None) -> F
     return Figure(value, source or text or "nothing in it", worst(telling))
 
 
-def times(figure: Figure, factor: float, why: str) -> Figure:
-    """A figure times a factor; `why` says what that is."""
-    if factor == 1:
-        return figure
-    return Figure(figure.value * factor, f"{why} of {figure.source}", worst([figure]))
-
-
 def basis_of(provenance: str) -> Basis:
     """The basis of an array or a wire, from the text that its table gives."""
     if "extrapolated" in provenance or "clamped" in provenance:

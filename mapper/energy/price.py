@@ -190,7 +190,7 @@ def _parameters(part: Storage | Compute, architecture: Architecture,
 
 def _node(part: Storage | Compute, architecture: Architecture) -> float:
     """Technology node in nm: the component's own, else the architecture's."""
-    own = part.attributes.get("technology")
+    own = part.attributes.get("technology", part.attributes.get("node"))
     if own is None and architecture.node_nm is not None:
         return architecture.node_nm
     try:

@@ -41,8 +41,10 @@ class Registry:
     def find(self, name: str) -> tuple[Component, Values] | None:
         """The component that a class means, and the values of parameters that its name fixes; None when
         it means none."""
-        part = next((model for part, model in _PARTS.items() if part in name.lower()), "")
-        return self.exact(name) or self._classes.get(part)
+        part = next((model for part, model in _PARTS.items() if part in name.lower()), None)
+        if part is None or name.lower() in self._classes:
+            return self.exact(name)
+        return next(component for component in built_in() if component.name == part), {}
 
     def named(self, name: str) -> tuple[Component, Values]:
         """`find`, with a ValueError that says what is near where there is nothing."""

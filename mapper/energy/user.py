@@ -11,6 +11,8 @@ from .registry import Registry
 
 #: Keys of a level that are parameters of its component. A node may be given whatever the component.
 _SHORT = ("type", "cell", "ports", "banks")
+#: Parameters that follow from the shape of a level.
+_OF_LEVEL = ("width", "depth", "bits")
 
 
 def read_components(section: Node | None, problems: Problems) -> list[Component]:
@@ -36,10 +38,13 @@ def check_parameters(architecture: Node, registry: Registry, problems: Problems)
         found = registry.find(str(kind.value)) if kind is not None else None
         if found is None:
             continue
-        known = [parameter.name for parameter in found[0].parameters]
+        known = [parameter.name for parameter in found[0].parameters if parameter.name not in _OF_LEVEL]
         written = [(key, given.key(key)) for key, _ in given.items()] if given is not None else []
         written += [(key, level.key(key)) for key in _SHORT if key in level]
         for key, place in written:
-            if key not in known:
+            if key in _OF_LEVEL:
+                problems.error(place, f"{key} among the parameters; expected it as a key of the level itself "
+                               "(bits are its word_bits)")
+            elif key not in known:
                 problems.error(place, f"{found[0].name} has no parameter {key!r}; expected "
                                f"{one_of(known, 30)}{did_you_mean(key, known)}")

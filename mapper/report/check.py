@@ -134,6 +134,23 @@ def _certificate(result: NetworkResult, layer: LayerResult, claimed: Certificate
             found.append(f"the certificate states a {what} of {states:.9g}, its multipliers prove {has:.9g}")
     if claimed.status == "optimal" and proven < claimed.value * (1 - _SAME):
         found.append("the certificate states an optimum that it does not prove")
+    return [*found, *_potential(result, layer, claimed)]
+
+
+def _potential(result: NetworkResult, layer: LayerResult, claimed: Certificate) -> list[str]:
+    """What a certificate says of other mappings beyond what it proves."""
+    found = []
+    for x in claimed.potential:
+        wider = replace(result.constraints, imperfect=True)
+        try:
+            _, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
+                                 dict(x.dual), wider)
+        except ProofError as error:
+            found.append(f"what {x.option} could save is no proof: {error}")
+            continue
+        if x.bound > proven * (1 + _SAME):
+            found.append(f"the certificate states a bound of {x.bound:.9g} with {x.option}, its multipliers "
+                         f"prove {proven:.9g}")
     return found
 
 

@@ -11,10 +11,10 @@ from ..mapping.nest import Mapping
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
 from ..search.combine import NetworkFront
-from ..search.result import Certificate, FrontPoint, LayerFront
+from ..search.result import Certificate, FrontPoint, LayerFront, Potential
 from ..spec.nodes import locate
 from ..workload.einsum import Einsum
-from .schema import CertificateEntry, FrontEntry, FrontPointEntry, LayerFrontEntry
+from .schema import CertificateEntry, FrontEntry, FrontPointEntry, LayerFrontEntry, PotentialEntry
 
 
 def certificate_entry(x: Certificate) -> CertificateEntry:
@@ -28,6 +28,10 @@ def certificate_entry(x: Certificate) -> CertificateEntry:
         entry["among"] = cast(Any, {"objective": x.among[0], "most": x.among[1]})
     if x.then is not None:
         entry["then"] = certificate_entry(x.then)
+    if x.potential:
+        entry["potential"] = [cast(PotentialEntry, {"option": p.option, "bound": p.bound,
+                                                    "share": p.share(x.value), "dual": dict(p.dual)})
+                              for p in x.potential]
     return entry
 
 
@@ -39,13 +43,16 @@ def certificate(entry: CertificateEntry) -> Certificate:
         fields["among"] = entry["among"]["objective"], entry["among"]["most"]
     if "then" in entry:
         fields["then"] = certificate(entry["then"])
+    fields["potential"] = tuple(Potential(p["option"], p["bound"], p["dual"])
+                                for p in entry.get("potential", ()))
     return Certificate(**fields)
 
 
-def timeloop_entries(mapping: Mapping, einsum: Einsum) -> list[dict[str, Any]] | None:
+def timeloop_entries(mapping: Mapping, einsum: Einsum,
+                     architecture: Architecture) -> list[dict[str, Any]] | None:
     """A mapping as Timeloop entries; None where that format has no words for it."""
     try:
-        return to_timeloop(mapping, einsum)
+        return to_timeloop(mapping, einsum, [level.name for level in architecture.levels])
     except MappingError:        # a rank unrolled along both X and Y has no Timeloop spelling
         return None
 
@@ -58,7 +65,7 @@ def layer_front_entry(front: LayerFront, architecture: Architecture, einsum: Ein
         "points": [{
             "cycles": p.cycles, "energy_pj": p.energy_pj,
             "mapping": format_nest(p.mapping, architecture, einsum),
-            "mapping_spec": timeloop_entries(p.mapping, einsum),
+            "mapping_spec": timeloop_entries(p.mapping, einsum, architecture),
             "certificate": certificate_entry(p.certificate)} for p in front.points]}
 
 

@@ -249,6 +249,17 @@ class AmongEntry(TypedDict):
 
 
 @with_config(_STRICT)
+class PotentialEntry(TypedDict):
+    """What an `option` of a search that was not asked for could save at most: a `share` of the value, since
+    no mapping that it brings in lies below `bound`. Absent where that is hardly anything."""
+
+    option: Literal["imperfect"]
+    bound: Amount
+    share: float
+    dual: dict[str, Any]
+
+
+@with_config(_STRICT)
 class CertificateEntry(TypedDict):
     """What is proven of one objective: of all mappings, or of those in `among`. `then` is the certificate
     of the next objective, among mappings that are no worse in this one."""
@@ -268,6 +279,7 @@ class CertificateEntry(TypedDict):
     among: NotRequired[AmongEntry]
     dual: dict[str, Any]
     then: NotRequired[CertificateEntry]
+    potential: NotRequired[list[PotentialEntry]]
 
 
 @with_config(_STRICT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from . import figures, front, units, why, zeros
+from . import figures, front, potential, units, why, zeros
 from .schema import CertificateEntry, ComponentEntry, LayerEntry, LevelEntry, ResultDocument
 from .tables import Table
 from .views import bandwidths, counting, energy_by_tensor, network_energy, occupancy
@@ -60,6 +60,7 @@ def totals(document: ResultDocument) -> list[tuple[str, str, str]]:
         rows.append(("proven gap", units.percent(certificate["gap"]),
                      f"at least {units.objective(name, certificate['lower_bound'])}, "
                      f"{units.OBJECTIVE_NAMES[name.split(',')[0]]} summed over layers"))
+    rows += potential.total(document)
     layers, listed = sum(x["count"] for x in document["layers"]), len(document["layers"])
     rows.append(("work", f"{units.si(total['macs'])} MACs",
                  f"{layers} layers" + (f", {listed} listed" if listed != layers else "")))
@@ -176,6 +177,7 @@ def certificate(layer: LayerEntry) -> list[tuple[str, str]]:
                                f"gap {units.percent(proof['gap'])} ({proof['status']})"),
         *([] if then is None else [_then(then)]),
         ("convex relaxation", units.objective(name, proof["relaxed_bound"])),
+        *potential.rows(proof),
         ("mapspace", f"{proof['mapspace_size']:.3g} mappings in {proof['classes']:,} classes, "
                      f"{proof['classes_pruned']:,} of them ruled out by bounds"),
         ("work", f"{proof['evaluated']:,} evaluations, {proof['bound_solves']:,} bounds solved, "

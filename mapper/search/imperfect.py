@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from math import inf, prod
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits, Node, never
+from .layer import LayerSearch, Limits, Node, never, proof_of
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
@@ -200,6 +200,22 @@ class ImperfectSearch(LayerSearch):
         self._improve(self.best)
         if self.best is None:
             super()._begin()
+
+    def relaxed(self, best: Found, solves: int, worth: float) -> tuple[float, dict[str, Any]]:
+        """A bound on the whole mapspace, no more than the value of `best`, and its proof: by programs alone,
+        about so many, while nothing but what levels keep is decided. It need not come nearer to the value
+        than a share `worth` of it."""
+        self.best, closed = best, best.value
+        root = self._node(self.space.whole, 0.0, 0.0)
+        self._push([root])
+        while self.heap and self.solves < solves and self.heap[0][0] < best.value * (1.0 - worth):
+            node = self._pop()
+            if node.region.open:
+                self._push(self._split(node))
+            else:
+                closed = min(closed, node.value)
+        bound = min([closed, *(value for value, *_ in self.heap)])
+        return bound, proof_of(root, bound)
 
     def _offer(self, found: Found | None) -> None:
         """Evaluate what is good by estimate, as far as earlier estimates were right, and keep the best."""

@@ -353,8 +353,8 @@ class LayerSearch:
             objective=self.objective, value=value, lower_bound=proven,
             relaxed_bound=min(_relaxed(root, 0.0), value), status=status, mapspace_size=self.space.size,
             classes=len(regions), classes_pruned=sum(map(self._ruled_out, regions)), bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, dual=_proof(root, proven),
-            among=self.among)
+            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started,
+            dual=proof_of(root, proven), among=self.among)
 
 
 def _relaxed(node: Node, least: float) -> float:
@@ -365,7 +365,7 @@ def _relaxed(node: Node, least: float) -> float:
     return least
 
 
-def _proof(node: Node, proven: float) -> dict[str, Any]:
+def proof_of(node: Node, proven: float) -> dict[str, Any]:
     """What re-derives that no mapping of the region is below `proven`: its multipliers and, where
     they do not suffice, how it was closed or the proofs of its parts (see `search.check`)."""
     proof: dict[str, Any] = {"multipliers": _flat(node.bound.multipliers)}
@@ -378,7 +378,7 @@ def _proof(node: Node, proven: float) -> dict[str, Any]:
     if node.parts:
         if node.decision is not None:
             proof["decision"] = list(node.decision)
-        proof["parts"] = [_proof(part, proven) for part in node.parts]
+        proof["parts"] = [proof_of(part, proven) for part in node.parts]
     return proof
 
 

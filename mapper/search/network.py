@@ -31,6 +31,7 @@ from .explain import explain
 from .front import POINTS, FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch, Limits, never
+from .potential import potentials
 from .progress import ProgressEvent
 from .relief import with_conflict
 from .result import (
@@ -331,7 +332,8 @@ def _search(task: _Task, send: _Send) -> _Answer:
     except InfeasibleError as error:
         case = Case(task.architecture, task.constraints)
         raise with_conflict(error, task.einsum, case, stages(task.objective)[0]) from None
-    certificate = replace(certificate, explanation=explain(search, mapping, certificate))
+    certificate = replace(certificate, explanation=explain(search, mapping, certificate),
+                          potential=potentials(search, certificate))
     report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 

@@ -72,12 +72,26 @@ def cap(among: tuple[str, float] | None) -> Cap:
 
 
 @dataclass(frozen=True)
+class Potential:
+    """What an `option` of a search could save at most: no mapping that it brings in has less of the
+    objective than `bound`, which `dual` re-derives."""
+
+    option: str                 # "imperfect"
+    bound: float
+    dual: MappingOf[str, Any] = field(default_factory=dict)
+
+    def share(self, value: float) -> float:
+        """At most this share of the `value` found could be saved."""
+        return max((value - self.bound) / value, 0.0) if value else 0.0
+
+
+@dataclass(frozen=True)
 class Certificate:
     """How good a mapping is proven to be. `value`, `lower_bound` and `relaxed_bound` are in the
     unit of the objective; no mapping of the mapspace lies below `lower_bound`, or none of those that
     have no more of another objective than `among` says (its name, and how much). `then` is that of the
     next objective, among mappings that are no worse in this one. `explanation`: why the mapping is the
-    best."""
+    best. `potential`: what mappings that were not considered could save."""
 
     objective: str
     value: float
@@ -94,6 +108,7 @@ class Certificate:
     among: tuple[str, float] | None = None
     then: Certificate | None = None
     explanation: Explanation | None = None
+    potential: tuple[Potential, ...] = ()
 
     @property
     def gap(self) -> float:

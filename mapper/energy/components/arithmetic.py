@@ -75,7 +75,7 @@ class IntMac:
     name = "intmac"
     classes: Mapping[str, Values] = {"mac": {}, "int_mac": {}, "compute": {}}
     parameters = (_BITS, NODE, _LIBRARY,
-                  Parameter("adder_bits", "of the sum; 0: as the table has it", "bit", default=0))
+                  Parameter("adder_bits", "of the sum; 0: as the table has it", "bit", default=0, least=0))
     source = _SOURCE
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:

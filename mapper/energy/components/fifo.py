@@ -22,6 +22,8 @@ class Fifo:
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         width, depth, node = int(given["width"]), float(given["depth"]), float(given["node"])
+        if depth < 1:
+            raise ValueError(f"depth {depth:g} does not hold one word")
         pointer = table.units.unit("counter", address_bits(depth), node, linear=True)
         if depth <= MOST_ROWS:
             row = table.units.unit("register", width, node, linear=True)

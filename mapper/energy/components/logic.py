@@ -71,7 +71,7 @@ class MaskIntersection:
 
     name = "mask_intersection"
     classes: Mapping[str, Values] = {"intersection": {}, "mask_and": {"counts": 0}}
-    parameters = (_MASK, NODE, Parameter("counts", "population counts", default=2))
+    parameters = (_MASK, NODE, Parameter("counts", "population counts", default=2, least=0))
     source = "derived: Aladdin's bit operations and full adders as in popcount"
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:

@@ -28,9 +28,10 @@ class SmartBuffer:
         WIDTH, DEPTH, NODE, CELL, PORTS, BANKS,
         Parameter("storage", "what holds the words", default="sram", kind="text",
                   choices=("sram", "regfile")),
-        Parameter("metadata_width", "bits of a row of metadata; 0: no such store", "bit", default=0),
+        Parameter("metadata_width", "bits of a row of metadata; 0: no such store", "bit", default=0,
+                  least=0),
         Parameter("metadata_depth", "rows of metadata", default=0, kind="number"),
-        Parameter("counter_bits", "bits of the counters of compression; 0: none", "bit", default=0))
+        Parameter("counter_bits", "bits of the counters of compression; 0: none", "bit", default=0, least=0))
     source = "the store's own; addresses by Aladdin's adder, as in Accelergy's smart buffers"
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:

@@ -27,7 +27,7 @@ class Wire:
         Parameter("width", "wires", "bit", default=1),
         Parameter("length", "of a wire", "mm", default=1.0, kind="number"),
         Parameter("transistors", "of the repeaters", default="itrs-hp", kind="text"),
-        Parameter("overhead", "per cent of delay given up for energy", default=30),
+        Parameter("overhead", "per cent of delay given up for energy", default=30, least=0),
         Parameter("toggling", "share of the bits that differ from those of the word before", default=0.5,
                   kind="number"), NODE)
     source = "CACTI 7; half of the bits of random data toggle"
