@@ -20,7 +20,7 @@ from tilebound.search.conflict import Undecided, hitting_set, smallest_conflict
 from tilebound.search.demands import Case, Demand, demands
 from tilebound.search.feasible import some_fit
 from tilebound.search.network import search_network
-from tilebound.search.relief import find_conflict
+from tilebound.search.relief import describe, find_conflict
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import footprint
 from tilebound.workload.graph import WorkloadGraph
@@ -141,6 +141,16 @@ def test_reliefs_state_what_a_search_of_the_changed_problem_finds():
     found = search_network(wider, graph, objective="energy").layers[0].certificate
     assert conflict.reliefs[0].lower_bound <= found.value <= conflict.reliefs[0].value
     assert conflict.reliefs[0].value == pytest.approx(found.value, rel=0.05)
+
+
+def test_independent_conflicts_are_named_too():
+    constraints = Constraints((level("GLB", keep="A", bypass="A", temporal=loops(M=3)),))
+    conflict = find_conflict(SMALL, Case(MACHINE, constraints), "edp")
+    assert [x.text for x in conflict.clashes] == ["GLB temporal factor of M is 3"] and conflict.smallest
+    assert [[x.text for x in other] for other in conflict.others] == [
+        ["GLB must keep A", "GLB must bypass A"]]
+    assert [x.fits for x in conflict.reliefs] == [False]
+    assert "and so do these:" in describe(conflict)
 
 
 def test_hitting_sets_are_the_smallest():

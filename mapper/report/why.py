@@ -18,6 +18,8 @@ _FIGURES = {"capacity": "words", "read_bandwidth": "read words / cycle",
 _BINDS = 0.0005
 _PARTS = 8          # rows of the table of what dominates
 _CLASSES = 10       # and of that of runner-up classes
+#: One more of a figure of which there is less is not a small change.
+_FEW = 8
 #: Classes that lose more are not drawn: others could not be told apart.
 _FAR = 2.0
 _ACCENT, _PALE, _WARM = "#0072b2", "#9cc6e0", "#d55e00"
@@ -59,7 +61,7 @@ def _at_least(x: RunnerUpEntry) -> str:
     if x["at_least"] is None:
         return "does not fit"
     if x["at_least"] < -1e-9:
-        return "open"
+        return f"gains at most {units.percent(-x['at_least'])}"
     return f"at least {_share(x['at_least'])}" if x["at_least"] > 1e-9 else "no better"
 
 
@@ -73,11 +75,12 @@ def tables(layer: LayerEntry, objective: str) -> Iterator[tuple[str, str, Table]
         top.add(part["level"], part["tensor"], units.energy(part["energy_pj"]), units.percent(part["share"]))
     yield "What dominates", "Energy by level and tensor, largest first.", top
     yield ("What binds", "What one percent more and one more of a figure change in the relaxed bound of the "
-           "class of the mapping, to the first order. Whole factors may not be able to use it.",
+           "class of the mapping, to the first order (-: one more is much of what there is). Whole factors "
+           "may not be able to use it.",
            _sensitivity_table(why, objective))
     if why["runners_up"]:
         yield ("Runner-up classes", "All mappings that make one choice otherwise. Loses: proven for all of "
-               "them (open: not ruled out by this bound alone). Best met: the best one that the search "
+               "them (no better: proofs stop at the best value). Best met: the best one that the search "
                "came across, which need not be the best there is.", _class_table(why))
     left = Table(("mappings", "left"), left=frozenset({0}))
     for drop in why["waterfall"]:
@@ -90,9 +93,9 @@ def _sensitivity_table(why: ExplainEntry, objective: str) -> Table:
     table = Table(("level", "figure", "have", "1 % more", "one more"), left=frozenset({0, 1}))
     for x in why["sensitivities"]:
         none = abs(x["elasticity"]) < _BINDS
-        table.add(x["level"], _FIGURES.get(x["figure"], x["figure"]), f"{x['have']:,g}",
-                  "0" if none else f"{x['elasticity']:+.3f} %",
-                  "0" if none else _signed(units.objective(objective, x["marginal"])))
+        one = "-" if x["have"] < _FEW else _signed(units.objective(objective, x["marginal"]))
+        table.add(x["level"], _FIGURES.get(x["figure"], x["figure"]), f"{x['have']:,.10g}",
+                  "0" if none else f"{x['elasticity']:+.3f} %", "0" if none else one)
     return table
 
 

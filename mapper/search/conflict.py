@@ -13,7 +13,7 @@ from typing import Callable, Sequence
 
 from ..workload.einsum import Einsum
 from .demands import Case, demands
-from .feasible import Fit, some_fit
+from .feasible import Fit, Known, some_fit
 from .space import Mapspace
 
 _SECONDS = 4.0          # for the smallest conflict and by how much; demands left then are not looked at
@@ -45,15 +45,19 @@ class Problem:
         self.every = frozenset(range(len(self.all)))
         self.budget = Budget(seconds, tests)
         self.certain = True             # every answer "something fits" was found, not assumed
+        self.known: Known = {}
 
     def fit(self, case: Case) -> Fit | None:
         """Splits that fit; None where there are none. Raises Undecided."""
         if self.budget.spent():
             raise Undecided
-        found, certain = some_fit(Mapspace(case.architecture, self.einsum, case.constraints))
+        found, certain = self._some_fit(case)
         if found is None and not certain:
             raise Undecided
         return found
+
+    def _some_fit(self, case: Case) -> tuple[Fit | None, bool]:
+        return some_fit(Mapspace(case.architecture, self.einsum, case.constraints), self.known)
 
     def only(self, kept: frozenset[int]) -> Case:
         """The problem with no other demands than these."""
@@ -66,8 +70,7 @@ class Problem:
         """Whether some mapping meets these demands; taken for granted where that takes long to say."""
         if self.budget.spent():
             raise Undecided
-        case = self.only(kept)
-        found, certain = some_fit(Mapspace(case.architecture, self.einsum, case.constraints))
+        found, certain = self._some_fit(self.only(kept))
         self.certain = self.certain and certain
         return found is not None or not certain
 

@@ -11,6 +11,9 @@ from ..mapping.template import slot
 from ..workload.einsum import footprint
 from .space import Mapspace
 
+#: Splits of ranks by all that they depend on.
+Known = dict[tuple[object, ...], np.ndarray]
+
 _STEPS = 2000       # splits tried before giving up
 _EXACT_STEPS = 5000       # where only splits are tried that none is better than
 
@@ -97,55 +100,65 @@ def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...],
         return fit.factors()
     if accept is not None or fit.steps <= fit.most:
         return None
-    fit = Fit(space, keep, ways=least_ways(space), most=_EXACT_STEPS)
+    fit = Fit(space, keep, ways=least_ways(space, {}), most=_EXACT_STEPS)
     return fit.factors() if fit.solve(ranks) else None
 
 
-def least_ways(space: Mapspace) -> dict[str, np.ndarray]:
+def least_ways(space: Mapspace, known: Known) -> dict[str, np.ndarray]:
     """Of the splits of every rank those that no other one is better than: one with tiles no larger, with
     no more instances along any axis, and, where many units must be at work, with no fewer in all. If
-    any splits fit together, some of these do."""
-    limited = [i for i, level in enumerate(space.architecture.levels) if level.capacity_words is not None]
-    ordered = [i for i, asked in enumerate(space.rules.by_level)
-               if asked.spatial.inner or asked.spatial.outer or asked.spatial.split is not None]
-    axes = [slot(i, kind) for i in range(space.depth) for kind in ("x", "y")]
+    any splits fit together, some of these do. Those that are `known` are not listed anew."""
+    rules = space.rules
+    shared = (tuple(space.architecture.fanout(i) for i in range(space.depth)), bool(rules.workers),
+              tuple((x.spatial.inner, x.spatial.outer, x.spatial.split) for x in rules.by_level))
     found = {}
-    for rank, ways in space.ways.items():
-        tiles = [np.minimum(ways[:, 3 * i:].prod(axis=1), space.einsum.extent[rank]) for i in limited]
-        used = ways[:, axes]
-        columns = [*tiles, *used.T]
-        if space.rules.workers:
-            columns.append(-used.prod(axis=1))
-        for i in ordered:       # whether it runs along an axis, both ways: neither is better
-            for kind in ("x", "y"):
+    for column, rank in enumerate(space.einsum.ranks):
+        own = (x[:, :, column].tobytes() for x in (rules.least, rules.most, rules.remainders))
+        key = (rank, space.slots[rank], shared, *own)
+        if key not in known:
+            known[key] = _least_splits(space, rank)
+        found[rank] = known[key]
+    return found
+
+
+def _least_splits(space: Mapspace, rank: str) -> np.ndarray:
+    ways = space.splits(rank)
+    tiles = [np.minimum(ways[:, 3 * i:].prod(axis=1), space.einsum.extent[rank]) for i in range(space.depth)]
+    used = ways[:, [slot(i, kind) for i in range(space.depth) for kind in ("x", "y")]]
+    columns = [*tiles, *used.T]
+    if space.rules.workers:
+        columns.append(-used.prod(axis=1))
+    for i, asked in enumerate(space.rules.by_level):
+        if asked.spatial.inner or asked.spatial.outer or asked.spatial.split is not None:
+            for kind in ("x", "y"):     # whether it runs along an axis, both ways: neither is better
                 runs = (ways[:, slot(i, kind)] > 1).astype(np.int64)
                 columns += [runs, -runs]
-        found[rank] = ways[_undominated(np.stack(columns, axis=1))]
-    return found
+    return ways[_undominated(np.stack(columns, axis=1))]
 
 
 def _undominated(rows: np.ndarray) -> np.ndarray:
     """Indices of the rows than which no other is less in some column and more in none; one of equals."""
-    distinct, first = np.unique(rows, axis=0, return_index=True)
-    order = np.argsort(distinct.sum(axis=1), kind="stable")
-    left, kept = distinct[order], []
-    first = first[order]
-    while len(left):
-        kept.append(int(first[0]))
-        worse = (left >= left[0]).all(axis=1)
-        left, first = left[~worse], first[~worse]
+    sums = rows.sum(axis=1)
+    left, kept = np.arange(len(rows)), []
+    while len(left):        # no other row is less than the one with the least sum
+        least = left[sums[left].argmin()]
+        kept.append(int(least))
+        left = left[(rows[left] < rows[least]).any(axis=1)]
     return np.array(kept, dtype=np.int64)
 
 
-def some_fit(space: Mapspace) -> tuple[Fit | None, bool]:
+def some_fit(space: Mapspace, known: Known | None = None) -> tuple[Fit | None, bool]:
     """Splits that fit together with some choice of what levels keep, and whether the answer is certain.
 
     None and True: nothing fits, every choice has been tried. On machines that write tensors down without
-    their zeros, splits found fit as far as the least that tiles can take goes.
+    their zeros, splits found fit as far as the least that tiles can take goes. What is `known` of the splits
+    of an Einsum may be handed from one question about it to the next.
     """
-    if not space.choices.count or not all(map(len, space.ways.values())):
+    if not space.choices.count:
         return None, True
-    ways, certain = least_ways(space), True
+    ways, certain = least_ways(space, {} if known is None else known), True
+    if not all(map(len, ways.values())):
+        return None, True
     ranks = sorted(space.einsum.ranks, key=lambda r: len(ways[r]))
     for keep in space.choices.smallest():
         fit = Fit(space, keep, ways=ways, most=_EXACT_STEPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil, log
 from time import monotonic
-from typing import Callable
+from typing import Callable, Iterator
 
 from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange
@@ -23,6 +23,7 @@ _EFFORT_SECONDS = 5.0   # all of them together
 _MOST_RELIEFS = 6
 _SECONDS = 3.0          # for how much each demand misses
 _TESTS = 1500
+_MOST_OTHERS = 3
 _FACTORS = 40           # values of a factor that are tried
 
 
@@ -46,11 +47,11 @@ class Clash:
 @dataclass(frozen=True)
 class Relief:
     """What changing one demand of a conflict, and nothing else, gives: the best `value` of the objective
-    that a short search finds and the bound it proves; None where still nothing fits (`fits` false) or
-    nothing was found in time."""
+    that a short search finds and the bound it proves; None where still nothing fits (`fits` false), where
+    that was not found out in time (`fits` None) or nothing was found."""
 
     change: str
-    fits: bool
+    fits: bool | None
     value: float | None = None
     lower_bound: float | None = None
 
@@ -58,7 +59,7 @@ class Relief:
 @dataclass(frozen=True)
 class Conflict:
     """Demands on `layer` that no mapping meets together. `minimal`: none of them can be spared; `smallest`:
-    no conflict has fewer demands."""
+    no conflict has fewer demands. `others` are conflicts among all other demands, if there are any."""
 
     layer: str
     objective: str
@@ -66,6 +67,7 @@ class Conflict:
     reliefs: tuple[Relief, ...]
     minimal: bool
     smallest: bool
+    others: tuple[tuple[Clash, ...], ...] = ()
 
 
 def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None:
@@ -83,10 +85,28 @@ def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None
         kept, minimal = pruned(kept, problem.met)
     problem.budget = Budget(_SECONDS, _TESTS)
     measures = [_Measure(problem, kept, i) for i in sorted(kept)]
+    others = [tuple(_Measure(problem, other, i).clash for i in sorted(other))
+              for other in _others(problem, kept)]
     end = monotonic() + _EFFORT_SECONDS
     reliefs = [measure.relief(objective, end) for measure in measures[:_MOST_RELIEFS]]
     return Conflict(einsum.name, objective, tuple(x.clash for x in measures), tuple(reliefs),
-                    minimal and problem.certain, smallest and problem.certain)
+                    minimal and problem.certain, smallest and problem.certain, tuple(others))
+
+
+def _others(problem: Problem, kept: frozenset[int]) -> Iterator[frozenset[int]]:
+    """Conflicts that have no demand in common with `kept` or each other."""
+    left = problem.every - kept
+    for _ in range(_MOST_OTHERS):
+        try:
+            if problem.met(left):
+                return
+        except Undecided:
+            return
+        other, minimal, _ = smallest_conflict(left, problem.met)
+        if not minimal:
+            return
+        yield other
+        left -= other
 
 
 class _Measure:
@@ -198,7 +218,7 @@ class _Measure:
     def relief(self, objective: str, end: float) -> Relief:
         """What changing this demand and nothing else gives, as far as can be said until `end`."""
         if not self.alone or self.helped is None:
-            return Relief(self.change, False)
+            return Relief(self.change, None if self.alone else False)
         try:
             limits = replace(_EFFORT, seconds=max(end - monotonic(), 0.1) / 2)
             search = layer_search(self.helped.architecture, self.problem.einsum, objective, limits,
@@ -230,8 +250,11 @@ def describe(conflict: Conflict) -> str:
         rest = "neither alone rules all out" if count == 2 else f"any {count - 1} of them can be met"
         head += f"these {count} conflict, {rest}{'' if conflict.smallest else ' (a smaller set may exist)'}:"
     lines = [head, *(f"  {_clash(x)}" for x in conflict.clashes)]
+    for other in conflict.others:
+        lines += ["and so do these:", *(f"  {_clash(x)}" for x in other)]
     if conflict.reliefs:
-        lines.append("changing one of them and nothing else, by a short search:")
+        lines.append(f"changing one of {'the first' if conflict.others else 'them'} and nothing else, "
+                     "by a short search:")
         lines += [f"  {_relief(x, _UNITS[conflict.objective])}" for x in conflict.reliefs]
     return "\n".join(lines)
 
@@ -246,6 +269,8 @@ def _clash(x: Clash) -> str:
 
 
 def _relief(x: Relief, unit: str) -> str:
+    if x.fits is None:
+        return f"{x.change}: not found out in time"
     if not x.fits:
         return f"{x.change}: still nothing fits, there is another conflict"
     if x.value is None:

@@ -24,7 +24,7 @@ def runners_up(search: LayerSearch, region: Region, floor: float,
     first. `region` is the class of the best mapping, `floor` a bound on the energy of all mappings."""
     found = [_runner_up(*x, certificate) for x in (
         *_other_keeps(search, region), *_other_orders(search, region, floor))]
-    return tuple(sorted(found, key=lambda x: (not x.fits, x.at_least or 0.0,
+    return tuple(sorted(found, key=lambda x: (not x.fits, max(x.at_least or 0.0, 0.0),
                                               inf if x.found is None else x.found)))
 
 

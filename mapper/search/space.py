@@ -32,14 +32,13 @@ class Mapspace:
 
     The outermost level keeps every tensor unless the architecture or a constraint bypasses it there.
     At one fanout a rank is unrolled along x or along y, not both (Timeloop's mappings cannot say both),
-    unless `both_axes`.
+    unless mappings may be uneven.
     """
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE,
-                 both_axes: bool = False) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
         self.architecture = architecture
         self.einsum = einsum
-        self.rules = Rules(architecture, einsum, constraints, both_axes)
+        self.rules = Rules(architecture, einsum, constraints)
         self.depth = len(architecture.levels)
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
         self.slots = open_slots(architecture, einsum, self.rules)
@@ -62,19 +61,20 @@ class Mapspace:
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:
         """For each rank every split over all slots; shape (ways, slots), 1 where it may not go."""
-        table = {}
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
-            allowed = list(self.slots[rank])
-            if rank in self.imperfect and self._unlimited(rank, allowed):
-                narrow = smallest_splits(extent, [self._place(row, rank) for row in allowed])
-            elif rank in self.imperfect:
-                narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
-            else:
-                narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
-            wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
-            wide[:, allowed] = narrow
-            table[rank] = wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
-        return table
+        return {rank: self.splits(rank) for rank in self.einsum.ranks}
+
+    def splits(self, rank: str) -> np.ndarray:
+        """Every split of one rank (see `ways`)."""
+        extent, allowed = self.einsum.extent[rank], list(self.slots[rank])
+        if rank in self.imperfect and self._unlimited(rank, allowed):
+            narrow = smallest_splits(extent, [self._place(row, rank) for row in allowed])
+        elif rank in self.imperfect:
+            narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
+        else:
+            narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
+        wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
+        wide[:, allowed] = narrow
+        return wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
 
     def require_ways(self) -> None:
         """Raise TooManySplits where remainders allow more splits of a rank than can be listed."""
