@@ -25,7 +25,7 @@ def figure_table(architecture: ArchitectureEntry) -> Table:
                   left=frozenset({0, 1, 2, 4, 6, 7}))
     for level in architecture["levels"]:
         for action, figure in sorted(level["figures"].items(), key=_place):
-            table.add(level["name"], level["component"], action, f"{figure['value']:.4g}", unit(action),
+            table.add(level["name"], level["component"], action, _number(figure["value"]), unit(action),
                       per_bit(figure), figure.get("basis", "-"), figure["source"])
     return table
 
@@ -33,6 +33,10 @@ def figure_table(architecture: ArchitectureEntry) -> Table:
 def _place(item: tuple[str, FigureEntry]) -> int:
     """Where a figure stands in the table: what every machine does first, areas last."""
     return _FIRST.index(item[0]) if item[0] in _FIRST else len(_FIRST) + (item[0] == "area")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1e4 else f"{value:.4g}"
 
 
 def unit(action: str) -> str:
@@ -62,8 +66,17 @@ def machine_table(architecture: ArchitectureEntry) -> Table:
                   "-" if area is None else units.percent(area / (total["area_um2"] or 1.0)),
                   _leak(figures["leak"]["value"] if "leak" in figures else None),
                   power(level.get("leakage_pj_cycle"), cycle))
-    table.add("total", "", "", "", _area(total["area_um2"]), "", "", power(total["leakage_pj_cycle"], cycle))
+    area = _sum(_area(total["area_um2"]), total["area_unknown"], len(table.rows))
+    leakage = _sum(power(total["leakage_pj_cycle"], cycle), total["leakage_unknown"], len(table.rows))
+    table.add("total", "", "", "", area, "", "", leakage)
     return table
+
+
+def _sum(text: str, unknown: list[str], parts: int) -> str:
+    """The sum over the parts that are known."""
+    if len(unknown) == parts:
+        return "not known"
+    return f"> {text}" if unknown else text
 
 
 def _each(figure: FigureEntry | None) -> str:
