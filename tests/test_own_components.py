@@ -190,6 +190,9 @@ def test_a_compound_that_cannot_be_put_together_is_told(tmp_path):
     broken = COMPOUNDS.replace("class: aladdin_comparator", "class: aladin_compare")
     with pytest.raises(SpecError, match=r"file \(class rows\): tag \(class aladin_compare\): unknown class"):
         compounds(tmp_path, broken, word_bits=8, width=24, depth=128)
+    with pytest.raises(SpecError, match="a scale of -2; expected 0 or more"):
+        compounds(tmp_path, COMPOUNDS.replace("area_scale: width / wide", "area_scale: 0 - 2"), word_bits=8,
+                  width=24, depth=128)
     with pytest.raises(SpecError, match="unknown class"):      # a class with a fault counts for nothing
         compounds(tmp_path, COMPOUNDS.replace("name: file, act", "name: fiel, act"), word_bits=8, width=24)
 

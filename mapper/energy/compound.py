@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Mapping
 
 from ..hardware.architecture import Figure
@@ -81,7 +82,7 @@ class Compound:
         counts = {part.name: _count(part.first, part.last, names) for part in self.parts}
         energies = {_ACTIONS.get(action, action): self._sum(action, uses, found, counts, names)
                     for action, uses in self.uses.items() if action != "leak"}
-        areas = [(counts[part.name] * _number(part.area_scale, names), found[part.name].area)
+        areas = [(counts[part.name] * _scale(part.area_scale, names), found[part.name].area)
                  for part in self.parts]
         leaks = [(_times(use, counts, names), found[use.part].leakage) for use in self.uses["leak"]] \
             if "leak" in self.uses else [(counts[name], estimate.leakage) for name, estimate in found.items()]
@@ -138,11 +139,18 @@ def _acted(use: Use, part: Estimate) -> Figure:
 
 def _times(use: Use, counts: Mapping[str, float], names: Mapping[str, expression.Value]) -> float:
     count = counts[use.part] if use.first is None or use.last is None else _count(use.first, use.last, names)
-    return count * _number(use.scale, names)
+    return count * _scale(use.scale, names)
 
 
 def _count(first: str, last: str, names: Mapping[str, expression.Value]) -> float:
     return max(_number(last, names) - _number(first, names) + 1, 0)
+
+
+def _scale(value: object, names: Mapping[str, expression.Value]) -> float:
+    found = _number(value, names)
+    if not 0 <= found < inf:
+        raise ValueError(f"a scale of {found:g}; expected 0 or more")
+    return found
 
 
 def _number(value: object, names: Mapping[str, expression.Value]) -> float:
