@@ -170,7 +170,7 @@ def read_mapping(data: object, architecture: Architecture, einsum: Einsum) -> Ma
 def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum | Source,
            objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
            jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE, imperfect: bool = False,
-           semantics: Semantics = "exact", points: int = 20,
+           uneven: bool = False, semantics: Semantics = "exact", points: int = 20,
            progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
     """The best mapping of every layer, with a proof of how good it is.
 
@@ -195,6 +195,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     imperfect : bool
         Whether factors are considered as well that do not divide the ranks: any loop may have fewer
         iterations in its last pass.
+    uneven : bool
+        Whether mappings are considered as well in which each tensor cuts the loop nest at a place of its own.
     semantics : "exact" or "timeloop"
         How the mappings found are counted; on whole factors the two agree, and remainders are
         searched in exact semantics only.
@@ -224,7 +226,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     architecture = _architecture(architecture)
     if not isinstance(constraints, Constraints):
         constraints = read_constraints([constraints], architecture, workload, semantics)
-    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect)
+    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect,
+                          uneven=uneven or constraints.uneven)
     with ExitStack() as stack:
         watch = progress if callable(progress) else None
         if progress is True:

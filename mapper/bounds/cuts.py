@@ -28,6 +28,7 @@ from ..mapping.nest import Kind
 from ..mapping.rules import SPATIAL, Rules
 from ..model.energy import leakage_per_cycle
 from ..workload.einsum import Einsum, Tensor
+from .cap import UNCAPPED, Cap
 from .grid import Array, Grid, Point, all_shapes
 from .placing import Item, Placing
 from .prices import Prices
@@ -157,40 +158,14 @@ class Nests:
         return tables
 
 
-class Chain:
-    """The best chain of cuts with one choice of what each level keeps.
+class Costs:
+    """What cuts cost with one choice of what each level keeps."""
 
-    `value` is at most the objective, energy^powers[0] * cycles^powers[1], of every such mapping whose tiles
-    keep to `room`, and takes no more than `most_cycles`.
-    """
-
-    def __init__(self, nests: Nests, keep: Keep, powers: tuple[int, int], room: Room,
-                 most_cycles: float = inf, inner: dict[object, object] | None = None) -> None:
-        self.nests, self.keep, self.powers, self.room = nests, keep, powers, room
-        self.grid = nests.grid
-        self.fast = nests.einsum.macs / nests.units <= most_cycles
-        self._held = {} if inner is None else inner
-        self.energy, self.units = self._solve()
-        cycles = nests.einsum.macs / self.units
-        values = self.energy ** powers[0] * cycles ** powers[1] if len(self.units) else np.array([inf])
-        self._best = int(values.argmin())
-        self.value = float(values[self._best])
-
-    # ---- what cuts cost ----------------------------------------------------------------------------
+    def __init__(self, nests: Nests, keep: Keep) -> None:
+        self.nests, self.keep = nests, keep
 
     def _levels(self, tensor: Tensor) -> list[int]:
         return [i for i, names in enumerate(self.keep) if tensor.name in names]
-
-    def _items(self, inside: bool) -> list[Item]:
-        """The items outside or inside the fanout."""
-        places = [(level, parent, t) for t in self.nests.einsum.tensors
-                  for parent, level in pairwise(self._levels(t)) if (level > self.nests.border) == inside]
-        found = []
-        for level, parent, t in places:
-            fits = self.nests.words[t.name] <= self.room.get((level, t.name), inf)
-            inner = tuple(k for k, x in enumerate(places) if x[2] == t and x[0] > level)
-            found.append(Item(level, parent, t, np.where(fits, 0.0, inf), inner))
-        return found
 
     def _price(self, level: int, tensor: Tensor, action: str, sent: bool = False) -> float:
         ingress = self.nests.arch.levels[level].network.ingress
@@ -229,6 +204,50 @@ class Chain:
             total = total + leakage_per_cycle(level_) * on * (macs / nests.units)
         return total
 
+    def floor(self, powers: tuple[int, int]) -> float:
+        """At most the objective of any chain, quickly found: all words come once from the outermost level."""
+        energy, nests = self._rest(), self.nests
+        for tensor in nests.einsum.tensors:
+            if len(self._levels(tensor)) > 1:
+                once = float((nests.entering[tensor.name] * np.ones(nests.grid.shape)).min())
+                action = "update" if tensor.is_output else "read"
+                share = float(nests.asked(tensor).min())
+                energy = energy + once * share * self._price(self._levels(tensor)[0], tensor, action)
+        return float((energy ** powers[0] * (nests.einsum.macs / nests.units) ** powers[1]).min())
+
+
+class Chain(Costs):
+    """The best chain of cuts with one choice of what each level keeps.
+
+    `value` is at most the objective, energy^powers[0] * cycles^powers[1], of every such mapping whose tiles
+    keep to `room`, and which `cap` admits. `inner` keeps what chains have in common.
+    """
+
+    def __init__(self, nests: Nests, keep: Keep, powers: tuple[int, int], room: Room, cap: Cap = UNCAPPED,
+                 inner: dict[object, object] | None = None) -> None:
+        super().__init__(nests, keep)
+        self.powers, self.room = powers, room
+        self.grid, self.by_units = nests.grid, bool(powers[1] or cap)
+        self.fast = nests.einsum.macs / nests.units <= cap.most_cycles
+        self._held = {} if inner is None else inner
+        self.energy, self.units = self._solve()
+        cycles = nests.einsum.macs / self.units
+        values = self.energy ** powers[0] * cycles ** powers[1]
+        values = np.where(self.energy <= (cap.most_energy(cycles) if cap else inf), values, inf)
+        self._best = int(values.argmin())
+        self.value = float(values[self._best])
+
+    def _items(self, inside: bool) -> list[Item]:
+        """The items outside or inside the fanout."""
+        places = [(level, parent, t) for t in self.nests.einsum.tensors
+                  for parent, level in pairwise(self._levels(t)) if (level > self.nests.border) == inside]
+        found = []
+        for level, parent, t in places:
+            fits = self.nests.words[t.name] <= self.room.get((level, t.name), inf)
+            inner = tuple(k for k, x in enumerate(places) if x[2] == t and x[0] > level)
+            found.append(Item(level, parent, t, np.where(fits, 0.0, inf), inner))
+        return found
+
     # ---- inside the fanout ---------------------------------------------------------------------------
 
     def _array(self, late: Tensor | None) -> tuple[Array, NDArray[np.intp], list[tuple[float, ...]]]:
@@ -247,7 +266,7 @@ class Chain:
 
     def _array_anew(self, late: Tensor | None) -> tuple[Array, NDArray[np.intp], list[tuple[float, ...]]]:
         nests = self.nests
-        units = nests.units if self.powers[1] else np.ones(len(nests.shapes))
+        units = nests.units if self.by_units else np.ones(len(nests.shapes))
         common = [units] + ([] if late is None else [nests.asked(late), nests.along(late, False)])
         groups, of = np.unique(np.stack(common, axis=1), axis=0, return_inverse=True)
         energy = np.full((len(groups), *self.grid.shape), inf)

@@ -13,6 +13,7 @@ from typing import Sequence
 from ..hardware.architecture import Architecture
 from ..workload.einsum import Einsum
 from .nest import Block, Loop, Mapping
+from .parts import by_levels
 
 #: A most that is none: beyond every extent, and still a whole number for Timeloop.
 UNLIMITED = 2 ** 31 - 1
@@ -121,12 +122,15 @@ class Constraints:
     """`levels` holds the levels of which anything is asked, each once, outermost first;
     `min_utilization` is the least share of the compute units that must be at work. `places` says where in
     a file things were asked: ((level, "keep", "temporal" .., tensor or rank), FILE:LINE:COLUMN).
-    `imperfect`: all loops may have remainders, of any length where nothing is said about them."""
+    `imperfect`: all loops may have remainders, of any length where nothing is said about them. `uneven`:
+    each tensor may cut the loop nest at a place of its own (see `parts`), and a rank may be unrolled along
+    both axes of an array."""
 
     levels: tuple[LevelConstraints, ...] = ()
     min_utilization: float = 0.0
     places: tuple[tuple[tuple[str, str, str], str], ...] = field(default=(), compare=False, repr=False)
     imperfect: bool = False
+    uneven: bool = False
 
     def __bool__(self) -> bool:
         return self != NONE
@@ -153,8 +157,9 @@ NONE = Constraints()
 
 def violations(constraints: Constraints, architecture: Architecture, einsum: Einsum,
                mapping: Mapping) -> list[str]:
-    """Every way in which a valid `mapping` breaks the `constraints`; empty when it does not."""
-    found = []
+    """Every way in which a valid `mapping` breaks the `constraints`; empty when it does not. Of a mapping
+    that is uneven, what is asked of its temporal loops does not count."""
+    found, mapping = [], by_levels(architecture, mapping)
     for block in mapping:
         asked = constraints.level(block.level)
         found += _kept(asked, block, einsum)

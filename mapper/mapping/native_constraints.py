@@ -40,7 +40,7 @@ class Reader:
         self.names = [level.name for level in architecture.levels]
         self.levels = {name: LevelConstraints(name) for name in self.names}
         self.share = 0.0
-        self.imperfect = False
+        self.imperfect = self.uneven = False
         self.ranks = list(dict.fromkeys(r for einsum in workload for r in einsum.ranks))
         self.tensors = list(dict.fromkeys(t.name for einsum in workload for t in einsum.tensors))
         self.places: dict[tuple[str, str, str], str] = {}      # see `Constraints.places`
@@ -138,7 +138,9 @@ class Reader:
     # ---- native ------------------------------------------------------------------------------
 
     def native(self, node: Node) -> None:
-        record = Record(node, self.problems, "constraints", ("min_utilization", "imperfect", "levels"))
+        record = Record(node, self.problems, "constraints", ("min_utilization", "imperfect", "uneven",
+                                                                   "levels"))
+        self.uneven = record.flag("uneven", False) or self.uneven
         if record.flag("imperfect", False):
             if self.remainders:
                 self.imperfect = True

@@ -31,6 +31,22 @@ def unfold(architecture: Architecture, mapping: Mapping) -> tuple[Architecture, 
     return machine, Mapping(tuple(replace(block, level=next(names).name) for block in mapping))
 
 
+def by_levels(architecture: Architecture, mapping: Mapping) -> Mapping:
+    """What an uneven mapping keeps and unrolls, a block a level, without its temporal loops; an even one as
+    it is. What is unrolled below a zone is that of the last level in it."""
+    if not is_uneven(architecture, mapping):
+        return mapping
+    blocks = []
+    for zone in architecture.zones:
+        names = [architecture.levels[i].name for i in zone]
+        last = [block for block in mapping if block.level in names][-1]
+        for name in names:
+            kept = frozenset().union(*(block.keep for block in mapping if block.level == name))
+            own = replace(last, temporal=()) if name == names[-1] else Block(name, kept)
+            blocks.append(replace(own, level=name, keep=kept))
+    return Mapping(tuple(blocks))
+
+
 def in_order(architecture: Architecture, blocks: Iterable[Block], others: Iterable[Block]) -> Mapping:
     """The mapping of `blocks` as they stand, zone by zone, with those of the `others` put in that are of
     levels besides. Where a block would be inside that of a level further in that keeps what it keeps too,

@@ -42,7 +42,7 @@ def read_constraints(sections: Iterable[Node], architecture: Architecture, workl
     """
     reader = _TimeloopReader(architecture, workload, problems, remainders)
     for node in sections:
-        if node.is_map and ("levels" in node or "min_utilization" in node or "imperfect" in node):
+        if node.is_map and any(key in node for key in ("levels", "min_utilization", "imperfect", "uneven")):
             reader.native(node)
         else:
             reader.timeloop(node)
@@ -50,7 +50,8 @@ def read_constraints(sections: Iterable[Node], architecture: Architecture, workl
     levels = [replace(asked, keep=asked.keep - level.keep, bypass=asked.bypass - level.bypass)
               for level in architecture.levels for asked in (reader.levels[level.name],)]
     asked = tuple(x for x in levels if x != LevelConstraints(x.level))
-    return Constraints(asked, reader.share, tuple(reader.places.items()), reader.imperfect)
+    return Constraints(asked, reader.share, tuple(reader.places.items()), reader.imperfect,
+                       reader.uneven)
 
 
 class _TimeloopReader(Reader):

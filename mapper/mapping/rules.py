@@ -22,9 +22,8 @@ class Rules:
     iterations of a last pass that is shorter (0: none may be); `workers` is the least number of compute
     units at work; with `both_axes` a spatial loop may run along x and along y."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE,
-                 both_axes: bool = False) -> None:
-        self.constraints, self.both_axes = constraints, both_axes
+    def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
+        self.constraints, self.both_axes = constraints, constraints.uneven
         self.ranks = einsum.ranks
         self.by_level = [constraints.level(level.name) for level in architecture.levels]
         shape = (len(self.by_level), 2, len(einsum.ranks))

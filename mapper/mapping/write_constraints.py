@@ -15,6 +15,8 @@ def constraints_to_dict(constraints: Constraints) -> dict[str, Any]:
         result["min_utilization"] = constraints.min_utilization
     if constraints.imperfect:
         result["imperfect"] = True
+    if constraints.uneven:
+        result["uneven"] = True
     result["levels"] = [_level_to_dict(level) for level in constraints.levels]
     return result
 

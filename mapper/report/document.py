@@ -201,7 +201,7 @@ def _layer_entry(layer: LayerResult, result: NetworkResult) -> LayerEntry:
         "levels": [_level_entry(x) for x in (*cost.levels, cost.compute)],
         "networks": [_network_entry(x, cost.level(x.level).utilized_instances) for x in cost.networks],
         "mapping": format_nest(layer.mapping, result.architecture, layer.einsum),
-        "mapping_spec": timeloop_entries(layer.mapping, layer.einsum),
+        "mapping_spec": timeloop_entries(layer.mapping, layer.einsum, result.architecture),
     }
     if layer.certificate is not None:
         entry["certificate"] = certificate_entry(layer.certificate)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..bounds.bound import proven_value
 from ..bounds.cap import Cap
+from ..bounds.cuts import Nests
 from ..bounds.lattice import Lattice
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers, Program
@@ -21,6 +22,7 @@ from .layer import ENUMERATE
 from .local import Explorer
 from .result import OBJECTIVES, cap
 from .space import Mapspace
+from .uneven import MOST_CHAINS, cut_search
 
 
 class ProofError(ValueError):
@@ -41,9 +43,28 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
     ProofError
         The certificate does not have the form of a proof for this mapspace.
     """
+    if constraints.uneven:
+        return _by_chains(Mapspace(architecture, einsum, constraints), objective, value, dual, cap(among))
     checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value, cap(among))
     relaxed, proven = checker.proven(checker.space.whole, dual, 0.0)
     return min(relaxed, value), min(proven, value)
+
+
+def _by_chains(space: Mapspace, objective: str, value: float, dual: dict[str, Any],
+               limit: Cap) -> tuple[float, float]:
+    """What chains of cuts prove, as many as the search has looked at."""
+    if dual.get("method") != "cuts":
+        return 0.0, 0.0
+    chains = dual.get("chains")
+    if not isinstance(chains, int) or not 0 <= chains <= MOST_CHAINS:
+        raise ProofError(f"{chains!r} chains of cuts; at most {MOST_CHAINS} are looked at")
+    search = cut_search(space, Nests(space.architecture, space.einsum, space.rules), OBJECTIVES[objective],
+                        limit, chains)
+    if search is None:
+        raise ProofError("chains of cuts, which do not bound the mappings of this machine")
+    next(search.leaves([value]), None)
+    relaxed = search.bound if search.relaxed is None else search.relaxed
+    return min(relaxed, value), min(search.bound, value)
 
 
 class _Checker:

@@ -37,10 +37,10 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
     assert second.best is not None
     found = first.explorer.best_of(second.best.keep, second.best.orders, second.best.factors[None])
     value = best.value if found is None else min(found.value, best.value)
-    return mapping, _joined(certificate, value, then, asked)
+    return mapping, joined(certificate, value, then, asked)
 
 
-def _joined(first: Certificate, value: float, then: Certificate, asked: bool) -> Certificate:
+def joined(first: Certificate, value: float, then: Certificate, asked: bool) -> Certificate:
     """The certificate of both stages; `value` is what the mapping of the second has in the first."""
     proven = first.lower_bound >= value * (1.0 - ROUNDING)
     status = "optimal" if proven else first.status

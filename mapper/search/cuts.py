@@ -1,0 +1,121 @@
+"""The proof of an uneven search: chains of cuts for every choice of what levels keep, best first.
+
+The tiles of one level share its room. A chain whose tiles do not fit is split in two: one of the tensors has
+a smaller tile, or one as large, which leaves less to the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import count
+from math import inf
+from typing import Iterator
+
+from ..bounds.bound import ROUNDING
+from ..bounds.cap import Cap
+from ..bounds.cuts import Chain, Costs, Cuts, Keep, Nests
+from .space import Mapspace
+
+Place = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Most and least words of the tile of a tensor at a level."""
+
+    most: dict[Place, float]
+    least: dict[Place, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """The best chain with one choice of what levels keep; no mapping of any other chain that has not been
+    looked at is below its `value`."""
+
+    value: float
+    keep: Keep
+    cuts: Cuts
+
+
+class CutSearch:
+    """Goes through all chains of cuts, the least objective first.
+
+    `bound` is what is proven of all uneven mappings so far, `relaxed` what is without regard to the room that
+    tensors share; `chains` were looked at, at most `most`.
+    """
+
+    def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int) -> None:
+        self.nests, self.powers, self.cap, self.most = nests, powers, cap, most
+        self.architecture, self.einsum = space.architecture, space.einsum
+        self.inner: dict[object, object] = {}
+        self.chains = self.classes = 0
+        self.relaxed: float | None = None
+        self.closed = inf
+        self._tie = count()
+        self.heap: list[tuple[float, int, Keep, Rooms, Cuts | None]] = []
+        for keep in space.keeps:
+            self._push(Costs(nests, keep).floor(powers), keep, Rooms(self._rooms(keep)), None)
+            self.classes += 1
+
+    @property
+    def bound(self) -> float:
+        """No uneven mapping lies below."""
+        return min(self.closed, self.heap[0][0] if self.heap else inf)
+
+    def _rooms(self, keep: Keep) -> dict[Place, float]:
+        found = {}
+        for i, level in enumerate(self.architecture.levels):
+            if level.capacity_words is not None:
+                found.update({(i, name): float(level.capacity_words) for name in keep[i]})
+        return found
+
+    def _push(self, value: float, keep: Keep, rooms: Rooms, cuts: Cuts | None) -> None:
+        if value < inf:
+            heapq.heappush(self.heap, (value, next(self._tie), keep, rooms, cuts))
+
+    def leaves(self, best: list[float]) -> Iterator[Leaf]:
+        """The chains that fit, as they are found, while any may be below `best`, which has one number and
+        may change."""
+        while self.heap and self.heap[0][0] < best[0] * (1.0 - ROUNDING) and self.chains < self.most:
+            value, _, keep, rooms, cuts = heapq.heappop(self.heap)
+            if cuts is None:
+                self._solve(value, keep, rooms)
+                continue
+            if self.relaxed is None:
+                self.relaxed = value
+            parts = self._split(keep, rooms, cuts)
+            if parts is None:
+                self.closed = min(self.closed, value)
+                yield Leaf(value, keep, cuts)
+                continue
+            for part in parts:
+                self._solve(value, keep, part)
+
+    def _solve(self, least: float, keep: Keep, rooms: Rooms) -> None:
+        self.chains += 1
+        chain = Chain(self.nests, keep, self.powers, rooms.most, self.cap, self.inner)
+        if chain.value < inf:
+            self._push(max(least, chain.value), keep, rooms, chain.cuts())
+
+    def words(self, cuts: Cuts) -> dict[Place, int]:
+        """Words of each tile."""
+        return {(i, name): self.einsum.tile_words(self.einsum.tensor(name), tile)
+                for (i, name), tile in cuts.tiles.items()}
+
+    def _split(self, keep: Keep, rooms: Rooms, cuts: Cuts) -> list[Rooms] | None:
+        """The two parts of a chain that needs more room than there is; None where it fits."""
+        words = self.words(cuts)
+        for i, level in enumerate(self.architecture.levels):
+            own = {place: n for place, n in words.items() if place[0] == i}
+            have = level.capacity_words
+            if have is None or sum(own.values()) <= have:
+                continue
+            largest = max(own, key=lambda place: (own[place], place))
+            smaller = Rooms({**rooms.most, largest: own[largest] - 1.0}, rooms.least)
+            least = {**rooms.least, largest: float(own[largest])}
+            left = have - sum(least.get(place, 1.0) for place in own)
+            most = {**rooms.most, **{place: min(rooms.most[place], left + least.get(place, 1.0))
+                                     for place in own if place != largest}}
+            return [smaller, Rooms(most, least)]
+        return None

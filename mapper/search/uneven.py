@@ -1,0 +1,258 @@
+"""Search mappings in which each tensor cuts the loop nest at a place of its own (see `mapping.parts`).
+
+Chains of cuts, found by dynamic programming (`bounds.cuts`), bound all such mappings from below, and each
+makes a mapping; where that costs what the chain says, this is the proof. Windows that slide, and bandwidths,
+of which chains know less, leave a gap; then the best even mapping is looked for as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, prod
+from time import monotonic
+from typing import Any, Callable
+
+import numpy as np
+
+from ..bounds.bound import ROUNDING
+from ..bounds.cuts import Cuts, Keep, Nests
+from ..errors import InfeasibleError
+from ..hardware.architecture import Architecture
+from ..hardware.parts import arranged
+from ..mapping.constraints import NONE, Constraints, LevelConstraints, LoopRules
+from ..mapping.nest import Mapping
+from ..mapping.parts import part_reasons
+from ..mapping.template import Template, slot
+from ..model.evaluate import evaluate
+from ..workload.einsum import Einsum
+from .cuts import CutSearch
+from .layer import LayerSearch, Limits
+from .local import Explorer, Found
+from .result import OBJECTIVES, Certificate, cap, objective_value, stages
+from .space import Mapspace
+from .stages import joined
+
+#: Chains that are looked at.
+MOST_CHAINS = 2000
+#: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
+_MORE_CHAINS, _LEAVES = 60, 12
+_NO_LIMITS = Limits()
+
+
+class UnevenSearch:
+    """The search of one layer for one objective; `run` returns the best mapping and its certificate.
+
+    It may begin from a mapping that is `known`, and look only for mappings that have no more of another
+    objective than `among` says (its name, and how much).
+    """
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
+                 limits: Limits = _NO_LIMITS, seed: int = 0,
+                 report: Callable[[float, float], None] | None = None,
+                 constraints: Constraints = NONE, known: tuple[float, Mapping] | None = None,
+                 among: tuple[str, float] | None = None) -> None:
+        self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
+        self.objective, self.powers = objective, OBJECTIVES[objective]
+        self.limits, self.seed, self.report = limits, seed, report or (lambda value, bound: None)
+        self.among, self.cap = among, cap(among)
+        self.space = Mapspace(architecture, einsum, constraints)
+        self.nests = Nests(architecture, einsum, self.space.rules)
+        self.started, self.evaluated = monotonic(), 0
+        self.best: float = inf
+        self.mapping: Mapping | None = None
+        if known is not None:
+            self.best, self.mapping = known
+        self.size = self.space.size
+
+    def run(self) -> tuple[Mapping, Certificate]:
+        """Raises InfeasibleError, naming the constraint, when no mapping fits."""
+        found = cut_search(self.space, self.nests, self.powers, self.cap)
+        bound = 0.0
+        if found is not None:
+            self._by_chains(found)
+            bound = found.bound
+        even = None
+        if bound < self.best * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted():
+            even = self._even()
+        if self.mapping is None:
+            raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
+        proven = min(bound, self.best)
+        if proven >= self.best * (1.0 - ROUNDING):
+            proven = self.best
+        self.report(self.best, proven)
+        return self.mapping, self._certificate(found, proven, even)
+
+    def _interrupted(self) -> bool:
+        return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
+
+    # ---- from chains to mappings -------------------------------------------------------------------
+
+    def _by_chains(self, search: CutSearch) -> None:
+        best, leaves = [self.best], 0
+        for leaf in search.leaves(best):
+            self._offer(leaf.keep, leaf.cuts)
+            best[0], leaves = self.best, leaves + 1
+            self.report(self.best, min(search.bound, self.best))
+            search.most = min(search.most, search.chains + _MORE_CHAINS) if leaves == 1 else search.most
+            if leaves >= _LEAVES or self._interrupted():
+                break
+
+    def _offer(self, keep: Keep, cuts: Cuts) -> None:
+        """Make a chain into a mapping, and improve that."""
+        blocks = Blocks(self.architecture, self.einsum, self.nests, keep, cuts)
+        space = Mapspace(blocks.machine, self.einsum, blocks.constraints(self.constraints))
+        explorer = Explorer(space, *self.powers, self.cap)
+        options = space.order_options(space.root(blocks.keep))
+        found = explorer.best_of(blocks.keep, tuple(o[0] for o in options), blocks.factors[None])
+        if found is not None:
+            found = explorer.best_order(found, options)
+            if found.value < 1.5 * self.best:
+                found = explorer.climb(found, options)
+        self.evaluated += explorer.evaluated
+        if found is not None and found.value < self.best:
+            mapping = blocks.mapping(found, space.rules.no_multicast)
+            if not part_reasons(self.architecture, mapping):
+                self.best, self.mapping = found.value, mapping
+
+    def _even(self) -> LayerSearch:
+        """Search the mappings that are cut level by level, and take the best if it is better."""
+        seconds = self.limits.seconds - (monotonic() - self.started)
+        even = LayerSearch(self.architecture, self.einsum, self.objective, replace(
+            self.limits, seconds=seconds), self.seed, constraints=replace(self.constraints, uneven=False),
+            among=self.among)
+        try:
+            mapping, certificate = even.run()
+        except InfeasibleError:
+            if self.mapping is None:
+                raise
+            return even
+        if certificate.value < self.best:
+            self.best, self.mapping = certificate.value, mapping
+        return even
+
+    # ---- the answer ---------------------------------------------------------------------------------
+
+    def _certificate(self, search: CutSearch | None, proven: float, even: LayerSearch | None) -> Certificate:
+        if proven >= self.best:
+            status = "optimal"
+        elif (self.best - proven) / self.best <= self.limits.gap:
+            status = "gap_reached"
+        else:
+            status = "time_limit" if self._interrupted() else "heuristic"
+        dual: dict[str, Any] = {} if search is None else {"method": "cuts", "chains": search.chains}
+        relaxed = 0.0 if search is None or search.relaxed is None else search.relaxed
+        return Certificate(
+            objective=self.objective, value=self.best, lower_bound=proven,
+            relaxed_bound=min(relaxed, proven), status=status, mapspace_size=self.size,
+            classes=0 if search is None else search.classes,
+            classes_pruned=0 if search is None else sum(x[4] is None for x in search.heap),
+            bound_solves=(0 if search is None else search.chains) + (even.solves if even else 0),
+            evaluated=self.evaluated + (even.explorer.evaluated if even else 0),
+            seconds=monotonic() - self.started, dual=dual, among=self.among)
+
+
+def cut_search(space: Mapspace, nests: Nests, powers: tuple[int, int], limit: Any,
+               most: int = MOST_CHAINS) -> CutSearch | None:
+    """All chains of cuts on a machine; None where these do not bound its mappings."""
+    if not nests.applies or any(t.name not in keep[0] for keep in space.keeps for t in space.einsum.tensors):
+        return None
+    return CutSearch(space, nests, powers, limit, most)
+
+
+class Blocks:
+    """A chain of cuts as a class of mappings with a level for each block, and the factors of the chain."""
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, nests: Nests, keep: Keep,
+                 cuts: Cuts) -> None:
+        self.architecture, self.einsum = architecture, einsum
+        zones = architecture.zones
+        zone = {i: number for number, own in enumerate(zones) for i in own}
+        places: list[tuple[int, frozenset[str], dict[str, int]]] = [(0, keep[0], dict(einsum.extent))]
+        for (i, name), tile in sorted(cuts.tiles.items(), key=lambda x: (
+                zone[x[0][0]], -prod(x[1].values()), x[0])):
+            last, names, before = places[-1]
+            if last == i and before == tile and i:
+                places[-1] = i, names | {name}, tile
+            else:
+                places.append((i, frozenset({name}), tile))
+        for i in range(len(architecture.levels)):        # levels that keep nothing
+            if i not in [place[0] for place in places]:
+                at = next((k for k, x in enumerate(places) if x[0] > i), len(places))
+                tile = places[at][2] if at < len(places) and zone[places[at][0]] == zone[i] else {}
+                places.insert(at, (i, frozenset(), tile))
+        self.order = [architecture.levels[i].name for i, _, _ in places]
+        self.keep: Keep = tuple(names for _, names, _ in places)
+        self.machine = arranged(architecture, self.order)
+        self.zone_ends = [max(k for k, x in enumerate(places) if zone[x[0]] == number)
+                          for number in range(len(zones))]
+        self.factors = self._factors([tile for *_, tile in places], nests, cuts)
+
+    def _factors(self, tiles: list[dict[str, int]], nests: Nests, cuts: Cuts) -> np.ndarray:
+        """Shape (slots, ranks)."""
+        ranks, levels = self.einsum.ranks, range(len(tiles))
+        factors = np.ones((3 * len(tiles), len(ranks)), dtype=np.int64)
+        border = next((k for k in levels if prod(self.machine.fanout(k)) > 1), len(tiles) - 1)
+        for column, rank in enumerate(ranks):
+            inside = 1
+            for k in reversed(levels):
+                if k == border:
+                    x, y = cuts.shape.x.get(rank, 1), cuts.shape.y.get(rank, 1)
+                    factors[slot(k, "x"), column], factors[slot(k, "y"), column] = x, y
+                    inside *= x * y
+                tile = tiles[k].get(rank, inside)
+                factors[slot(k, "temporal"), column] = tile // inside
+                inside = tile
+        return factors
+
+    def constraints(self, asked: Constraints) -> Constraints:
+        """What is asked of spatial loops, of the last block of each zone."""
+        levels = []
+        for zone, end in zip(self.architecture.zones, self.zone_ends, strict=True):
+            own = asked.level(self.architecture.levels[zone[-1]].name)
+            levels.append(LevelConstraints(self.machine.levels[end].name, spatial=own.spatial,
+                                           no_multicast=own.no_multicast))
+        return Constraints(tuple(levels), asked.min_utilization, uneven=True)
+
+    def mapping(self, found: Found, no_multicast: tuple[frozenset[str], ...]) -> Mapping:
+        """The mapping onto the levels of the machine; nothing is passed on between neighbours."""
+        names = tuple(level.name for level in self.machine.levels)
+        template = Template(names, found.keep, found.orders, no_multicast)
+        tensors = frozenset(t.name for t in self.einsum.tensors)
+        blocks = template.mapping(self.einsum, found.factors)
+        return Mapping(tuple(
+            replace(block, level=name,
+                    no_links=tensors if level.network.links and block.spatial else frozenset())
+            for block, name, level in zip(blocks, self.order, self.machine.levels, strict=True)))
+
+
+def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits, seed: int = 0,
+                  report: Callable[[float, float], None] | None = None,
+                  constraints: Constraints = NONE) -> tuple[Mapping, Certificate]:
+    """The best uneven mapping by all stages of `objective`, and its certificate."""
+    first = UnevenSearch(architecture, einsum, stages(objective)[0], limits, seed, report, constraints)
+    mapping, certificate = first.run()
+    later = stages(objective)[1:]
+    seconds = limits.seconds - (monotonic() - first.started)
+    if not later or limits.stopped() or seconds <= 0.0:
+        return mapping, certificate
+    cost = evaluate(architecture, einsum, mapping)
+    second = UnevenSearch(
+        architecture, einsum, later[0], replace(limits, seconds=seconds), seed, None, constraints,
+        (objective_value(later[0], cost.energy_pj, cost.cycles), mapping), (first.objective, first.best))
+    mapping, then = second.run()
+    cost = evaluate(architecture, einsum, mapping)
+    value = min(objective_value(first.objective, cost.energy_pj, cost.cycles), first.best)
+    return mapping, joined(certificate, value, then, "," in objective)
+
+
+def uneven_problems(architecture: Architecture, constraints: Constraints) -> list[str]:
+    """What a search for uneven mappings cannot reckon with."""
+    found = []
+    if architecture.sparse:
+        found.append("formats, gating or skipping; a search for uneven mappings expects none")
+    if constraints != constraints.whole:
+        found.append("remainders in the constraints; a search for uneven mappings expects none")
+    found += [f"constraints on the temporal loops of level {x.level}; a search for uneven mappings expects "
+              "none, since these may stand in several places"
+              for x in constraints.levels if x.temporal != LoopRules()]
+    return found
