@@ -8,7 +8,7 @@ from typing import Mapping, Sequence
 
 _CHIP = ("activate_pj", "read_pj", "write_pj", "precharge_pj", "standby_mw", "refresh_mw", "area_um2")
 ROW = "table row"
-_BURST = 8      # words that a chip of the table moves in one access
+BURST = 8      # words that a chip of the table moves in one access
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class ChipTable:
         figures, basis = _between({node: chip[0] for node, chip in chips.items()}, node_nm, "dram.csv", "nm")
         size = next(iter(chips.values()))[1]
         activate, read, write, precharge, standby, refresh, area = figures
-        burst = _BURST * width
+        burst = BURST * width
         text = f"dram.csv {node_nm:g}nm {capacity_bytes / 2**20:g} MiB x{width}, "
         return MainMemory(activate, precharge, read / burst, write / burst, standby, refresh, area,
                           text + (basis if size == ROW else size if basis == ROW else f"{basis}, {size}"))

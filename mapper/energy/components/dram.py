@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Mapping
 
-from ...hardware.architecture import Basis, Figure
+from ...hardware.architecture import Figure
 from ...spec.nodes import did_you_mean
 from ..component import Estimate, Parameter, Values
 from ..figures import basis_of
 from ..table import EnergyTable
+from ..wires import BURST
 from .shared import NODE, WIDTH
 
 _TYPE = Parameter("type", "generation, such as LPDDR4, DDR3, GDDR5 or HBM2", kind="text")
@@ -37,32 +38,39 @@ class Dram:
 
 
 class DramChip:
-    """A DRAM chip as CACTI has it, without input and output: `activate` and `precharge` a page, `read` and
-    `write` a burst of eight words. `leakage` is its standby with all pages closed."""
+    """A DRAM chip as CACTI has it, without input and output. An access is a burst of eight words, with its
+    share of opening and closing a page, which `activate` and `precharge` list. `leakage` is its standby with
+    all pages closed."""
 
     name = "dram_chip"
     classes: Mapping[str, Values] = {"main_memory": {}}
     parameters = (
-        Parameter("width", "bits of a word", "bit", default=64),
+        Parameter("width", "bits of one access, a burst of eight words", "bit", default=512),
         Parameter("capacity", "of the chip", "byte", kind="number"),
-        Parameter("page", "bits of a page", "bit", default=8192), NODE)
+        Parameter("page", "bits of a page", "bit", default=8192),
+        Parameter("used", "bits moved for each page that is opened; 0: one access", "bit", default=0,
+                  least=0), NODE)
     source = "CACTI 7, main memory; input and output are not in it"
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
-        width = int(given["width"])
-        chip = table.main_memory(capacity_bytes=float(given["capacity"]), width=width,
+        width, used = int(given["width"]), int(given["used"])
+        if width % BURST:
+            raise ValueError(f"width {width} is no burst of {BURST} words; expected a multiple of {BURST}")
+        chip = table.main_memory(capacity_bytes=float(given["capacity"]), width=width // BURST,
                                  node_nm=float(given["node"]), page_bits=int(given["page"]))
-        basis: Basis = basis_of(chip.provenance)
+        basis, page = basis_of(chip.provenance), max(used, width)
 
         def figure(value: float, what: str) -> Figure:
             return Figure(value, f"{chip.provenance} ({what})", basis)
+
+        def access(write: bool) -> Figure:
+            return figure(width * chip.access_pj_bit(page, write=write),
+                          f"{'write' if write else 'read'}, a burst, a page opened for {page} bits")
         return Estimate(
-            {"activate": figure(chip.activate_pj, "activate"), "read": figure(
-                8 * width * chip.read_pj_bit, "read, a burst"), "write": figure(
-                8 * width * chip.write_pj_bit, "write, a burst"),
+            {"read": access(False), "write": access(True), "activate": figure(chip.activate_pj, "activate"),
              "precharge": figure(chip.precharge_pj, "precharge")},
             figure(chip.area_um2, "area"), figure(chip.standby_mw, "standby"),
-            figure(chip.refresh_mw, "refresh"), access_bits=8 * width)
+            figure(chip.refresh_mw, "refresh"), access_bits=width)
 
 
 COMPONENTS = (Dram(), DramChip())
