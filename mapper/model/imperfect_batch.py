@@ -26,7 +26,9 @@ from ..workload.einsum import Einsum, Tensor
 from .batch import BatchCost, BatchEvaluator, Moved
 from .batch_shape import Array, Count, Nest, TensorShape, product_of
 from .counts import tensor_cases
+from .evaluate import evaluate
 from .imperfect import exact_traffic
+from .network import counts_hops
 
 
 class Chain:
@@ -135,10 +137,15 @@ class CutNest(Nest):
     def __init__(self, whole: Array, extents: Array, spatial: list[tuple[int, ...]],
                  rows: list[tuple[int, ...]], real: bool) -> None:
         super().__init__(real_factors(whole, extents) if real else whole, spatial)
-        self.whole = whole
+        self.whole, self.spatial = whole, spatial
         self.chains = [Chain(np.ascontiguousarray(whole[:, i]), int(extents[i, 0]), own)
                        for i, own in enumerate(rows)]
         self._at_work: list[Count] = []
+
+    @cached_property
+    def uncut(self) -> Nest:
+        """The nests with all passes as long as the first."""
+        return Nest(self.whole, self.spatial)
 
     def at_work(self, spatial: list[tuple[int, ...]]) -> list[Count]:
         """Instances at work, on average, of every storage level, whose `spatial` loops are those below
@@ -230,11 +237,11 @@ def is_exact(architecture: Architecture, einsum: Einsum,
     level look.
 
     No tensor may have a window, nor an output gaps: what one instance holds of it is then no exact mean.
-    Nor may networks that send to each instance apart follow each other: what instances ask for together
-    may differ where some idle.
+    No network may charge for hops, nor may networks that send to each instance apart follow each other: what
+    instances ask for together may differ where some idle.
     """
     iterating = frozenset(rank for rank, extent in einsum.extent.items() if extent > 1)
-    return all(_is_plain(x, iterating) for x in einsum.tensors) and _asks_alike(architecture, no_multicast)
+    return all(_is_plain(x, iterating) for x in einsum.tensors) and _is_simple(architecture, no_multicast)
 
 
 def _is_plain(tensor: Tensor, iterating: frozenset[str]) -> bool:
@@ -244,8 +251,11 @@ def _is_plain(tensor: Tensor, iterating: frozenset[str]) -> bool:
             and all(abs(x.coefficient) == 1 or (x.coefficient and not tensor.is_output) for x in terms))
 
 
-def _asks_alike(architecture: Architecture, no_multicast: Sequence[frozenset[str]]) -> bool:
-    """Whether there are no networks one after another of which one sends to each instance apart."""
+def _is_simple(architecture: Architecture, no_multicast: Sequence[frozenset[str]]) -> bool:
+    """Whether no network charges for the way of a word, and there are none one after another of which one
+    sends to each instance apart."""
+    if any(counts_hops(architecture, i) for i in range(len(architecture.levels))):
+        return False
     arrays = [i for i in range(len(architecture.levels)) if prod(architecture.fanout(i)) > 1]
     return len(arrays) < 2 or not any(
         not architecture.levels[i].network.multicast or (no_multicast and no_multicast[i]) for i in arrays)
@@ -299,6 +309,10 @@ class ImperfectEvaluator(BatchEvaluator):
                          for i in parts}
                 valid &= sum(s.volume(tiles[i]) for s, i in kept) <= most
         return valid
+
+    def _carried(self, tensor: str, moved: Moved, nest: Nest, share: Count = 1.0) -> Count:
+        assert isinstance(nest, CutNest)
+        return super()._carried(tensor, moved, nest.uncut, share)
 
     def _instances(self, nest: Nest) -> tuple[list[Count], list[Count]]:
         assert isinstance(nest, CutNest)
@@ -354,12 +368,16 @@ class WalkingEvaluator(ImperfectEvaluator):
         """Cost of the mapping with the given factors of shape (1, slots, ranks)."""
         if len(factors) != 1:
             raise ValueError(f"{len(factors)} mappings; expected one")
-        return super().__call__(factors)
+        cost = super().__call__(factors)
+        if _is_simple(self.architecture, self.template.no_multicast) or not cost.valid[0]:
+            return cost
+        whole = evaluate(self.architecture, self.einsum, self.template.mapping(self.einsum, factors[0]))
+        return BatchCost(np.array([whole.energy_pj]), np.array([float(whole.cycles)]), cost.valid)
 
     def _traffic(self, shape: TensorShape, nest: Nest, fanouts: list[Count],
                  compute_cycles: Array) -> Iterator[Moved]:
         assert isinstance(nest, CutNest)
-        if shape.name in self._plain and _asks_alike(self.architecture, self.template.no_multicast):
+        if shape.name in self._plain or not _is_simple(self.architecture, self.template.no_multicast):
             yield from super()._traffic(shape, nest, fanouts, compute_cycles)
             return
         factors = np.ones((len(nest.whole), len(self.einsum.ranks)), dtype=np.int64)

@@ -203,8 +203,8 @@ def require_tolls(architecture: Architecture, ways: bool = True) -> None:
             continue
         if found and (found.hop or found.router) and not ways:
             name = level.network.name or f"{level.name} <==> {architecture.below(index).name}"
-            problems.append(f"network {name} charges for hops; a search in timeloop semantics, or with "
-                            "remainders, expects networks that charge for the words that enter them only")
+            problems.append(f"network {name} charges for hops; a search in timeloop semantics expects "
+                            "networks that charge for the words that enter them only")
     if problems:
         raise SpecError([Problem(architecture.name, 0, 0, f"{text}; given mappings can be evaluated")
                          for text in problems])

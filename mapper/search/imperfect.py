@@ -38,6 +38,7 @@ _WALKS = 8000
 _NEAR = 2000
 _TOGETHER = 40
 _CLIMBS = 6
+_BOUNDS = 60
 #: Regions are split by the factors of a rank into so many parts at most.
 _PARTS = 200
 
@@ -187,6 +188,8 @@ class ImperfectSearch(LayerSearch):
 
     def _begin(self) -> None:
         self.limits = replace(self.limits, climbs=_CLIMBS)
+        if not self.explorer.fast:      # bounds of parts prove next to nothing where none is enumerated
+            self.limits = replace(self.limits, bounds=min(self.limits.bounds, _BOUNDS))
         if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
             super()._begin()        # proven soon by itself
             return

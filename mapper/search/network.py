@@ -182,7 +182,7 @@ def require_boxes(graph: WorkloadGraph) -> None:
 def _require_searchable(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints,
                         semantics: Semantics) -> None:
     """Raise a SpecError for what cannot be searched."""
-    require_tolls(architecture, ways=semantics == "exact" and constraints == constraints.whole)
+    require_tolls(architecture, ways=semantics == "exact")
     require_boxes(graph)
     _require_bounded(architecture, constraints, semantics)
     _require_size(architecture, graph, constraints)

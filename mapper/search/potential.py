@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import SpecError
-from ..hardware.architecture import Architecture
-from ..mapping.constraints import Constraints
-from ..model.network import require_tolls
 from .imperfect import ImperfectSearch
 from .layer import LayerSearch
 from .result import Certificate, Potential
@@ -22,7 +18,7 @@ def potentials(search: LayerSearch, certificate: Certificate) -> tuple[Potential
     more than `WORTH` of the value cannot be ruled out."""
     best, constraints = search.best, search.space.rules.constraints
     if (best is None or search.among is not None or search.limits.stopped()
-            or not wider(search.space.architecture, constraints)):
+            or constraints.imperfect or search.space.architecture.sparse):
         return ()
     other = ImperfectSearch(search.space.architecture, search.space.einsum, search.objective,
                             constraints=replace(constraints, imperfect=True))
@@ -32,13 +28,3 @@ def potentials(search: LayerSearch, certificate: Certificate) -> tuple[Potential
     found = Potential("imperfect", bound, dual)
     return (found,) if found.share(certificate.value) > WORTH else ()
 
-
-def wider(architecture: Architecture, constraints: Constraints) -> bool:
-    """Whether imperfect factors could be searched for besides."""
-    if constraints.imperfect or architecture.sparse:
-        return False
-    try:
-        require_tolls(architecture, ways=False)
-    except SpecError:
-        return False
-    return True
