@@ -12,8 +12,8 @@ from tilebound.hardware.sparsity import ComputeSparsity, Condition, Optimization
 TABLE = EnergyTable.default()
 
 # The energy tables that Sparseloop's authors published for Eyeriss and a sparse tensor core, 45 nm: pJ of a
-# read and of a write, or of an operation. Its Eyeriss has two ports on each array. `ours` is our figure over
-# theirs, stated where it lies more than 15 % away:
+# read and of a write, or of an operation. Arrays of the Eyeriss have two ports, as their areas show. `ours` is
+# our figure over theirs, stated where it lies more than 15 % away:
 # - MAC: Aladdin's multiplier at a cycle time that is not published; ours is Horowitz's, who has 0.39 times as
 #   much. At 1 ns, Aladdin's takes 1.5 times as much (`library: aladdin`).
 # - 512 KiB in 2 banks: rows of CACTI stand an octave away on both sides of this size, and it jumps between.
@@ -183,6 +183,15 @@ def test_what_is_gated_costs_what_a_stated_rule_says():
     assert theirs == Figure(compute.value, "rule: costs what compute does", "rule")
     given = replace(GATING, compute=replace(MAC, energy={"compute": Figure(2.0, "me")}))
     assert price(given).compute.energy["gated_compute"].value == 2.0
+
+
+def test_a_smart_buffer_that_compresses_has_counters():
+    level = replace(RF, component="smart_buffer", attributes={"counter_bits": 9},
+                    sparsity=replace(GATED, compresses=True, decompresses=True))
+    found, alone = (price(replace(GATING, levels=(DRAM, x))).levels[1] for x in (
+        level, replace(level, attributes={})))
+    assert found.energy["decompress"].value == pytest.approx(0.059062, rel=1e-3)
+    assert found.area.value > alone.area.value and alone.energy["decompress"].basis == "rule"
 
 
 def test_a_machine_without_zeros_has_no_rules():

@@ -17,7 +17,7 @@ class SmartBuffer:
     """An SRAM or a register file, and two adders for addresses, one for reads and one for writes.
 
     With `metadata_width` and `metadata_depth`, a second such store holds metadata; with `counter_bits`,
-    words are written down compressed and spelt out again.
+    counters write words down compressed and spell them out again.
     """
 
     name = "smart_buffer"
@@ -36,16 +36,19 @@ class SmartBuffer:
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         data = self._store(given, given["width"], given["depth"], table)
-        if not given["metadata_width"] or not given["metadata_depth"]:
-            return data
-        side = self._store(given, given["metadata_width"], given["metadata_depth"], table)
-        actions = {**data.actions, **{f"metadata_{name}": figure for name, figure in side.actions.items()}}
+        parts, actions = [data], dict(data.actions)
+        if given["metadata_width"] and given["metadata_depth"]:
+            side = self._store(given, given["metadata_width"], given["metadata_depth"], table)
+            actions |= {f"metadata_{name}": figure for name, figure in side.actions.items()}
+            parts.append(side)
         if given["counter_bits"]:
             unit = CodecUnit().estimate({"counter_bits": given["counter_bits"], "node": given["node"]}, table)
             actions |= unit.actions
-        return Estimate(actions, summed([(1, data.area), (1, side.area)]),
-                        summed([(1, data.leakage), (1, side.leakage)]), access_bits=data.access_bits,
-                        warnings=(*data.warnings, *side.warnings))
+            parts.append(unit)
+        warnings = tuple(warning for part in parts for warning in part.warnings)
+        return Estimate(actions, summed((1, part.area) for part in parts),
+                        summed((1, part.leakage) for part in parts), access_bits=data.access_bits,
+                        warnings=warnings)
 
     def _store(self, given: Values, width: int | float | str, depth: int | float | str,
                table: EnergyTable) -> Estimate:
