@@ -12,8 +12,8 @@ from tilebound.hardware.sparsity import ComputeSparsity, Condition, Optimization
 TABLE = EnergyTable.default()
 
 # The energy tables that Sparseloop's authors published for Eyeriss and a sparse tensor core, 45 nm: pJ of a
-# read and of a write, or of an operation. Arrays of the Eyeriss have two ports, as their areas show. `ours` is
-# our figure over theirs, stated where it lies more than 15 % away:
+# read and of a write, or of an operation. Arrays of the Eyeriss have two ports, as their areas show.
+# `ours` is our figure over theirs, stated where it lies more than 15 % away:
 # - MAC: Aladdin's multiplier at a cycle time that is not published; ours is Horowitz's, who has 0.39 times as
 #   much. At 1 ns, Aladdin's takes 1.5 times as much (`library: aladdin`).
 # - 512 KiB in 2 banks: rows of CACTI stand an octave away on both sides of this size, and it jumps between.
