@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from math import comb, prod
 
 import numpy as np
 
@@ -42,6 +43,16 @@ def prime_factors(n: int) -> tuple[int, ...]:
 def smallest_prime(n: int) -> int:
     """The smallest prime factor of `n`; 1 for 1."""
     return prime_factors(n)[0] if n > 1 else 1
+
+
+def splits_there_are(n: int, slots: int) -> int:
+    """How many ordered ways there are to write `n` as a product of `slots` factors.
+
+    >>> splits_there_are(12, 3)
+    18
+    """
+    primes = prime_factors(n)
+    return prod(comb(primes.count(p) + slots - 1, slots - 1) for p in set(primes)) if slots else int(n == 1)
 
 
 @cache

@@ -11,6 +11,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import Callable, Sequence
 
+from ..bounds.arrays import splits_there_are
+from ..mapping.splits import TooManySplits
 from ..workload.einsum import Einsum
 from .demands import Case, demands
 from .feasible import Fit, Known, some_fit
@@ -18,6 +20,7 @@ from .space import Mapspace
 
 _SECONDS = 4.0          # for the smallest conflict and by how much; demands left then are not looked at
 _TESTS = 3000
+_SPLITS = 300_000       # of a rank, of which so many are listed
 
 
 class Budget:
@@ -57,7 +60,14 @@ class Problem:
         return found
 
     def _some_fit(self, case: Case) -> tuple[Fit | None, bool]:
-        return some_fit(Mapspace(case.architecture, self.einsum, case.constraints), self.known)
+        space = Mapspace(case.architecture, self.einsum, case.constraints)
+        if any(splits_there_are(extent, len(space.slots[rank])) > _SPLITS
+               for rank, extent in self.einsum.extent.items()):
+            return None, False
+        try:
+            return some_fit(space, self.known)
+        except TooManySplits:
+            return None, False
 
     def only(self, kept: frozenset[int]) -> Case:
         """The problem with no other demands than these."""

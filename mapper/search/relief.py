@@ -75,7 +75,7 @@ def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None
     proven in a few seconds."""
     problem = Problem(einsum, case)
     try:
-        if problem.fit(case) is not None or problem.fit(problem.only(frozenset())) is None:
+        if problem.fit(case) is not None or not problem.met(frozenset()):
             return None
     except Undecided:
         return None
@@ -233,8 +233,8 @@ _UNITS = {"energy": "pJ", "latency": "cycles", "edp": "pJ x cycles", "ed2p": "pJ
 
 
 def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective: str) -> InfeasibleError:
-    """The error with what conflicts, where that can be said."""
-    conflict = find_conflict(einsum, case, objective)
+    """The error with what conflicts, where that can be said: not of uneven mappings."""
+    conflict = None if case.constraints.uneven else find_conflict(einsum, case, objective)
     return error if conflict is None else InfeasibleError(describe(conflict), conflict)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import comb, factorial, prod
+from math import factorial, prod
 from typing import Iterator
 
 import numpy as np
 
-from ..bounds.arrays import prime_factors
+from ..bounds.arrays import splits_there_are
 from ..bounds.bound import ROUNDING
 from ..mapping.template import slot
 from ..workload.einsum import footprint
@@ -42,10 +42,7 @@ def raw_size(space: Mapspace) -> float:
     """Ways to write every extent as a product over all slots there are, times all loop orders, times all
     choices of what levels keep, each tensor somewhere."""
     slots = space.depth + sum(width > 1 for i in range(space.depth) for width in space.architecture.fanout(i))
-    splits = 1.0
-    for extent in space.einsum.extents:
-        primes = prime_factors(extent)
-        splits *= prod(comb(primes.count(p) + slots - 1, slots - 1) for p in set(primes))
+    splits = prod(float(splits_there_are(extent, slots)) for extent in space.einsum.extents)
     orders = float(factorial(len(space.ranks))) ** space.ordered
     return splits * orders * float(2 ** space.depth - 1) ** len(space.einsum.tensors)
 
