@@ -45,6 +45,9 @@ class Lattice:
         self.rules = rules or Rules(architecture, einsum)
         self.prices = Prices(architecture, einsum)
         self._filled: dict[str, np.ndarray] = {}
+        #: Outer costs that bounds of several keep/bypass choices share (see `LatticeBound`).
+        self.outside: dict[tuple[frozenset[str], ...], tuple[
+            dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]] = {}
         self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
         self.depth = len(architecture.levels)
         self.fanouts = [prod(architecture.fanout(i)) for i in range(self.depth)]
@@ -70,13 +73,17 @@ class Lattice:
                 and self.arch.compute.lockstep is None
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
 
+    @cached_property
+    def divisors(self) -> list[np.ndarray]:
+        """The divisors of each extent, ascending."""
+        return [np.array(divisors(int(n))) for n in self.extents]
+
     # ---- tables over lattice points ------------------------------------------------------------
 
     @cached_property
     def points(self) -> np.ndarray:
         """Extents of every lattice point, shape (points, ranks)."""
-        values = [np.array(divisors(int(n))) for n in self.extents]
-        return np.stack([v[g] for v, g in zip(values, self.grid, strict=True)], axis=1)
+        return np.stack([v[g] for v, g in zip(self.divisors, self.grid, strict=True)], axis=1)
 
     @cached_property
     def grid(self) -> np.ndarray:
@@ -88,14 +95,21 @@ class Lattice:
         """For each rank how far apart points are in the flat index that differ by one divisor."""
         return tuple(prod(self.shape[i + 1:]) for i in range(len(self.shape)))
 
+    def ratio(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """The lattice points of `points` / `others`, -1 where that is none."""
+        index = np.zeros(len(points), dtype=np.int64)
+        for table, first, second in zip(self._ratios, self.grid, self.grid, strict=True):
+            index += table[first[points], second[others]]
+        return np.maximum(index, -1)
+
     @cached_property
-    def products(self) -> list[np.ndarray]:
-        """For each rank, of two divisors, the flat-index step of their product; far below zero where
-        the product does not divide the extent."""
+    def _ratios(self) -> list[np.ndarray]:
+        """For each rank, of two divisors, the flat-index step of their ratio; far below zero where the second
+        does not divide the first."""
         tables = []
         for n, steps in zip(self.extents.tolist(), self._positions, strict=True):
-            both = np.multiply.outer(divisors(n), divisors(n))
-            tables.append(np.where(n % both == 0, steps[np.minimum(both, n)], -_MOST_POINTS * 10))
+            first, second = np.array(divisors(n))[:, None], np.array(divisors(n))[None, :]
+            tables.append(np.where(first % second == 0, steps[first // second], -_MOST_POINTS * 10))
         return tables
 
     @cached_property

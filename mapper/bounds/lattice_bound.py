@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, product
-from math import inf
+from itertools import pairwise
+from math import inf, prod
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from ..mapping.template import slot
 from ..model.energy import gate, leakage_per_cycle
 from ..model.network import entry_price
 from ..workload.einsum import Tensor
-from .arrays import divisors
 from .cap import UNCAPPED, Cap
 from .lattice import Lattice, Tiling
 from .lattice_inside import Stream, Ways
@@ -37,8 +36,7 @@ from .lattice_windows import Reach
 _Place = tuple[int, np.ndarray]
 
 _MOST_TOGETHER = 1_000_000    # pairs looked at together
-_MOST_PAIRS = 400_000_000     # pairs in all, most of which are seen to be too expensive at once
-_MOST_COUPLED = 5000          # combinations of extents looped over
+_BATCHES = (0, 256, 4096, 65536)    # where to look again which of them may still be the best
 _KEPT = 16                    # tilings handed on
 
 
@@ -68,7 +66,8 @@ class Variant:
     all ranks that do not move them, or through the outer loops too (`far`); a window slides in steps of one
     of the ranks that `slides` gives, of the middle loop, or, if the rank is held, of the outer one.
     `coupled`: the ranks of which it matters by how much the middle tile exceeds that of the array. `goes_on`:
-    of this tensor outer loops may undo steps, or go on with them, since no other loop moves it before."""
+    of this tensor outer loops (that of `outer` first) may undo steps of the middle one, or go on with them,
+    since no other loop moves it before."""
 
     outer: str
     held: frozenset[str] = frozenset()
@@ -100,7 +99,6 @@ class LatticeBound:
         #: By tensor the levels that keep it, up to the last one outside, and the units.
         self.places = {t.name: [i for i in range(self._last_outside(t), lattice.depth) if t.name in keep[i]]
                        + [lattice.depth] for t in self.tensors}
-        self._tables: dict[tuple[str, frozenset[str]], np.ndarray] = {}
 
     def _last_outside(self, tensor: Tensor) -> int:
         """The level that a tensor comes from when it enters the array."""
@@ -114,14 +112,21 @@ class LatticeBound:
             return None
         self.cutoff = cutoff
         self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
-        self.outer = self._outer_costs()
+        self.outer, self._tables = self._shared()
         for own in ways:
-            if not self._every_pair(own):
-                return None
+            self._every_pair(own)
         self.found.sort(key=lambda found: found[0])
         return self.cutoff, [self._tiling(*found[1:]) for found in self.found[:_KEPT]]
 
     # ---- the boundary between the outer and the middle level ---------------------------------
+
+    def _shared(self) -> tuple[dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]:
+        """Outer costs and tables of them, which depend on what the middle level keeps (and, where zeros are
+        left out, on more)."""
+        key = self.keep if self.prices.sparse else self.keep[:2]
+        if key not in self.l.outside:
+            self.l.outside[key] = self._outer_costs(), {}
+        return self.l.outside[key]
 
     def _outer_costs(self) -> dict[str, np.ndarray]:
         """Energy of the outer boundary at every middle tile, by the rank innermost above it; "" for any,
@@ -226,51 +231,122 @@ class LatticeBound:
 
     # ---- pairs of a pass and an array shape ---------------------------------------------------
 
-    def _every_pair(self, ways: Ways) -> bool:
-        """Look at all pairs with these ways, the largest arrays first; False when there are too many."""
+    def _every_pair(self, ways: Ways) -> None:
+        """Look at all pairs with these ways, by what the tile of the array costs at the least."""
+        least = [self._parts(ways, still, ranks) for still, ranks in self.l.classes.items()]
         shapes = np.array(list(self.l.arrays), dtype=np.int64)
-        shapes = shapes[np.argsort(-self.l.points[shapes].prod(axis=1), kind="stable")]
-        if len(shapes) * len(ways.tile) > _MOST_PAIRS:
-            return False
-        together = max(_MOST_TOGETHER // max(len(ways.tile), 1), 1)
-        least = self._least_outside()
-        grid = self.l.grid[:, ways.tile]
-        for start in range(0, len(shapes), together):
-            own = shapes[start:start + together]
-            instances = self.l.points[own].prod(axis=1, dtype=float)
-            array = np.zeros((len(own), len(ways.tile)), dtype=np.int64)
-            for table, tiles, arrays in zip(self.l.products, grid, self.l.grid[:, own], strict=True):
-                array += table[arrays][:, tiles]
-            good = array >= 0
-            shape, way = np.nonzero(good)
-            near = least[array[shape, way]] < self._budget(instances)[shape]
-            shape, way = shape[near], way[near]
-            if len(shape):
-                self._look(ways, Pairs(
-                    ways.stays, way, ways.tile[way], own[shape], array[shape, way],
-                    {stream: words[way] for stream, words in ways.words.items()}, instances[shape]))
-        return True
+        instances = self.l.points[shapes].prod(axis=1, dtype=float)
+        unrolled = self._by_shape(shapes)
+        around = np.minimum.reduce([array + inside.min() for array, inside in least])
+        arrays = np.argsort(around, kind="stable")
+        together = max(_MOST_TOGETHER // len(shapes), 1)
+        for start in range(0, len(arrays), together):
+            own = arrays[start:start + together]
+            array, shape = np.nonzero(around[own][:, None] < self._budget(instances) - unrolled)
+            if not len(array) and around[own[0]] >= (self._budget(instances) - unrolled).max():
+                break
+            array, (way, which) = own[array], ways.of(self.l.ratio(own[array], shapes[shape]))
+            array, shape = array[which], shape[which]
+            room = self._budget(instances)[shape] - unrolled[shape]
+            near = np.stack([outside[array] + inside[way] < room for outside, inside in least])
+            some = np.flatnonzero(near.any(axis=0))
+            if len(some):
+                pairs = self._pairs(ways, way[some], shapes[shape[some]], array[some])
+                self._look(ways, pairs, near[:, some])
 
-    def _least_outside(self) -> np.ndarray:
-        """Energy at the least, by the tile of the array."""
-        return self.base + self._table("", frozenset())
+    def _pairs(self, ways: Ways, way: np.ndarray, shape: np.ndarray, array: np.ndarray) -> Pairs:
+        return Pairs(ways.stays, way, ways.tile[way], shape, array,
+                     {stream: words[way] for stream, words in ways.words.items()},
+                     self.l.points[shape].prod(axis=1, dtype=float))
 
-    def _look(self, ways: Ways, pairs: Pairs) -> None:
-        """Look at all variants of these pairs."""
-        full = {t.name: self._all_anew(t, pairs) for t in self.tensors}
-        for still, ranks in self.l.classes.items():
-            stays = frozenset(name for name, _ in pairs.stays)
-            own = self._variants(still & stays, ranks, stays)
-            least = self._optimistic(still & stays, ranks, pairs, full)
-            near = np.flatnonzero(least + self._table("", frozenset())[pairs.a]
-                                  < self._budget(pairs.instances))
-            if len(near):
-                some = pairs.at(near)
-                cost = {name: words[near] for name, words in full.items()}
-                for variant in own:
-                    self._evaluate(variant, ways, some, cost)
-                    for other in self._going_on(variant):
-                        self._evaluate(other, ways, some, cost)
+    def _look(self, ways: Ways, pairs: Pairs, near: np.ndarray) -> None:
+        """Look at all variants of these pairs, of each class of orders at those that are `near`."""
+        stays = frozenset(name for name, _ in pairs.stays)
+        for (still, ranks), own in zip(self.l.classes.items(), near, strict=True):
+            some = pairs.at(np.flatnonzero(own))
+            full = {t.name: self._all_anew(t, some) for t in self.tensors}
+            least = self._optimistic(still & stays, ranks, some, full)
+            best = np.flatnonzero(least + self._table("", frozenset())[some.a] < self._budget(some.instances))
+            if len(best):
+                some, full = some.at(best), {name: words[best] for name, words in full.items()}
+                for variant in self._variants(still & stays, ranks, stays):
+                    for other in (variant, *self._going_on(variant)):
+                        self._evaluate(other, ways, some, full, least[best])
+
+    # ---- the least that a pair may cost, as a sum of what its three tiles do -------------------
+
+    def _parts(self, ways: Ways, still: frozenset[str],
+               ranks: frozenset[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Energy at the least by the tile of the array, and by the way through a pass, if a loop of one of
+        `ranks` is innermost, which leave the tensors `still` in place. Leakage aside."""
+        stays = frozenset(name for name, _ in ways.stays)
+        array, inside = self.base + self._table("", frozenset()), np.zeros(len(ways.tile))
+        for tensor in self.tensors:
+            if self.places[tensor.name][1] == self.l.depth:
+                continue
+            stationary = tensor.name in still & stays
+            sliders = self.l.windows.sliders(tensor) if tensor.name in stays else frozenset[str]()
+            sliders = sliders if stationary else sliders & ranks
+            array = array + self._by_array(tensor, stationary, tensor.name in stays, sliders)
+            inside = inside + self._by_way(tensor, ways, stationary, sliders)
+        return array, inside
+
+    def _by_array(self, tensor: Tensor, stationary: bool, stays: bool, sliders: frozenset[str]) -> np.ndarray:
+        """Energy of a tensor above the array, at the least, by the tile of the array.
+
+        The tiles of the instances together have at least the positions of the tile of the array, of
+        which along a window there are at least as many as either rank has; a step along it brings in at
+        least half of those of the slider."""
+        words = self._passes(tensor) if stationary else self.above
+        for axis in tensor.projection:
+            ranks = [t.rank for t in axis if t.rank in self.l.ranks]
+            own = {rank: self.l.points[:, self.l.ranks.index(rank)] for rank in ranks}
+            if len(own) == 1:
+                words = words * np.minimum.reduce(list(own.values()))
+            elif own and stays:
+                steps = [np.maximum(own[rank] / 2, 1.0) for rank in own if rank in sliders]
+                words = words * np.minimum.reduce([np.maximum.reduce(list(own.values())), *steps])
+        place, one = (self.places[tensor.name][0], np.arange(len(words))), np.ones(len(words))
+        return self._transfer(tensor, place, (self.l.depth, place[1]), words, words, one, one)
+
+    def _by_way(self, tensor: Tensor, ways: Ways, stationary: bool, sliders: frozenset[str]) -> np.ndarray:
+        """Energy of a tensor where it enters the instances, at the least, by the way through a pass."""
+        level, spared = self.places[tensor.name][1], np.zeros(len(ways.tile))
+        passes = self._passes(tensor) if stationary else self.above
+        words = ways.words[tensor.name, level] * passes[ways.tile]
+        for rank in sliders:
+            axis = self.l.windows.axes[tensor.name][rank]
+            unit = next(abs(t.coefficient) for t in axis if t.rank == rank)
+            held = unit * self.l.points[ways.tile, self.l.ranks.index(rank)]
+            spared = np.maximum(spared, 1.0 - np.minimum(held / self.l.interval(axis)[ways.tile], 1.0) / 2)
+        words = words * (1.0 - spared)
+        if tensor.is_output:
+            copies = self.l.product(self.everything) / self.l.product(tensor.ranks)
+            most = np.minimum(copies[-1] / copies[ways.tile], self.l.fanouts[self.middle])
+            words = np.maximum(words - self.l.einsum.tensor_words(tensor.name) * most, 0.0)
+            words = words if tensor.has_disjoint_tiles else np.zeros(len(words))
+        price = self.prices.word(self.keep, level, tensor.name, "fill")
+        return np.asarray(words * price)
+
+    def _by_shape(self, shapes: np.ndarray) -> np.ndarray:
+        """Energy of what the units ask, at the least, by the shape of the array."""
+        point = np.zeros(len(shapes), dtype=np.int64)
+        pairs = Pairs(frozenset(), point, point, shapes, shapes, {},
+                      self.l.points[shapes].prod(axis=1, dtype=float))
+        cost = np.zeros(len(shapes))
+        for tensor in self.tensors:
+            if self.places[tensor.name][1] < self.l.depth or not self.l.windows.sliders(tensor):
+                cost += self._at_compute(tensor, pairs)
+                continue
+            asked = self.macs / pairs.instances
+            for axis in tensor.projection:
+                asked = asked * (1 + sum(self.l.points[shapes, self.l.ranks.index(t.rank)] - 1 for t in axis
+                                         if t.rank in self.l.ranks))
+            place = self.places[tensor.name][0], shapes
+            cost += self._transfer(tensor, place, (self.l.depth, point), asked, asked, asked, asked)
+        return cost
+
+    # ---- the energy of pairs -------------------------------------------------------------------
 
     def _all_anew(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
         """Energy of a tensor below the middle level if each pass loads it anew."""
@@ -392,41 +468,62 @@ class LatticeBound:
                 + self._at_compute(tensor, pairs)
         return cost
 
-    def _evaluate(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray]) -> None:
-        """Find the least objective of a variant, for all extents of the ranks that are coupled."""
-        ranks = [r for r in self.l.ranks if r in variant.coupled - variant.held]
-        columns = [self.l.ranks.index(r) for r in ranks]
-        admitted, sizes = self._admitted, [self.l.shape[i] for i in columns]
-        table = self._table(variant.outer, variant.held | variant.coupled)
-        moving = [t for t in self.tensors if t.name in variant.still | variant.far | set(variant.slides)]
-        fixed = np.full(len(pairs.t), self.base)
-        for tensor in self.tensors:
-            fixed += self._at_compute(tensor, pairs) if tensor in moving else full[tensor.name]
-        good = np.ones(len(pairs.t), dtype=bool)
-        for i, rank in enumerate(self.l.ranks):
-            if rank in variant.held:
-                good &= admitted[i].diagonal()[self.l.grid[i, pairs.a]]
-        if not good.any():
-            return
-        for chosen in product(*(range(n) for n in sizes)):
-            where = good.copy()
-            point = pairs.a.copy()
-            for i, j in zip(columns, chosen, strict=True):
-                own = self.l.grid[i, pairs.a]
-                where &= admitted[i][own, j]
-                point += (j - own) * self.l.strides[i]
-            low = fixed + table[np.where(where, point, 0)]
-            near = np.flatnonzero(where & (low < self._budget(pairs.instances)))
-            if not len(near):
-                continue
-            some = pairs.at(near)
-            steps = {r: divisors(int(self.l.extents[i]))[j] / self.l.points[:, i][some.a]
-                     for r, i, j in zip(ranks, columns, chosen, strict=True)}
-            energy = low[near]
-            for tensor in moving:
-                tiles = self._tiles(tensor, variant, some, steps)
-                energy = energy + self._streams(tensor, some, self._words(tensor, some, tiles))
-            self._keep_best(variant, ways, some, energy, chosen)
+    def _evaluate(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray],
+                  least: np.ndarray) -> None:
+        """Find the least objective of a variant, for all extents of the ranks that are coupled. `least`: what
+        pairs need at the least, but for the outer boundary, pJ."""
+        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
+        held = [i for i, r in enumerate(self.l.ranks) if r in variant.held]
+        sizes = [self.l.shape[i] for i in columns]
+        chosen = np.indices(sizes).reshape(len(columns), prod(sizes))
+        table, admitted = self._table(variant.outer, variant.held | variant.coupled), self._admitted
+        order = np.argsort(least, kind="stable")
+        step = max(_MOST_TOGETHER // chosen.shape[1], 1)
+        for start in range(0, len(order), step):
+            own = order[start:start + step]
+            good = np.logical_and.reduce([admitted[i].diagonal()[self.l.grid[i, pairs.a[own]]] for i in held]
+                                         or [np.ones(len(own), dtype=bool)])
+            own = own[good]
+            fits = np.ones((len(own), chosen.shape[1]), dtype=bool)
+            point = np.repeat(pairs.a[own][:, None], chosen.shape[1], axis=1)
+            for i, choice in zip(columns, chosen, strict=True):
+                inside = self.l.grid[i, pairs.a[own]]
+                fits &= admitted[i][inside][:, choice]
+                if variant.goes_on and self.l.ranks[i] in variant.slides[variant.goes_on]:
+                    fits &= choice[None, :] > inside[:, None]
+                if variant.goes_on and self.l.ranks[i] == variant.outer:
+                    fits &= (choice < self.l.shape[i] - 1)[None, :]
+                point += (choice[None, :] - inside[:, None]) * self.l.strides[i]
+            outside = np.where(fits, table[np.where(fits, point, 0)], inf)
+            room = self._budget(pairs.instances[own]) - least[own]
+            pair, which = np.nonzero(outside < room[:, None])
+            self._best_of(variant, ways, pairs, full, own[pair], outside[pair, which], chosen[:, which],
+                          least[own[pair]])
+
+    def _best_of(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray],
+                 where: np.ndarray, outside: np.ndarray, chosen: np.ndarray, least: np.ndarray) -> None:
+        """Find the least objective of a variant at the pairs `where`, each with an outer cost and the extents
+        `chosen` of the ranks that are coupled, those first that may be the best."""
+        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
+        moving = variant.still | variant.far | set(variant.slides)
+        cycles = self.steps / pairs.instances[where]
+        order = np.argsort(self._objective(least + outside, cycles), kind="stable")
+        for start, stop in zip(_BATCHES, [*_BATCHES[1:], len(order)], strict=True):
+            own = order[start:stop]
+            own = own[least[own] + outside[own] < self._budget(pairs.instances[where[own]])]
+            if not len(own):
+                return
+            some, energy = pairs.at(where[own]), self.base + outside[own]
+            steps = {self.l.ranks[i]: self.l.divisors[i][choice[own]] / self.l.points[some.a, i]
+                     for i, choice in zip(columns, chosen, strict=True)}
+            for tensor in self.tensors:
+                if tensor.name in moving:
+                    tiles = self._tiles(tensor, variant, some, steps)
+                    energy = energy + self._at_compute(tensor, some) \
+                        + self._streams(tensor, some, self._words(tensor, some, tiles))
+                else:
+                    energy = energy + full[tensor.name][where[own]]
+            self._keep_best(variant, ways, some, energy, chosen[:, own])
 
     def _tiles(self, tensor: Tensor, variant: Variant, pairs: Pairs,
                steps: dict[str, np.ndarray]) -> np.ndarray:
@@ -451,7 +548,7 @@ class LatticeBound:
     # ---- the objective -------------------------------------------------------------------------
 
     def _keep_best(self, variant: Variant, ways: Ways, pairs: Pairs, energy: np.ndarray,
-                   chosen: tuple[int, ...]) -> None:
+                   chosen: np.ndarray) -> None:
         good = energy < self._budget(pairs.instances)
         if not good.any():
             return
@@ -459,7 +556,8 @@ class LatticeBound:
         best = int(value.argmin())
         if value[best] < self.cutoff:
             self.cutoff = float(value[best])
-            self.found.append((self.cutoff, variant, ways, pairs.at(np.array([best])), chosen))
+            one = pairs.at(np.array([best]))
+            self.found.append((self.cutoff, variant, ways, one, tuple(chosen[:, best])))
 
     def _budget(self, instances: np.ndarray) -> np.ndarray:
         """Energy below which a mapping with so many instances at work beats the cutoff within the cap."""

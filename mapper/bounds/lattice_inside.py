@@ -10,6 +10,7 @@ stays, are left out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 from typing import Iterator
 
@@ -38,6 +39,22 @@ class Ways:
     words: dict[Stream, np.ndarray]
     chain: np.ndarray
     orders: np.ndarray = field(repr=False)
+
+    @cached_property
+    def _count(self) -> np.ndarray:
+        """Ways by tile; none at the end, so that -1 is no tile."""
+        return np.bincount(self.tile, minlength=int(self.tile.max(initial=0)) + 2)
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        return np.cumsum(self._count) - self._count
+
+    def of(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ways with these tiles (-1: none), and of each the place of its tile among them."""
+        tiles = np.where(tiles < len(self._count), tiles, -1)
+        first, count = self._first[tiles], self._count[tiles]
+        which = np.repeat(np.arange(len(tiles)), count)
+        return np.arange(len(which)) - np.repeat(np.cumsum(count) - count - first, count), which
 
     def at(self, where: np.ndarray) -> Ways:
         """Some of them."""
