@@ -244,9 +244,11 @@ def test_an_interrupt_leaves_the_best_so_far():
 def test_what_is_done_is_saved_while_other_layers_are_searched():
     saved = []
     result = search_network(three_level(), small_network(), save=saved.append)
-    assert [[x.name for x in s.layers] for s in saved] == [["a", "c"]]
-    assert saved[0].interrupted and not result.interrupted
-    assert saved[0].layers[0].mapping == result.layers[0].mapping
+    sketch, done = saved[0], saved[-1]
+    assert [x.name for x in sketch.layers] == ["a", "c"] == [x.name for x in done.layers]
+    assert sketch.interrupted and done.interrupted and not result.interrupted
+    assert sketch.layers[0].certificate.lower_bound == 0.0
+    assert done.layers[0].mapping == result.layers[0].mapping
 
 
 def test_a_gap_ends_the_search_early():

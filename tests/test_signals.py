@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import tilebound
+from tilebound.report.check import check_document
+from tilebound.report.document import load_document
 from tilebound.signals import Terminated, heeded
 
 WAIT = 60
@@ -45,6 +47,20 @@ def test_a_search_that_is_ended_leaves_the_best_so_far(number: signal.Signals, j
     found = json.loads(document.read_text())
     assert found["interrupted"] and found["layers"]
     assert (tmp_path / "report.txt").exists()
+
+
+@pytest.mark.parametrize(("jobs", "delay"), [("1", 0.0), ("1", 1.1), ("2", 0.4)])
+def test_a_search_that_is_killed_leaves_a_sound_document(jobs: str, delay: float, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(LAYERS)
+    process = started("map", "eyeriss", str(tmp_path / "net.yaml"), "--jobs", jobs, "-o", str(tmp_path))
+    document, end = tmp_path / "result.json", time.monotonic() + WAIT
+    while not document.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(delay)
+    process.kill()
+    process.communicate(timeout=WAIT)
+    found = load_document(document)
+    assert found["interrupted"] and found["layers"] and check_document(found) == []
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.3, 0.6])

@@ -39,6 +39,7 @@ class FrontSearch:
         self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing
+        self.front: LayerFront | None = None
 
     def run(self) -> LayerFront:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
@@ -52,6 +53,7 @@ class FrontSearch:
         if self.left and not self._stopped():
             front = self._with(front, self._least_energy(None, self.found[quick.energy_pj]))
         while self.left and not self._stopped():
+            self.front = front
             self.report(1.0 + front.tolerance, 1.0)
             cap = self._next_cap(front)
             if cap is None:
@@ -64,6 +66,10 @@ class FrontSearch:
             front = self._with(front, point)
         self.report(1.0 + front.tolerance, 1.0)
         return front
+
+    def sketch(self) -> LayerFront | None:
+        """What was found so far."""
+        return self.front
 
     def _stopped(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started >= self.limits.seconds

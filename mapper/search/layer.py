@@ -55,6 +55,7 @@ class Limits:
     bounds: int = 400
     choices: int = 8192
     dives: int = 3               # how often what levels keep is decided all the way before bounds lead
+    draws: int = 4               # how often a gap that is left is tried to be closed from mappings drawn anew
     climbs: int = 24             # in regions that `bounds` counts, and so many in others
     seconds: float = inf
     stopped: Callable[[], bool] = never
@@ -102,7 +103,7 @@ class LayerSearch:
         self.report = report or (lambda value, bound: None)
         self.explorer = self._explorer()
         self.seed = seed
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(0)
         self.started = monotonic()
         self.best: Found | None = None
         self.trace = Trace(self.started)
@@ -155,11 +156,22 @@ class LayerSearch:
             for part in parts:
                 if not (part.region.open or None in part.region.innermost or part.region.fixed):
                     self._climb(part)
-        proven = min(self.best.value, closed, self.heap[0][0] if self.heap else inf)
+        least = min(closed, self.heap[0][0] if self.heap else inf)
+        self._draw(least)
+        proven = min(self.best.value, least)
         if proven >= self.best.value * (1.0 - ROUNDING):
             proven = self.best.value
         self._done(proven)
         return self.mapping(self.best), self._certificate(root, proven)
+
+    def _draw(self, proven: float) -> None:
+        """Where a gap is left, try to close it from mappings drawn anew. Until here nothing depends on the
+        seed, so that no optimum that was proved does."""
+        assert self.best is not None
+        self.rng = np.random.default_rng([self.seed, 1])
+        for _ in range(0 if self.space.imperfect else self.limits.draws):
+            if proven < self.best.value * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted():
+                self._wander(self.best.keep)
 
     def _dive(self) -> Node | None:
         """Decide what levels keep, from the least region on always to the part with the least bound, and
@@ -338,6 +350,16 @@ class LayerSearch:
         levels = tuple(level.name for level in self.space.architecture.levels)
         template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
         return template.mapping(self.space.einsum, found.factors)
+
+    def sketch(self) -> tuple[Mapping, Certificate] | None:
+        """The best so far, and a certificate that proves nothing."""
+        if self.best is None:
+            return None
+        value = self.best.value
+        return self.mapping(self.best), Certificate(
+            objective=self.objective, value=value, lower_bound=0.0, relaxed_bound=0.0, status="time_limit",
+            mapspace_size=self.space.size, classes=0, classes_pruned=0, bound_solves=self.solves,
+            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, among=self.among)
 
     def _certificate(self, root: Node, proven: float) -> Certificate:
         assert self.best is not None
