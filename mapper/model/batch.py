@@ -182,7 +182,9 @@ class BatchEvaluator:
         nest = Nest(chunk[:, self._columns], self._rows)
         valid = self._fits(nest)
         # All factors are 1 or more, so those of idle slots are all 1 when they add up to their number.
-        valid &= self._idle @ chunk.reshape(self._idle.size, -1) == self._idle.sum()
+        # (Not `@`: its threads would wait for cores that others use.)
+        idle = np.einsum("i,ij->j", self._idle, chunk.reshape(self._idle.size, -1))
+        valid &= idle == self._idle.sum()
         if chunk.min() < 1.0:
             valid &= (chunk >= 1.0).all(axis=(0, 1))
         if valid.all():
@@ -299,13 +301,14 @@ def evaluate_batch(architecture: Architecture, einsum: Einsum, template: Templat
     return BatchEvaluator(architecture, einsum, template)(factors)
 
 
-def _batch_last(factors: NDArray[np.int64], block: int = 512) -> Array:
+def _batch_last(factors: NDArray[np.int64], block: int = 128) -> Array:
     """Transpose to (slots, ranks, batch), a block at a time: what is read again is still cached."""
-    result = np.empty((*factors.shape[1:], len(factors)))
-    for start in range(0, len(factors), block):
+    flat = factors.reshape(len(factors), -1)
+    result = np.empty((flat.shape[1], len(flat)))
+    for start in range(0, len(flat), block):
         part = slice(start, start + block)
-        result[..., part] = factors[part].transpose(1, 2, 0)
-    return result
+        result[:, part] = flat[part].T
+    return result.reshape(*factors.shape[1:], -1)
 
 
 def _energy(level: Storage, accesses: tuple[Count, ...], energies: tuple[float, ...]) -> Count:

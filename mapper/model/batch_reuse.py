@@ -75,7 +75,7 @@ class _Window:
             still = still & (net == 0.0)
             repeat = repeat & (net == self.first[axis])
         for axis in moved:
-            self.inside[axis] = self.inside[axis] + np.where(iterates, steps[axis], 0.0)
+            self.inside[axis] = self.inside[axis] + iterates * steps[axis]
         if self.shape.apart:      # along the other windows no loop further out can
             away = (n - 1.0) * FAR
             self.inside = [x if axis in moved else x + away for axis, x in enumerate(self.inside)]
@@ -87,8 +87,7 @@ class _Window:
             self.first[axis] = np.where(here, steps[axis], self.first[axis])
         if len(moved) == 1:
             side, step = self.sides[moved[0]], np.abs(steps[moved[0]])
-            self.overlap = np.where(
-                here, self.volume / side * np.maximum(side - step, 0.0), self.overlap)
+            self.overlap = np.where(here, self.volume / side * (side - np.minimum(side, step)), self.overlap)
 
 
 class Fanout:
