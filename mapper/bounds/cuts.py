@@ -167,19 +167,26 @@ class Costs:
     def _levels(self, tensor: Tensor) -> list[int]:
         return [i for i, names in enumerate(self.keep) if tensor.name in names]
 
-    def _price(self, level: int, tensor: Tensor, action: str, sent: bool = False) -> float:
-        ingress = self.nests.arch.levels[level].network.ingress
-        carried = ingress.value if sent and ingress is not None else 0.0
-        return self.nests.prices.word(self.keep, level, tensor.name, action) + carried
+    def _price(self, level: int, tensor: Tensor, action: str) -> float:
+        return self.nests.prices.word(self.keep, level, tensor.name, action)
+
+    def _sent(self, level: int, inside: int, tensor: Tensor, asked: Array | float) -> Array | float:
+        """pJ a word that enters all instances of level `inside` (one past the last: the units), for what comes
+        from `level`, which is `asked` for a share."""
+        networks = [x.network.ingress for x in self.nests.arch.levels]
+        outer, inner = (sum(x.value for x in networks[a:b] if x) for a, b in (
+            (level, min(inside, self.nests.border + 1)), (max(level, self.nests.border + 1), inside)))
+        action = "update" if tensor.is_output else "read"
+        return asked * (self._price(level, tensor, action) + outer) + inner
 
     def _moved(self, item: Item, words: Array, asked: Array | float, copies: Array | float) -> Array:
         """pJ of `words` that enter all instances of a cut, of which the level further out is `asked` for a
         share; so many instances hold `copies` of each word."""
         t, size = item.tensor, float(self.nests.einsum.tensor_words(item.tensor.name))
         fill = self._price(item.level, t, "fill")
+        cost = words * self._sent(item.parent, item.level, t, asked)
         if not t.is_output:
-            return words * (fill + asked * self._price(item.parent, t, "read", sent=True))
-        cost = words * asked * self._price(item.parent, t, "update", sent=True)
+            return cost + words * fill
         if t.has_disjoint_tiles:
             above = copies if item.parent > self.nests.border else 1.0
             cost = cost + np.maximum(words - size * copies, 0.0) * fill
@@ -193,9 +200,8 @@ class Costs:
         for tensor in nests.einsum.tensors:
             level = self._levels(tensor)[-1]
             inside, size = level > nests.border, float(nests.einsum.tensor_words(tensor.name))
-            words = macs * (np.ones(len(nests.shapes)) if inside else nests.asked(tensor))
-            action = "update" if tensor.is_output else "read"
-            total = total + words * self._price(level, tensor, action, sent=True)
+            asked = np.ones(len(nests.shapes)) if inside else nests.asked(tensor)
+            words, total = macs * asked, total + macs * self._sent(level, nests.depth, tensor, asked)
             if tensor.is_output and tensor.has_disjoint_tiles:
                 copies = nests.along(tensor, False) if inside else 1.0
                 total = total + np.maximum(words - size * copies, 0.0) * self._price(level, tensor, "read")
@@ -210,9 +216,8 @@ class Costs:
         for tensor in nests.einsum.tensors:
             if len(self._levels(tensor)) > 1:
                 once = float((nests.entering[tensor.name] * np.ones(nests.grid.shape)).min())
-                action = "update" if tensor.is_output else "read"
                 share = float(nests.asked(tensor).min())
-                energy = energy + once * share * self._price(self._levels(tensor)[0], tensor, action)
+                energy = energy + once * share * self._sent(self._levels(tensor)[0], 0, tensor, 1.0)
         return float((energy ** powers[0] * (nests.einsum.macs / nests.units) ** powers[1]).min())
 
 

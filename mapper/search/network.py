@@ -18,6 +18,7 @@ from ..errors import InfeasibleError, Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
+from ..mapping.parts import unfold
 from ..mapping.splits import MOST_SPLITS, TooManySplits
 from ..model.cost import Semantics
 from ..model.evaluate import evaluate
@@ -45,6 +46,7 @@ from .result import (
 )
 from .space import Mapspace
 from .stages import second_stage
+from .uneven import search_uneven, uneven_problems
 
 Watch = Callable[[ProgressEvent], None]
 _Answer = tuple[Mapping, Certificate] | LayerFront
@@ -132,8 +134,9 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     """
     _require_options(objective, gap, time_limit, jobs, seed, points)
     _require_searchable(architecture, graph, constraints, semantics)
-    if objective == PARETO and constraints != constraints.whole:
-        raise SpecError([Problem(architecture.name, 0, 0, "remainders in the constraints; a search for a "
+    if objective == PARETO and (constraints.uneven or constraints != constraints.whole):
+        asked = "uneven mappings" if constraints.uneven else "remainders"
+        raise SpecError([Problem(architecture.name, 0, 0, f"{asked} in the constraints; a search for a "
                                  "front expects none")])
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
@@ -200,6 +203,8 @@ def _require_bounded(architecture: Architecture, constraints: Constraints, seman
     elif architecture.sparse and constraints != constraints.whole:
         problems.append("remainders in the constraints; a search where zeros are left out or gated "
                         "expects none")
+    if constraints.uneven:
+        problems += uneven_problems(architecture, constraints)
     if problems:
         raise SpecError([Problem(architecture.name, 0, 0, text) for text in problems])
 
@@ -308,33 +313,53 @@ def _interrupts() -> Iterator[threading.Event]:
 def _search(task: _Task, send: _Send) -> _Answer:
     started = monotonic()
     state = (inf, 0.0)
-    search: LayerSearch | None = None
+    search: LayerSearch | FrontSearch | None = None
     sketched = -inf
 
     def report(value: float, bound: float, done: bool = False) -> None:
         nonlocal state, sketched
         state = value, bound
-        send(ProgressEvent(task.einsum.name, task.index, task.total, value, bound, monotonic() - started, done))
-        if task.sketches and search is not None and monotonic() - sketched > _SKETCHES:
-            if (sketch := search.sketch()) is not None:
-                send(_Sketch(task.index, (_without_links(task.architecture, task.einsum, sketch[0]), sketch[1])))
-            sketched = monotonic()
+        now = monotonic()
+        send(ProgressEvent(task.einsum.name, task.index, task.total, value, bound, now - started, done))
+        if (task.sketches and search is not None and now - sketched > _SKETCHES
+                and (sketch := search.sketch()) is not None):
+            if not isinstance(sketch, LayerFront):
+                sketch = _without_links(task.architecture, task.einsum, sketch[0]), sketch[1]
+            send(_Sketch(task.index, sketch))
+            sketched = now
 
+    def begun(new: LayerSearch | FrontSearch) -> None:
+        nonlocal search
+        search = new
+
+    try:
+        answer = _found(task, report, begun)
+    except InfeasibleError as error:
+        objective = "edp" if task.objective == PARETO else stages(task.objective)[0]
+        case = Case(task.architecture, task.constraints)
+        raise with_conflict(error, task.einsum, case, objective) from None
+    report(*state, done=True)
+    return answer
+
+
+def _found(task: _Task, report: Callable[[float, float], None],
+           begun: Callable[[LayerSearch | FrontSearch], None]) -> _Answer:
+    """The best mapping of a layer, explained, or its front; `begun` is handed the search at its start."""
+    if task.constraints.uneven:
+        mapping, certificate = search_uneven(task.architecture, task.einsum, task.objective, task.limits,
+                                             task.seed, report, task.constraints)
+        return _without_links(task.architecture, task.einsum, mapping), certificate
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
-                            task.constraints, partial(_without_links, task.architecture, task.einsum)).run()
-        report(*state, done=True)
-        return front
+                            task.constraints, partial(_without_links, task.architecture, task.einsum))
+        begun(front)
+        return front.run()
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
-    try:
-        mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
-    except InfeasibleError as error:
-        case = Case(task.architecture, task.constraints)
-        raise with_conflict(error, task.einsum, case, stages(task.objective)[0]) from None
+    begun(search)
+    mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
     certificate = replace(certificate, explanation=explain(search, mapping, certificate),
                           potential=potentials(search, certificate))
-    report(*state, done=True)
     return _without_links(task.architecture, task.einsum, mapping), certificate
 
 
@@ -343,7 +368,7 @@ def _without_links(architecture: Architecture, einsum: Einsum, mapping: Mapping)
     names = frozenset(t.name for t in einsum.tensors)
     return Mapping(tuple(
         replace(block, no_links=names) if level.network.links and block.spatial else block
-        for level, block in zip(architecture.levels, mapping, strict=True)))
+        for level, block in zip(unfold(architecture, mapping)[0].levels, mapping, strict=True)))
 
 
 # ---- processes -----------------------------------------------------------------------------------
