@@ -22,6 +22,9 @@ STORAGE_ACTIONS = ("read", "fill", "update")
 _NAMES = {"read": ("read",), "fill": ("fill", "write"), "update": ("update", "write"),
           "compute": ("compute",)}
 
+#: Parameters of a level that its store for metadata does not share.
+_OF_WORDS = ("counter_bits", "metadata_width", "metadata_depth")
+
 Part = TypeVar("Part", Storage, Compute)
 
 
@@ -146,8 +149,9 @@ class _Look:
         sparsity = level.sparsity
         if sparsity.metadata_width is None:
             raise ValueError("no width of its metadata to price it by")
+        plain = {key: value for key, value in level.attributes.items() if key not in _OF_WORDS}
         store = replace(level, word_bits=sparsity.metadata_width, size_words=sparsity.metadata_depth,
-                        block_words=1)
+                        block_words=1, attributes=plain)
         try:
             return self.estimate(store)
         except ValueError as error:
