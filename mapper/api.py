@@ -91,6 +91,13 @@ class Result:
 
         return render_text(self.to_dict())
 
+    def explain(self) -> str:
+        """Why each mapping is the best, as text: what dominates, what binds, what other classes lose and
+        where the mapspace went; empty where nothing was searched."""
+        from .report.why import render
+
+        return render(self.to_dict())
+
     def _html(self) -> str:
         from .report.html import render_html
 

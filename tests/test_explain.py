@@ -8,6 +8,7 @@ from math import inf, prod
 
 import numpy as np
 import pytest
+import tilebound.api
 from tilebound.bounds.arrays import factorizations
 from tilebound.cli import run
 from tilebound.mapping.template import Template
@@ -174,6 +175,7 @@ def test_reports_show_the_explanation(result, capsys, tmp_path):
         for word in ("Why this mapping", "What binds", "Runner-up classes", "Where the mapspace went"):
             assert word in text
     assert page.count("<polyline") == 4 and "a < b" not in page
+    assert tilebound.api.Result(*result).explain() == why.render(document)
     bare = replace(result[0], layers=tuple(
         replace(x, certificate=replace(x.certificate, explanation=None)) for x in result[0].layers))
     assert "Why this mapping" not in render_html(to_document(bare, result[1]))
