@@ -52,8 +52,8 @@ def layers(architecture: str, workload: str, objective: str = "edp") -> None:
             results.append((found.certificate, process_time() - start))
         (whole, whole_seconds), (cut, seconds) = results
         bound = max((x.share(whole.value) for x in whole.potential), default=0.0)
-        print(f"{name:10} {cut.value / whole.value:8.2%} of the {objective} with whole factors (could save at "
-              f"most {bound:.1%}); gap {cut.gap:.2%}, {cut.status}; {seconds:.1f} CPU s, whole factors "
+        print(f"{name:10} {cut.value / whole.value:8.2%} of the {objective} with whole factors (could save "
+              f"at most {bound:.1%}); gap {cut.gap:.2%}, {cut.status}; {seconds:.1f} CPU s, whole factors "
               f"{whole_seconds:.1f}", flush=True)
 
 
