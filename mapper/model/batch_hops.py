@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Sequence
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from ..mapping.template import slot
 from ..workload.einsum import Einsum, Tensor
 from .batch_shape import Array, Nest
-from .links import mean_way
 
 
 class Ways:
@@ -53,3 +53,27 @@ class Ways:
         iterating = [i for i in range(count) if key[i] > 1]
         steps = tuple(tuple(inside[i] * each for each in self.moves[i]) for i in iterating)
         return mean_way(steps, tuple(key[i] for i in iterating), self.multicast, self.mesh)
+
+
+@lru_cache(maxsize=1 << 16)
+def mean_way(steps: tuple[tuple[int, ...], ...], factors: tuple[int, ...], multicast: bool,
+             mesh: tuple[int, int]) -> float:
+    """Links that a word sent passes over, on average over the groups of instances that share one: the mean of
+    `hops.hops`. Loops over `factors` instances move the tile by `steps`, outermost first (y before x)."""
+    if not factors:
+        return 0.0
+    width, height = mesh
+    index = np.indices(factors).reshape(len(factors), -1)
+    place = np.arange(index.shape[1])
+    group = np.unique(index.T @ np.array(steps), axis=0, return_inverse=True)[1].reshape(-1) \
+        if multicast else place
+    row, column = place // width, place % width
+    cells, cell = np.unique(group * width + column, return_inverse=True)      # columns of a group
+    top, bottom = np.full(len(cells), height), np.zeros(len(cells))
+    np.minimum.at(top, cell, row)
+    np.maximum.at(bottom, cell, row)
+    last = np.zeros(int(group.max()) + 1)
+    np.maximum.at(last, group, column)
+    entrance = (height - 1) / 2
+    vertical = np.maximum(entrance - top, 0.0) + np.maximum(bottom - entrance, 0.0)
+    return float((last.sum() + vertical.sum()) / len(last))

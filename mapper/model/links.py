@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import Iterator, Sequence
 from typing import Mapping as MappingOf
@@ -87,18 +86,6 @@ def group_hops(tensor: Tensor, spatial: Sequence[PlacedLoop], multicast: bool,
     return _entry_hops(offsets, range(len(offsets)), multicast, mesh) if spatial else {(1, 1): 0.0}
 
 
-@lru_cache(maxsize=1 << 16)
-def mean_way(steps: tuple[Vector, ...], factors: tuple[int, ...], multicast: bool,
-             mesh: tuple[int, int]) -> float:
-    """Links that a word sent passes over, on average: `group_hops` of loops over `factors` instances that
-    move the tile by `steps`, outermost first (y before x)."""
-    if not factors:
-        return 0.0
-    offsets = _spread(steps, factors)
-    lengths = _entry_hops(offsets, range(len(offsets)), multicast, mesh)
-    return sum(lengths.values()) / sum(groups for _, groups in lengths)
-
-
 def _entry_hops(offsets: Sequence[Vector], asking: Sequence[int], multicast: bool,
                 mesh: tuple[int, int] | None) -> dict[Entry, float]:
     """Hops of all groups of instances that are sent a word at once, by entry."""
@@ -115,16 +102,10 @@ def _entry_hops(offsets: Sequence[Vector], asking: Sequence[int], multicast: boo
 
 def _offsets(tensor: Tensor, spatial: Sequence[PlacedLoop]) -> list[Vector]:
     """How far the tile of each instance lies from that of the first, in the order of the mesh."""
-    if not spatial:
-        return [(0,) * len(tensor.projection)]
-    return _spread([loop.step(tensor) for loop in spatial], [loop.factor for loop in spatial])
-
-
-def _spread(steps: Sequence[Vector], factors: Sequence[int]) -> list[Vector]:
-    """Where the tiles of the instances lie that one loop or more, outermost first, are spread over."""
+    steps = [loop.step(tensor) for loop in spatial]
     return [tuple(sum(i * step[axis] for i, step in zip(index, steps, strict=True))
-                  for axis in range(len(steps[0])))
-            for index in product(*map(range, factors))]
+                  for axis in range(len(tensor.projection)))
+            for index in product(*(range(loop.factor) for loop in spatial))]
 
 
 def _neighbours(count: int, width: int) -> list[list[int]]:

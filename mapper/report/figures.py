@@ -66,9 +66,9 @@ def machine_table(architecture: ArchitectureEntry) -> Table:
                   "-" if area is None else units.percent(area / (total["area_um2"] or 1.0)),
                   _leak(figures["leak"]["value"] if "leak" in figures else None),
                   power(level.get("leakage_pj_cycle"), cycle))
-    area = _sum(_area(total["area_um2"]), total["area_unknown"], len(table.rows))
-    leakage = _sum(power(total["leakage_pj_cycle"], cycle), total["leakage_unknown"], len(table.rows))
-    table.add("total", "", "", "", area, "", "", leakage)
+    parts = len(table.rows)
+    table.add("total", "", "", "", _sum(_area(total["area_um2"]), total["area_unknown"], parts), "", "",
+              _sum(power(total["leakage_pj_cycle"], cycle), total["leakage_unknown"], parts))
     return table
 
 
