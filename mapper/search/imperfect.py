@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from ..bounds.cap import UNCAPPED, Cap
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -39,6 +40,8 @@ _NEAR = 2000
 _TOGETHER = 40
 _CLIMBS = 6
 _BOUNDS = 60
+#: Ways to spread ranks over arrays from which one is improved.
+_QUICKEST = 500
 #: Regions are split by the factors of a rank into so many parts at most.
 _PARTS = 200
 
@@ -58,8 +61,8 @@ def may_enumerate(space: Mapspace, mappings: float) -> bool:
 class ImperfectExplorer(Explorer):
     """`factors` are rounded up; see `mapping.splits` for the remainders that they say."""
 
-    def __init__(self, space: Mapspace, energy_power: int, cycles_power: int) -> None:
-        super().__init__(space, energy_power, cycles_power)
+    def __init__(self, space: Mapspace, energy_power: int, cycles_power: int, cap: Cap = UNCAPPED) -> None:
+        super().__init__(space, energy_power, cycles_power, cap)
         self.stopped = never
         self.fast = counts_fast(space)
         self._estimators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
@@ -102,7 +105,8 @@ class ImperfectExplorer(Explorer):
         cost = evaluator(factors)
         with np.errstate(over="ignore"):
             value = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
-        return np.where(cost.valid & self.space.allowed(factors), value, inf)
+        good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
+        return np.where(good & self.space.allowed(factors), value, inf)
 
     # ---- by estimate -----------------------------------------------------------------------------
 
@@ -182,7 +186,7 @@ class ImperfectSearch(LayerSearch):
     low = 1.0                    # what mappings cost at the least, to what they do by estimate
 
     def _explorer(self) -> Explorer:
-        explorer = ImperfectExplorer(self.space, *self.powers)
+        explorer = ImperfectExplorer(self.space, *self.powers, self.cap)
         explorer.stopped = self._interrupted
         return explorer
 
@@ -190,8 +194,9 @@ class ImperfectSearch(LayerSearch):
         self.limits = replace(self.limits, climbs=_CLIMBS)
         if not self.explorer.fast:      # bounds of parts prove next to nothing where none is enumerated
             self.limits = replace(self.limits, bounds=min(self.limits.bounds, _BOUNDS))
-        if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
-            super()._begin()        # proven soon by itself
+        soon = self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE
+        if soon or self.known is not None:      # proven soon by itself, or begun already
+            super()._begin()
             return
         whole = LayerSearch(self.space.architecture, self.space.einsum, self.objective,
                             replace(self.limits, seconds=self.limits.seconds / 2), self.seed,
@@ -201,8 +206,21 @@ class ImperfectSearch(LayerSearch):
         self.whole = whole
         self._offer(whole.best)
         self._improve(self.best)
+        self._hurry()
         if self.best is None:
             super()._begin()
+
+    def _hurry(self) -> None:
+        """Improve a mapping that takes few steps in time."""
+        if not self.powers[1]:
+            return
+        orders = tuple(orders[0] for orders in self.space.orders)
+        keeps = [] if self.best is None else [self.best.keep]
+        for keep in (*keeps, *self.space.choices.smallest()):
+            found = self.explorer.best_of(keep, orders, self.space.quickest(_QUICKEST))
+            if found is not None:
+                self._improve(found)
+                return
 
     def relaxed(self, best: Found, solves: int, worth: float) -> tuple[float, dict[str, Any]]:
         """A bound on the whole mapspace, no more than the value of `best`, and its proof: by programs alone,

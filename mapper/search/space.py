@@ -9,21 +9,20 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from ..bounds.arrays import array_limits, factorizations
+from ..bounds.arrays import array_limits, factorizations_within
 from ..bounds.prices import Prices
 from ..bounds.region import TRIVIAL, Region, open_slots
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
-from ..mapping.splits import Place, imperfect_splits, smallest_splits, steps
+from ..mapping.splits import Place, imperfect_splits, smallest_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum, footprint
 from .keeps import Keep, KeepChoices
+from .pace import paces
 
 #: Up to so many ranks that iterate and whose place is open, every loop order is tried.
 _ALL_ORDERS = 4
-#: Pairs of unrollings looked at for the least steps, a rank at a time.
-_PAIRS = 1_000_000
 
 
 class Mapspace:
@@ -71,10 +70,14 @@ class Mapspace:
         elif rank in self.imperfect:
             narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
         else:
-            narrow = factorizations(extent, len(allowed)) if allowed else np.ones((int(extent == 1), 0))
+            narrow = factorizations_within(extent, self.factor_limits(rank))
         wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
         wide[:, allowed] = narrow
         return wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
+
+    def factor_limits(self, rank: str) -> list[tuple[int, int]]:
+        """Least and most of the factor of a rank in each slot where it may go."""
+        return [(self.rules.limits(row, rank)[0], self._limit(row, rank)[0]) for row in self.slots[rank]]
 
     def require_ways(self) -> None:
         """Raise TooManySplits where remainders allow more splits of a rank than can be listed."""
@@ -108,21 +111,21 @@ class Mapspace:
     def least_steps(self) -> float:
         """Steps in time that every mapping with remainders takes, since the units work in lock-step and
         each rank takes a whole number of steps; 1 where that would take long to find."""
+        return 1.0 if self._paces is None else float(self._paces[0].min(initial=np.inf))
+
+    @cached_property
+    def _paces(self) -> tuple[np.ndarray, np.ndarray] | None:
         if not self.imperfect:
-            return 1.0
-        rows = np.array([row for i in range(self.depth) for row in (slot(i, "y"), slot(i, "x"))])
-        most = np.array([n for i in range(self.depth) for n in reversed(self.architecture.fanout(i))])
-        temporal = np.arange(3 * self.depth) % 3 == slot(0, "temporal")
-        unrolled, taken = np.ones((1, len(rows)), dtype=np.int64), np.ones(1)
-        for rank in self.ranks:
-            ways = self.ways[rank]
-            own, own_steps = _least(ways[:, rows], steps(ways, self.einsum.extent[rank], temporal))
-            if len(own) * len(unrolled) > _PAIRS:
-                return 1.0
-            pairs = np.repeat(unrolled, len(own), axis=0) * np.tile(own, (len(unrolled), 1))
-            fits = (pairs <= most).all(axis=1)
-            unrolled, taken = _least(pairs[fits], np.outer(taken, own_steps).ravel()[fits])
-        return float(taken.min(initial=np.inf))
+            return None
+        most = [n for i in range(self.depth) for n in reversed(self.architecture.fanout(i))]
+        return paces(list(self.ways.values()), self.einsum.extents, most)
+
+    def quickest(self, count: int) -> np.ndarray:
+        """Factor arrays that take few steps in time, with small tiles: for `count` ways to spread ranks
+        over the arrays, the quickest first. Shape (mappings, slots, ranks)."""
+        none = np.zeros((0, len(self.einsum.ranks)), dtype=np.int64)
+        chosen = none if self._paces is None else self._paces[1][:count]
+        return np.stack([table[own] for table, own in zip(self.ways.values(), chosen.T, strict=True)], axis=2)
 
     def _fits_fanouts(self, ways: np.ndarray) -> np.ndarray:
         fits = np.ones(len(ways), dtype=bool)
@@ -330,10 +333,3 @@ class Mapspace:
             fits &= words <= capacity
         return fits
 
-
-def _least(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different rows, and the least of the values of each."""
-    distinct, where = np.unique(rows, axis=0, return_inverse=True)
-    least = np.full(len(distinct), np.inf)
-    np.minimum.at(least, where.ravel(), values)
-    return distinct, least
