@@ -13,6 +13,12 @@ import pytest
 import tilebound
 import tilebound.api
 import tilebound.loading
+from tilebound.bounds.arrays import (
+    factorizations,
+    factorizations_within,
+    splits_there_are,
+    splits_within,
+)
 from tilebound.cli import run
 from tilebound.errors import InfeasibleError
 from tilebound.mapping.constraints import Constraints
@@ -161,6 +167,18 @@ def test_hitting_sets_are_the_smallest():
         assert all(found & s for s in sets)
         assert not any(all(set(c) & s for s in sets)
                        for size in range(len(found)) for c in combinations(range(7), size))
+
+
+def test_splits_within_limits_are_those_of_all_splits():
+    rng = random.Random(5)
+    for _ in range(60):
+        n, slots = rng.choice((1, 12, 36, 97, 120)), rng.randint(1, 4)
+        limits = [(rng.choice((1, 1, 2)), rng.choice((n, 4, 12))) for _ in range(slots)]
+        every = factorizations(n, slots)
+        least, most = np.array(limits).T
+        wanted = every[((every >= least) & (every <= most)).all(axis=1)]
+        assert np.array_equal(factorizations_within(n, limits), wanted)
+        assert splits_within(n, limits) == len(wanted) and splits_there_are(n, slots) == len(every)
 
 
 def test_what_took_too_long_is_not_claimed():

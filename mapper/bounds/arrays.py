@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from math import comb, prod
+from typing import Sequence
 
 import numpy as np
 
@@ -65,6 +66,44 @@ def factorizations(n: int, slots: int) -> np.ndarray:
         rest = factorizations(n // d, slots - 1)
         parts.append(np.concatenate([np.full((len(rest), 1), d, dtype=np.int64), rest], axis=1))
     return np.concatenate(parts)
+
+
+def factorizations_within(n: int, limits: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Those of `factorizations` in which every factor is within its least and most, in the same order.
+
+    >>> factorizations_within(12, [(1, 3), (2, 12)]).tolist()
+    [[1, 12], [2, 6], [3, 4]]
+    """
+    known: dict[tuple[int, int], np.ndarray] = {}
+
+    def rows(left: int, first: int) -> np.ndarray:
+        if (left, first) not in known:
+            least, most = limits[first]
+            if first == len(limits) - 1:
+                known[left, first] = np.full((int(least <= left <= most), 1), left, dtype=np.int64)
+            else:
+                parts = [np.zeros((0, len(limits) - first), dtype=np.int64)]
+                for d in divisors(left):
+                    if least <= d <= most:
+                        rest = rows(left // d, first + 1)
+                        parts.append(np.concatenate([np.full((len(rest), 1), d), rest], axis=1))
+                known[left, first] = np.concatenate(parts)
+        return known[left, first]
+
+    return rows(n, 0) if limits else np.ones((int(n == 1), 0), dtype=np.int64)
+
+
+def splits_within(n: int, limits: Sequence[tuple[int, int]]) -> int:
+    """How many rows `factorizations_within` has."""
+    ways = {n: 1}
+    for least, most in limits:
+        rest: dict[int, int] = {}
+        for left, count in ways.items():
+            for d in divisors(left):
+                if least <= d <= most:
+                    rest[left // d] = rest.get(left // d, 0) + count
+        ways = rest
+    return ways.get(1, 0)
 
 
 @dataclass(frozen=True)

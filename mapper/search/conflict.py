@@ -11,7 +11,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Callable, Sequence
 
-from ..bounds.arrays import splits_there_are
+from ..bounds.arrays import splits_within
 from ..mapping.splits import TooManySplits
 from ..workload.einsum import Einsum
 from .demands import Case, demands
@@ -61,8 +61,8 @@ class Problem:
 
     def _some_fit(self, case: Case) -> tuple[Fit | None, bool]:
         space = Mapspace(case.architecture, self.einsum, case.constraints)
-        if any(splits_there_are(extent, len(space.slots[rank])) > _SPLITS
-               for rank, extent in self.einsum.extent.items()):
+        if any(splits_within(extent, space.factor_limits(rank)) > _SPLITS
+               for rank, extent in self.einsum.extent.items() if rank not in space.imperfect):
             return None, False
         try:
             return some_fit(space, self.known)

@@ -84,13 +84,22 @@ def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None
         problem.budget = Budget(_SECONDS, _TESTS)
         kept, minimal = pruned(kept, problem.met)
     problem.budget = Budget(_SECONDS, _TESTS)
+    minimal = minimal and (problem.certain or _each_needed(problem, kept))
     measures = [_Measure(problem, kept, i) for i in sorted(kept)]
     others = [tuple(_Measure(problem, other, i).clash for i in sorted(other))
               for other in _others(problem, kept)]
     end = monotonic() + _EFFORT_SECONDS
     reliefs = [measure.relief(objective, end) for measure in measures[:_MOST_RELIEFS]]
     return Conflict(einsum.name, objective, tuple(x.clash for x in measures), tuple(reliefs),
-                    minimal and problem.certain, smallest and problem.certain, tuple(others))
+                    minimal, smallest and problem.certain, tuple(others))
+
+
+def _each_needed(problem: Problem, kept: frozenset[int]) -> bool:
+    """Whether something surely fits without any one of the demands `kept`."""
+    try:
+        return all(problem.fit(problem.only(kept - {i})) is not None for i in kept)
+    except Undecided:
+        return False
 
 
 def _others(problem: Problem, kept: frozenset[int]) -> Iterator[frozenset[int]]:
