@@ -72,8 +72,8 @@ class _Checker:
         self.space, self.cap = space, cap
         self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, cap)
         self.powers = OBJECTIVES[objective]
-        self.explorer: Explorer = (ImperfectExplorer(space, *self.powers) if space.imperfect     # sees more
-                                   else Explorer(space, *self.powers, cap))
+        explorer = ImperfectExplorer if space.imperfect else Explorer
+        self.explorer: Explorer = explorer(space, *self.powers, cap)
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.value = value
 

@@ -84,7 +84,7 @@ class ImperfectExplorer(Explorer):
         key = keep, orders, factors.tobytes()
         if key not in self._known and not self.stopped():
             whole = bool((factors.prod(axis=0) == np.array(self.space.einsum.extents)).all())
-            evaluator = BatchEvaluator if whole else WalkingEvaluator
+            evaluator = BatchEvaluator if whole else ImperfectEvaluator if self.fast else WalkingEvaluator
             self.evaluated += 1
             self._known[key] = float(self._values(self._evaluator(evaluator, keep, orders), factors[None])[0])
         return self._known.get(key, inf)
@@ -195,7 +195,11 @@ class ImperfectSearch(LayerSearch):
         if not self.explorer.fast:      # bounds of parts prove next to nothing where none is enumerated
             self.limits = replace(self.limits, bounds=min(self.limits.bounds, _BOUNDS))
         soon = self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE
-        if soon or self.known is not None:      # proven soon by itself, or begun already
+        if self.known is not None:      # good, whatever its estimate
+            keep, orders, factors = self.known.keep, self.known.orders, self.known.factors
+            LayerSearch._offer(self, replace(self.known, value=self.explorer.exact(keep, orders, factors)))
+            return
+        if soon:                        # proven by itself
             super()._begin()
             return
         whole = LayerSearch(self.space.architecture, self.space.einsum, self.objective,

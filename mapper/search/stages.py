@@ -21,22 +21,21 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
 
     `first` has given `mapping` and `certificate`; the `limits` are those of a stage that was asked for. One
     that was not, which follows energy and latency all the same, gets a share of the effort. Nothing is done
-    where `objective` has no second stage, with remainders, whose evaluation takes too long, or when the time
-    is up.
+    where `objective` has no second stage, or when the time is up.
     """
     (_, *later), best = stages(objective), first.best
     seconds = limits.seconds - (monotonic() - first.started)
-    if not later or best is None or first.space.imperfect or limits.stopped() or seconds <= 0.0:
+    if not later or best is None or limits.stopped() or seconds <= 0.0:
         return mapping, certificate
     asked = "," in objective
-    second = LayerSearch(
+    second = type(first)(
         first.space.architecture, first.space.einsum, later[0],
         replace(limits if asked else _EFFORT, seconds=seconds, stopped=limits.stopped), first.seed,
         constraints=first.space.rules.constraints, known=best, among=(first.objective, best.value))
     mapping, then = second.run()
     assert second.best is not None
-    found = first.explorer.best_of(second.best.keep, second.best.orders, second.best.factors[None])
-    value = best.value if found is None else min(found.value, best.value)
+    found = first.explorer.values(second.best.keep, second.best.orders, second.best.factors[None])
+    value = min(float(found[0]), best.value)
     return mapping, joined(certificate, value, then, asked)
 
 
