@@ -183,6 +183,16 @@ def random_architecture(rng: Random, einsum: Einsum, mapping: Mapping,
                         Compute("MAC", mesh_x, mesh_y, energy=random_figures(rng, "compute", "leak")))
 
 
+def charging(rng: Random, architecture: Architecture) -> Architecture:
+    """`architecture` with networks that charge for words, hops and routers."""
+    def figure() -> Figure | None:
+        return rng.choice((None, Figure(rng.randint(1, 80) / 8, "drawn at random")))
+
+    return replace(architecture, levels=tuple(replace(level, network=replace(
+        level.network, ingress=figure(), hop_pj=figure(), router_pj=figure()))
+        for level in architecture.levels))
+
+
 def gated(rng: Random, architecture: Architecture) -> Architecture:
     """`architecture` with levels that others switch on and off."""
     gates = [None, architecture.compute.name]

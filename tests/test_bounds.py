@@ -22,7 +22,7 @@ from tilebound.model.evaluate import evaluate
 from tilebound.model.reuse import placed_loops, words_received
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import axes, gated, random_architecture, random_case, random_einsum, random_mapping
+from strategies import axes, charging, gated, random_architecture, random_case, random_einsum, random_mapping
 
 POWERS = ((1, 0), (0, 1), (1, 1), (1, 2))
 
@@ -51,6 +51,8 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
     region = region_of(rng, einsum, mapping)
     if seed % 4 == 0:
         architecture = gated(rng, architecture)
+    if seed % 4 == 1:
+        architecture = charging(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
     relaxation = Relaxation(architecture, einsum)
     floor, _ = energy_floor(relaxation, region)

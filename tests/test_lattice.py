@@ -11,7 +11,7 @@ from tilebound.bounds.lattice_bound import LatticeBound
 from tilebound.mapping.nest import Block, Mapping
 from tilebound.model.evaluate import evaluate
 
-from strategies import gated, random_architecture, random_einsum, random_mapping
+from strategies import charging, gated, random_architecture, random_einsum, random_mapping
 
 
 def three_level_case(rng, max_points):
@@ -44,6 +44,8 @@ def test_no_mapping_lies_below_the_lattice_bound(seed):
     architecture, einsum, mapping = three_level_case(rng, 600)
     if seed % 4 == 0:
         architecture = gated(rng, architecture)
+    if seed % 4 == 1:
+        architecture = charging(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
     keep = tuple(b.keep for b in mapping)
     for energy_power, cycles_power in ((1, 0), (1, 1), (1, 2)):
