@@ -123,6 +123,11 @@ class LayerSearch:
         """Whether a product of energy and cycles matters, which is bounded by way of the energy alone."""
         return min(self.powers) > 0 or min(self.cap.energy_power, self.cap.cycles_power) > 0
 
+    @property
+    def _for_lattice(self) -> bool:
+        """Whether the lattice may close a keep/bypass choice: it finds the best of it without climbing."""
+        return self._by_energy and self.lattice.applies
+
     def _explorer(self) -> Explorer:
         return Explorer(self.space, *self.powers, self.cap)
 
@@ -146,7 +151,7 @@ class LayerSearch:
         closed = inf                 # least bound among the regions that are not looked into further
         while self.heap and not self._done(min(self.heap[0][0], closed)):
             node = self._pop()
-            if self._fresh(node.region) and node not in dived:
+            if self._fresh(node.region) and node not in dived and not self._for_lattice:
                 self._climb(node)
             if not node.region.open and self._close(node):
                 closed = min(closed, node.value)
@@ -278,7 +283,7 @@ class LayerSearch:
             self._enumerate(node)
             return True
         fresh = self._fresh(node.region)
-        closed = fresh and self._by_energy and self.lattice.applies and self._by_lattice(node)
+        closed = fresh and self._for_lattice and self._by_lattice(node)
         # The lattice does not know of constraints on orders: where these matter, the parts are looked into.
         # Of what zeros leave it knows only the least: parts tell more where they come to be enumerated.
         short = self.space.rules.orders_loops or (self.space.architecture.sparse and mappings <= _SOON)
