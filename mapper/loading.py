@@ -373,8 +373,9 @@ def _priced(architecture: Architecture, node: Node, problems: Problems, componen
     entries = [*(node.get("levels") or ()), *filter(None, [node.get("compute")])]
     for line in faults:
         at = [e for e in entries if "name" in e and line.startswith(f"{e['name'].value} ")]
-        problems.error(at[0] if at else node, f"no energy for {line}; expected `energy`, or a component "
-                       "that the component table knows")
+        expected = "`hop_energy`, or what wires and routers ask for" if " (network): " in line else \
+            "`energy`, or a component that the component table knows"
+        problems.error(at[0] if at else node, f"no energy for {line}; expected {expected}")
     return architecture
 
 

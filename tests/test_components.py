@@ -129,7 +129,7 @@ def test_parameters_have_units_and_hints():
     ("sram", {"width": 8, "depth": -1}, "depth is -1; expected a number, 0 or more"),
     ("fifo", {"width": 8, "depth": 0}, "depth 0 does not hold one word"),
     ("crossbar", {"width": 8, "inputs": 0}, "inputs is 0; expected a whole number, 1 or more"),
-    ("wire", {"transistors": "itrs-hpp"}, "has no itrs-hpp wire"),
+    ("wire", {"transistors": "itrs-hpp"}, "transistors is 'itrs-hpp'; expected one of itrs-hp"),
     ("wire", {"node": 5}, "5nm: wires.csv has 22 to 90nm"),
     ("sram", {"width": 8, "depth": 2**40}, "goes on to"),
 ])

@@ -71,6 +71,13 @@ def test_routers_are_priced_beside_wires():
     assert wide.router_pj.value == pytest.approx(2 * router.value)
 
 
+def test_areas_of_levels_whose_energies_are_given_are_looked_up_for_wires():
+    machine, plain = tb.load_architecture(changed(PAD={"energy": 1})), tb.load_architecture(SPEC)
+    assert machine.levels[2].area == plain.levels[2].area
+    assert machine.levels[1].network == plain.levels[1].network
+    assert machine.levels[2].energy["read"].value == 1
+
+
 def test_what_is_stated_of_a_network_stays():
     stated = {"wires": "itrs-hp", "wire_energy": 0.5, "tile_width": 100}
     network = tb.load_architecture(changed(GLB={"network": stated})).levels[1].network
@@ -80,8 +87,9 @@ def test_what_is_stated_of_a_network_stays():
 
 
 @pytest.mark.parametrize(("levels", "message"), [
-    ({"GLB": {"network": {"wires": "copper"}}}, r"GLB \(network\): wires.csv has no copper wire.*itrs-hp"),
-    ({"PAD": {"energy": 1}}, r"GLB \(network\): the length of its wires .* no area is known of PAD"),
+    ({"GLB": {"network": {"wires": "copper"}}}, r"GLB \(network\): transistors is .copper.; expected one of itrs-hp, itrs-lop"),
+    ({"PAD": {"energy": 1, "class": "abacus"}},
+     r"GLB \(network\): the length of its wires .* no area is known of PAD; expected `hop_energy`"),
 ])
 def test_what_a_network_lacks_is_named(levels, message):
     with pytest.raises(tb.SpecError, match=message):

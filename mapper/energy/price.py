@@ -77,6 +77,8 @@ def priced(architecture: Architecture, table: EnergyTable | None = None, *, time
 
     done = replace(architecture, levels=tuple(attempt(level, look.storage) for level in architecture.levels))
     done = replace(done, compute=attempt(architecture.compute, look.compute))
+    if any(network and network.wires for x in done.levels for network in (x.network, x.update_network)):
+        done = replace(done, levels=tuple(map(look.area, done.levels)), compute=look.area(done.compute))
     done = replace(done, levels=tuple(
         _wired(done, index, known, faults) for index in range(len(done.levels))))
     if faults:
@@ -122,6 +124,16 @@ class _Look:
         found = self.estimate(compute)
         energy = {**_actions(found, ("compute",)), **compute.energy}
         return replace(compute, energy=energy, area=compute.area or found.area), found
+
+    def area(self, part: Part) -> Part:
+        """A level of which only energies are given, with its area where the table knows it."""
+        if part.area is not None:
+            return part
+        try:
+            found = self.estimate(part).area
+        except ValueError:
+            return part         # whoever needs the area says that it is missing
+        return replace(part, area=_share(found, part) if isinstance(part, Storage) else found)
 
     def estimate(self, part: Storage | Compute) -> Estimate:
         """What the table says of the component of a level. Of a compound that cannot be put together,

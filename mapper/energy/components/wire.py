@@ -26,7 +26,8 @@ class Wire:
     parameters = (
         Parameter("width", "wires", "bit", default=1),
         Parameter("length", "of a wire", "mm", default=1.0, kind="number"),
-        Parameter("transistors", "of the repeaters", default="itrs-hp", kind="text"),
+        Parameter("transistors", "of the repeaters", default="itrs-hp", kind="text",
+                  choices=("itrs-hp", "itrs-lop", "itrs-lstp")),
         Parameter("overhead", "per cent of delay given up for energy", default=30, least=0),
         Parameter("toggling", "share of the bits that differ from those of the word before", default=0.5,
                   kind="number"), NODE)
