@@ -13,9 +13,11 @@ from tilebound.errors import MappingError
 from tilebound.hardware.architecture import Architecture, Figure
 from tilebound.mapping.nest import Block, Mapping
 from tilebound.mapping.parts import unfold
+from tilebound.mapping.template import Template
 from tilebound.mapping.text import format_nest, parse_nest
 from tilebound.mapping.timeloop import from_timeloop, to_timeloop
 from tilebound.mapping.validate import check_mapping
+from tilebound.model.batch import evaluate_batch
 from tilebound.model.evaluate import evaluate
 from tilebound.workload.einsum import Einsum, footprint
 
@@ -186,3 +188,16 @@ def test_the_parts_share_the_room() -> None:
     words = r"GLB: tiles need 19 words \(Weights 1, Inputs 16, Outputs 2\), has 18"
     with pytest.raises(MappingError, match=words):
         tb.evaluate(small, LAYER, NEST)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_many_mappings_at_once_cost_what_one_does(seed: int) -> None:
+    architecture, einsum, mapping = uneven_case(f"batch {seed}")
+    machine, flat = unfold(architecture, mapping)
+    if any(len({x.rank for x in block.temporal}) < len(block.temporal) for block in flat):
+        return      # makes no class
+    template, factors = Template.of(einsum, flat)
+    batch = evaluate_batch(machine, einsum, template, factors[None])
+    cost = evaluate(architecture, einsum, mapping)
+    assert batch.valid.all()
+    assert (batch.energy_pj[0], batch.cycles[0]) == pytest.approx((cost.energy_pj, cost.cycles), rel=1e-12)

@@ -171,8 +171,8 @@ class Costs:
         return self.nests.prices.word(self.keep, level, tensor.name, action)
 
     def _sent(self, level: int, inside: int, tensor: Tensor, asked: Array | float) -> Array | float:
-        """pJ a word that enters all instances of level `inside` (one past the last: the units), for what comes
-        from `level`, which is `asked` for a share."""
+        """pJ a word that enters all instances of level `inside` (one past the last: the units), for what
+        comes from `level`, which is `asked` for a share."""
         networks = [x.network.ingress for x in self.nests.arch.levels]
         outer, inner = (sum(x.value for x in networks[a:b] if x) for a, b in (
             (level, min(inside, self.nests.border + 1)), (max(level, self.nests.border + 1), inside)))

@@ -108,8 +108,8 @@ class BatchEvaluator:
         self._kept = [{s.name: self._keep(s, i) for s in self._shapes if s.name in template.keep[i]}
                       for i in levels]
         self._storages = architecture.storages
-        stored = [frozenset().union(*(template.keep[i] for i in parts)) for parts in self._storages]
-        self._stored = [own for own, parts in zip(stored, self._storages, strict=True) for _ in parts]
+        self._stored = {i: frozenset().union(*(template.keep[j] for j in parts))
+                        for parts in self._storages for i in parts}
         self._tolls = [toll(architecture, i) for i in levels]
         self._ways = [self._ways_below(i) for i in levels]
         self._compute_energy = einsum.macs * action_energy(architecture.compute, "compute")
@@ -219,11 +219,12 @@ class BatchEvaluator:
         energy: list[Count] = [0.0] * len(levels)       # by level, of one physical access stream
         carried: list[Count] = [0.0] * len(levels)      # by the networks below one instance, pJ
         paced = [_Demand(levels[parts[-1]]) for parts in self._storages]      # parts share the bandwidth
-        demand = [own for own, parts in zip(paced, self._storages, strict=True) for _ in parts]
+        demand = {i: own for own, parts in zip(paced, self._storages, strict=True) for i in parts}
         for shape in self._shapes:
             for moved in self._traffic(shape, nest, fanouts, compute_cycles):
                 i = moved.level
-                carried[i] = carried[i] + self._carried(shape.name, moved, nest)
+                if self._tolls[i]:
+                    carried[i] = carried[i] + self._carried(shape.name, moved, nest)
                 if moved.accesses is not None:
                     energies = self._kept[i][shape.name].energies
                     energy[i] = energy[i] + _energy(levels[i], moved.accesses, energies) + \
@@ -239,7 +240,8 @@ class BatchEvaluator:
             if leakage := leakage_per_cycle(level):
                 switch, switched = gate(self.architecture, i)
                 total = total + leakage * cycles * utilized[switch] * switched
-            total = total + carried[i] * utilized[i]
+            if self._tolls[i]:
+                total = total + carried[i] * utilized[i]
         return np.broadcast_to(total, nest.batch), cycles + network_cycles(self.architecture, "exact")
 
     def _carried(self, tensor: str, moved: Moved, nest: Nest, share: Count = 1.0) -> Count:

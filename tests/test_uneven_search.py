@@ -1,0 +1,277 @@
+"""The search for uneven mappings against all of them, one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import permutations, product
+from random import Random
+from typing import Iterator
+
+import pytest
+import tilebound as tb
+from tilebound.bounds.arrays import prime_factors
+from tilebound.bounds.cap import UNCAPPED
+from tilebound.bounds.cuts import Nests
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from tilebound.mapping.constraints import Constraints
+from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.validate import check_mapping
+from tilebound.model.evaluate import evaluate
+from tilebound.report.check import check_document
+from tilebound.report.document import dumps
+from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.result import OBJECTIVES, objective_value
+from tilebound.search.space import Mapspace
+from tilebound.search.uneven import UnevenSearch, cut_search, search_uneven
+from tilebound.workload.einsum import Einsum, Tensor, Term
+
+UNEVEN = Constraints(uneven=True)
+
+
+def gemm(m: int, n: int, k: int) -> Einsum:
+    x = {r: (Term(r),) for r in "MNK"}
+    return Einsum("gemm", ("M", "N", "K"), (m, n, k), (
+        Tensor("A", (x["M"], x["K"])), Tensor("B", (x["K"], x["N"])),
+        Tensor("Z", (x["M"], x["N"]), is_output=True)))
+
+
+def conv(p: int, r: int, k: int, stride: int = 1) -> Einsum:
+    return Einsum("conv", ("K", "P", "R"), (k, p, r), (
+        Tensor("W", ((Term("K"),), (Term("R"),))), Tensor("I", ((Term("P", stride), Term("R")),)),
+        Tensor("O", ((Term("K"),), (Term("P"),)), is_output=True)))
+
+
+def figures(rng: Random, scale: float, leak: bool) -> dict[str, Figure]:
+    found = {x: Figure(scale * rng.randint(1, 9), "drawn") for x in ("read", "fill", "update")}
+    return found | ({"leak": Figure(rng.randint(0, 3) / 4, "drawn")} if leak else {})
+
+
+def machine(rng: Random, einsum: Einsum, levels: int, fanout: tuple[int, int], below: int,
+            bandwidth: bool = False) -> Architecture:
+    """Random prices and sizes; all levels inside the fanout that is `below` one of them."""
+    whole = sum(einsum.tensor_words(t.name) for t in einsum.tensors)
+    storages = []
+    for i in range(levels):
+        x, y = fanout if i > below else (1, 1)
+        ingress = Figure(rng.randint(0, 4) / 2, "drawn") if i == below else None
+        storages.append(Storage(
+            f"L{i}", x, y, size_words=None if i == 0 else rng.randint(3, max(4, whole // (i + 1))),
+            energy=figures(rng, 20.0 / 4 ** i, True), network=Network(ingress=ingress),
+            shared_bandwidth=rng.choice((None, 1.0, 2.0)) if bandwidth else None))
+    return Architecture("drawn", tuple(storages), Compute(
+        "MAC", *fanout, energy={"compute": Figure(0.5, "drawn")}))
+
+
+def with_some_keeps(rng: Random, architecture: Architecture, einsum: Einsum, free: int) -> Architecture:
+    """The same with all but `free` choices of what levels keep taken at random."""
+    names = [t.name for t in einsum.tensors]
+    places = [(i, t) for i in range(1, len(architecture.levels)) for t in names]
+    rng.shuffle(places)
+    levels = list(architecture.levels)
+    for i, t in places[free:]:
+        key = rng.choice(("keep", "bypass"))
+        levels[i] = replace(levels[i], **{key: getattr(levels[i], key) | {t}})
+    return replace(architecture, levels=tuple(levels))
+
+
+def loops(einsum: Einsum) -> set[tuple[tuple[str, int], ...]]:
+    """Every order of loops over single primes."""
+    primes = [(r, p) for r in einsum.ranks for p in prime_factors(einsum.extent[r])]
+    return set(permutations(primes))
+
+
+def every_mapping(architecture: Architecture, einsum: Einsum) -> Iterator[Mapping]:
+    """All orders of loops, unrolled or not, and all places of all cuts, level by level, tensor by tensor."""
+    names = [t.name for t in einsum.tensors]
+    border = next((i for i in range(len(architecture.levels)) if architecture.fanout(i) != (1, 1)), None)
+    items = [(i, t) for i in range(1, len(architecture.levels)) for t in names]
+    for order in loops(einsum):
+        splits = [(len(order), len(order))] if border is None else [
+            (a, b) for a in range(len(order) + 1) for b in range(a, len(order) + 1)]
+        for first, last in splits:
+            for axes in product("xy", repeat=last - first) if border is not None else [()]:
+                ends = [(0, first) if border is None or i <= border else (last, len(order))
+                        for i, _ in items]
+                for places in product(*([None, *range(a, b + 1)] for a, b in ends)):
+                    cuts = [(p, *item) for item, p in zip(items, places, strict=True) if p is not None]
+                    yield from assemble(architecture, names, order, first, last, axes, cuts, border)
+
+
+def assemble(architecture: Architecture, names: list[str], order: tuple[tuple[str, int], ...], first: int,
+             last: int, axes: tuple[str, ...], cuts: list[tuple[int, int, str]],
+             border: int | None) -> Iterator[Mapping]:
+    kept = {(i, t) for _, i, t in cuts}
+    for i, level in enumerate(architecture.levels[1:], 1):
+        if any((i, t) not in kept for t in level.keep) or any((i, t) in kept for t in level.bypass):
+            return
+    depth = len(architecture.levels)
+    heads = [(0, 0, frozenset(names)), *((p, i, frozenset({t})) for p, i, t in cuts)]
+    here = [i for _, i, _ in heads]
+    end = depth - 1 if border is None else border
+    heads += [(first if i <= end else last, i, frozenset()) for i in range(depth) if i not in here]
+    heads.sort(key=lambda x: (x[1] > end, x[0], x[1]))
+    blocks = []
+    for number, (p, i, keep) in enumerate(heads):
+        outside = i <= end
+        after = next((q for q, j, _ in heads[number + 1:] if (j <= end) == outside),
+                     first if outside else len(order))
+        temporal = tuple(Loop(*x) for x in order[p:after])
+        closes = outside and not any(j <= end for _, j, _ in heads[number + 1:])
+        spatial = list(zip(order[first:last], axes, strict=True)) if closes and border is not None else []
+        x, y = (tuple(Loop(*loop) for loop, axis in spatial if axis == kind) for kind in "xy")
+        blocks.append(Block(architecture.levels[i].name, keep, temporal, x, y))
+    yield Mapping(tuple(blocks))
+
+
+def least_of_all(architecture: Architecture, einsum: Einsum, objective: str) -> float:
+    best = float("inf")
+    for mapping in every_mapping(architecture, einsum):
+        if not check_mapping(architecture, einsum, mapping):
+            cost = evaluate(architecture, einsum, mapping)
+            best = min(best, objective_value(objective, cost.energy_pj, cost.cycles))
+    return best
+
+
+def drawn(seed: object, windows: bool, bandwidth: bool = False) -> tuple[Architecture, Einsum]:
+    rng = Random(f"uneven search {seed}")
+    if windows:
+        einsum = conv(*rng.choice(((2, 2, 2), (4, 2, 1), (3, 2, 2), (2, 3, 2))), rng.choice((1, 2)))
+    else:
+        einsum = gemm(*rng.choice(((2, 2, 2), (4, 2, 1), (2, 3, 2), (1, 2, 4))))
+    levels, fanout, below = rng.choice((
+        (2, (1, 1), 1), (2, (2, 2), 1), (3, (2, 1), 1), (3, (2, 2), 0), (3, (1, 1), 2)))
+    machine_ = machine(rng, einsum, levels, fanout, below, bandwidth)
+    return with_some_keeps(rng, machine_, einsum, 3 if levels == 2 else 1), einsum
+
+
+def compare(seed: object, windows: bool, bandwidth: bool = False) -> str:
+    """Search, and hold value and bound to the least of all mappings; how the search ended."""
+    architecture, einsum = drawn(seed, windows, bandwidth)
+    objective = Random(f"objective {seed}").choice(("energy", "edp", "latency", "ed2p"))
+    least = least_of_all(architecture, einsum, objective)
+    if least == float("inf"):
+        return "none"
+    search = UnevenSearch(architecture, einsum, objective, constraints=UNEVEN)
+    mapping, certificate = search.run()
+    cost = evaluate(architecture, einsum, mapping)
+    assert not check_mapping(architecture, einsum, mapping)
+    found = objective_value(objective, cost.energy_pj, cost.cycles)
+    assert found == pytest.approx(certificate.value, rel=1e-9)
+    assert certificate.lower_bound <= least * (1 + 1e-9)
+    assert certificate.relaxed_bound <= certificate.lower_bound * (1 + 1e-9)
+    if certificate.status == "optimal":
+        assert certificate.value <= least * (1 + 1e-9)
+    if not windows and not bandwidth:
+        assert certificate.status == "optimal"
+        assert certificate.value == pytest.approx(least, rel=1e-9)
+    return certificate.status
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_plain_layers_are_searched_to_the_optimum(seed: int) -> None:
+    assert compare(seed, windows=False) in ("optimal", "none")
+
+
+@pytest.mark.parametrize("seed", (0, 5, 7, 8, 12))
+def test_bounds_hold_where_windows_slide(seed: int) -> None:
+    compare(f"w {seed}", windows=True)
+
+
+@pytest.mark.parametrize("seed", (1, 7, 9, 11))
+def test_bounds_hold_where_bandwidths_bind(seed: int) -> None:
+    compare(f"b {seed}", windows=False, bandwidth=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", "pwb")
+@pytest.mark.parametrize("batch", range(10))
+def test_many_layers(kind: str, batch: int) -> None:
+    for seed in range(1000 + 8 * batch, 1008 + 8 * batch):
+        compare(f"{kind} {seed}", windows=kind == "w", bandwidth=kind == "b")
+
+
+MACHINE = {"name": "m", "levels": [
+    {"name": "DRAM", "energy": 100},
+    {"name": "GLB", "size": "200 words", "energy": 6, "fanout": {"x": 4, "y": 4}},
+    {"name": "RF", "size": "20 words", "energy": 1}], "compute": {"name": "MAC", "energy": 1}}
+LAYERS = {"layers": [{"name": "gemm", "type": "matmul", "M": 8, "N": 8, "K": 8}]}
+
+
+@pytest.mark.parametrize("objective", ["energy", "latency", "edp", "energy,latency"])
+def test_results_are_better_and_are_checked(objective: str) -> None:
+    even, uneven = (tb.search(MACHINE, LAYERS, objective, uneven=x) for x in (False, True))
+    first, second = (x.layers[0].certificate for x in (even, uneven))
+    assert first is not None and second is not None
+    assert second.status == "optimal" and second.value <= first.lower_bound * (1 + 1e-9)
+    assert objective == "latency" or second.value < first.value * 0.999
+    assert (second.then is None) == (objective == "edp")
+    document = json.loads(dumps(uneven.to_dict()))
+    assert check_document(document) == [] and document["constraints"]["uneven"] is True
+    assert "GLB" in uneven.to_text()
+    for key, factor in (("lower_bound", 1.01), ("relaxed_bound", 1.5)):
+        wrong = json.loads(json.dumps(document))
+        wrong["layers"][0]["certificate"][key] *= factor
+        assert check_document(wrong)
+
+
+def test_what_levels_keep_and_unroll_is_obeyed() -> None:
+    asked = {"min_utilization": 0.4, "uneven": True, "levels": [
+        {"level": "GLB", "bypass": ["Weights"], "spatial": {"factors": {"K": 1}}},
+        {"level": "RF", "keep": ["Outputs"]}]}
+    result = tb.search(MACHINE, LAYERS, "energy", constraints=asked)
+    cost = result.layers[0].cost
+    assert "Weights" not in cost.level("GLB").tensors and "Outputs" in cost.level("RF").tensors
+    spatial = {x.rank for block in result.layers[0].mapping for x in block.spatial}
+    assert spatial and "K" not in spatial and cost.compute.utilized_instances >= 6.4
+    assert check_document(json.loads(dumps(result.to_dict()))) == []
+
+
+def test_levels_side_by_side_are_cut_in_the_better_order() -> None:
+    """Of two scratchpads the outer one is small: that of the inner one is better filled for longer."""
+    pads = [{"name": f"{t[0]}RF", "size": f"{n} words", "energy": 1, "keep": [t],
+             "bypass": [x for x in ("Inputs", "Weights", "Outputs") if x != t]}
+            for t, n in (("Inputs", 2), ("Weights", 64), ("Outputs", 4))]
+    machine_ = {**MACHINE, "levels": [*MACHINE["levels"][:2], *pads]}
+    even, uneven = (tb.search(machine_, LAYERS, "energy", uneven=x).layers[0] for x in (False, True))
+    assert uneven.cost.energy_pj < even.cost.energy_pj
+    assert [x.level for x in uneven.mapping] != [x.level for x in even.mapping]
+
+
+def test_where_chains_do_not_bound_mappings_the_even_one_is_the_answer() -> None:
+    two = {**MACHINE, "levels": [{**MACHINE["levels"][0], "fanout": 2}, *MACHINE["levels"][1:]]}
+    even, uneven = (tb.search(two, LAYERS, "energy", uneven=x).layers[0] for x in (False, True))
+    assert uneven.mapping == even.mapping and uneven.certificate is not None
+    assert (uneven.certificate.lower_bound, uneven.certificate.status) == (0.0, "heuristic")
+
+
+@pytest.mark.parametrize("asked, reason", [
+    ({"constraints": {"levels": [{"level": "GLB", "temporal": {"inner": ["K"]}}]}},
+     "temporal loops of level GLB"),
+    ({"imperfect": True}, "remainders in the constraints"),
+    ({"objective": "pareto"}, "a search for a front expects none"),
+])
+def test_what_cannot_be_searched_is_refused(asked: dict[str, object], reason: str) -> None:
+    with pytest.raises(tb.SpecError, match=reason):
+        tb.search(MACHINE, LAYERS, uneven=True, **asked)      # type: ignore[arg-type]
+
+
+def test_a_search_that_is_stopped_gives_what_it_has() -> None:
+    architecture, einsum = tb.load_architecture(MACHINE), tb.load_workload(LAYERS)["gemm"]
+    stopped = Limits(stopped=lambda: True)
+    mapping, certificate = search_uneven(architecture, einsum, "energy", stopped, constraints=UNEVEN)
+    assert not check_mapping(architecture, einsum, mapping)
+    assert certificate.lower_bound <= certificate.value
+
+
+def test_the_room_is_divided_until_tiles_fit() -> None:
+    architecture, einsum = tb.load_architecture(MACHINE), tb.load_workload(LAYERS)["gemm"]
+    space = Mapspace(architecture, einsum, UNEVEN)
+    search = cut_search(space, Nests(architecture, einsum, space.rules), OBJECTIVES["energy"], UNCAPPED)
+    assert search is not None
+    leaf = next(search.leaves([float("inf")]))
+    assert search.relaxed is not None and search.relaxed <= leaf.value == search.bound
+    words = search.words(leaf.cuts)
+    for i, level in enumerate(architecture.levels[1:], 1):
+        assert sum(n for (j, _), n in words.items() if j == i) <= (level.capacity_words or 0)
+    assert LayerSearch(architecture, einsum, "energy").run()[1].value >= leaf.value * (1 - 1e-9)
