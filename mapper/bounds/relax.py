@@ -7,6 +7,7 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from math import exp, log, prod
 
@@ -45,16 +46,24 @@ class Relaxation:
         self.prices = OpenPrices(Prices(architecture, einsum), einsum)
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
         self.least_cycles = max(einsum.macs / most_parallel, least_steps)
+        self.products: dict[tuple[tuple[int, ...], frozenset[str] | None], np.ndarray] = {}      # of factors
+        self._last: tuple[tuple[Region, float], Program | None] | None = None
 
     def program(self, region: Region, energy_power: int, cycles_power: int,
                 floor: float = 0.0) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
         every mapping in `region`, `Program.offset` left aside; None where its choices conflict. `floor`,
         a proven lower bound on the energy, pJ, matters where a product of energy and cycles is capped."""
-        builder = _Builder(self, region)
-        if np.any(builder.lower > builder.upper + 1e-12):
-            return None
-        return builder.build(energy_power, cycles_power, floor)
+        # All objectives are asked of the same constraints, and mostly one after the other.
+        key = region, floor if self.cap.energy_power and self.cap.cycles_power else 0.0
+        if self._last is None or self._last[0] != key:
+            builder = _Builder(self, region)
+            empty = np.any(builder.lower > builder.upper + 1e-12)
+            self._last = key, None if empty else builder.build(key[1])
+        program = self._last[1]
+        return None if program is None else replace(
+            program, objective=program.objective if energy_power else None, energy_power=energy_power,
+            cycles_power=cycles_power)
 
     def point(self, region: Region, solution: np.ndarray) -> np.ndarray:
         """A solution of the region's program as logarithms of factors, shape (slots, ranks)."""
@@ -222,7 +231,8 @@ class _Builder(Terms):
 
     # ---- the program ---------------------------------------------------------------------------
 
-    def build(self, energy_power: int, cycles_power: int, floor: float) -> Program | None:
+    def build(self, floor: float) -> Program | None:
+        """The program of the least energy; see `Relaxation.program` for `floor`."""
         self._fanouts()
         self._capacities()
         macs = float(self.einsum.macs)
@@ -256,7 +266,7 @@ class _Builder(Terms):
         energy = Posynomial(np.concatenate([p.exponents for p in self.energy]),
                             np.concatenate([p.logs for p in self.energy]))
         self._cap(energy, floor)
-        return self._compact(energy if energy_power else None, energy_power, cycles_power)
+        return self._compact(energy)
 
     def _cap(self, energy: Posynomial, floor: float) -> None:
         """Hold `energy`, before the offset K, to a cap on what it is after. Where that is a product with
@@ -423,7 +433,7 @@ class _Builder(Terms):
                     self.at_most(total.scaled(1.0 / bandwidth), self.cycles)
                     self.label(name, i)
 
-    def _compact(self, objective: Posynomial | None, energy_power: int, cycles_power: int) -> Program:
+    def _compact(self, objective: Posynomial) -> Program:
         """Fold fixed variables into the constants, drop unused ones, merge equal monomials."""
         free = np.flatnonzero(self.upper > self.lower)
         position = {int(v): i for i, v in enumerate(free)}
@@ -449,9 +459,9 @@ class _Builder(Terms):
                 groups.append((np.array(loose), log(extent) - fixed))
         folded = [(self.labels.get(i), fold(c)) for i, c in enumerate(self.constraints)]
         constraints = [(label, c) for label, c in folded if np.any(c.exponents) or c.logs.max() > 1e-9]
-        return Program(None if objective is None else fold(objective), tuple(c for _, c in constraints),
+        return Program(fold(objective), tuple(c for _, c in constraints),
                        self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
-                       energy_power, cycles_power, self.offset,
+                       1, 0, self.offset,
                        {i: label for i, (label, _) in enumerate(constraints) if label is not None})
 
 

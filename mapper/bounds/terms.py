@@ -102,14 +102,15 @@ class Terms:
 
     def factors(self, rows: list[int], ranks: frozenset[str] | None = None) -> np.ndarray:
         """Exponents of the product of the factors of `ranks` (default all) in the slots `rows`."""
-        exponents = np.zeros(self.width)
-        table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
-        if ranks is None:
-            table[rows] = 1.0
-        else:
-            for rank in ranks:
+        key = tuple(rows), ranks
+        if key not in self.r.products:      # the same for all regions
+            exponents = np.zeros(self.width)
+            table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
+            for rank in self.einsum.ranks if ranks is None else ranks:
                 table[rows, self.column[rank]] = 1.0
-        return exponents
+            exponents.flags.writeable = False
+            self.r.products[key] = exponents
+        return self.r.products[key]
 
     def inside(self, level: int) -> list[int]:
         """Slots of `level` and of all levels inside it."""
