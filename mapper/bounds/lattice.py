@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Hashable
 
 import numpy as np
 
@@ -29,11 +29,12 @@ _MOST_POINTS = 400_000        # lattice points
 
 @dataclass(frozen=True)
 class Tiling:
-    """A candidate: its factors, shape (slots, ranks), and by level the ranks whose loops are to run
-    innermost, the innermost first; all other ranks outside of them, in any order."""
+    """A candidate of which no less than `value` is proven: its factors, shape (slots, ranks), and by level
+    the loop orders that may attain it, of all ranks that can iterate, the innermost first."""
 
+    value: float
     factors: np.ndarray
-    innermost: tuple[tuple[str, ...], ...]
+    orders: tuple[tuple[tuple[str, ...], ...], ...]
 
 
 class Lattice:
@@ -48,6 +49,8 @@ class Lattice:
         #: Outer costs that bounds of several keep/bypass choices share (see `LatticeBound`).
         self.outside: dict[tuple[frozenset[str], ...], tuple[
             dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]] = {}
+        #: Bounds on parts of the energy, likewise (see `lattice_least`).
+        self.parts: dict[tuple[Hashable, ...], np.ndarray] = {}
         self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
         self.depth = len(architecture.levels)
         self.fanouts = [prod(architecture.fanout(i)) for i in range(self.depth)]
@@ -223,6 +226,16 @@ class Lattice:
             for y, point in zip(along_y[fits], self.index(both[fits]), strict=True):
                 ways.setdefault(int(point), (tuple(map(int, x)), tuple(map(int, y))))
         return ways
+
+    @cached_property
+    def shapes(self) -> np.ndarray:
+        """The lattice points that fit the array."""
+        return np.array(list(self.arrays), dtype=np.int64)
+
+    @cached_property
+    def instances(self) -> np.ndarray:
+        """How many units the array has at work in each of the `shapes`."""
+        return np.asarray(self.points[self.shapes].prod(axis=1, dtype=float))
 
     def _within(self, most: int, allowed: tuple[str, ...] | None) -> np.ndarray:
         """Points whose product is at most `most` and whose other ranks are 1."""

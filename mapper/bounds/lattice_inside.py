@@ -25,7 +25,7 @@ Stream = tuple[str, int]
 
 #: Pairs of the tiles of two levels looked at, at most.
 _MOST_PAIRS = 20_000_000
-_PAIRS_AT_A_TIME = 2_000_000
+_PAIRS_AT_A_TIME = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
         quotients = lattice.points[outer] // lattice.points[part.tile]
         for stays, where in _by_mask(lattice, tensors, quotients):
             found += _run(lattice, level, names, stays, part.at(where), outer[where], quotients[where])
-        found = _by_what_stays(found)
+        if sum(len(way.tile) for way in found) > _PAIRS_AT_A_TIME:
+            found = _by_what_stays(found)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor
-from ..bounds.lattice import Lattice
+from ..bounds.lattice import Lattice, Tiling
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.program import Multipliers
 from ..bounds.region import Region
@@ -38,6 +38,8 @@ from .trace import Trace
 ENUMERATE = 60_000
 #: Those with at most so many soon have parts that are.
 _SOON = 100 * ENUMERATE
+#: So many choices of what levels keep are all looked at by their lattices.
+_KEEPS = 512
 
 
 def never() -> bool:
@@ -145,9 +147,13 @@ class LayerSearch:
             self._wander(self.best.keep)      # something good, however soon the search is stopped
         self.report(self.best.value, 0.0)
         self.trace.root = root = self._node(self.space.whole, 0.0, 0.0)
-        self._push([root])
-        dived = [node for node in [self._dive() for _ in range(self.limits.dives)] if node is not None]
-        self._push(dived)
+        dived = []
+        if self._covered:
+            self._push(self._by_keeps(root))
+        else:
+            self._push([root])
+            dived = [node for node in [self._dive() for _ in range(self.limits.dives)] if node is not None]
+            self._push(dived)
         closed = inf                 # least bound among the regions that are not looked into further
         while self.heap and not self._done(min(self.heap[0][0], closed)):
             node = self._pop()
@@ -168,6 +174,21 @@ class LayerSearch:
             proven = self.best.value
         self._done(proven)
         return self.mapping(self.best), self._certificate(root, proven)
+
+    @property
+    def _covered(self) -> bool:
+        """Whether lattices are likely to prove the optimum of everything that levels may keep."""
+        return (self._for_lattice and not self.space.imperfect
+                and not self.space.rules.orders_loops and not self.space.architecture.sparse
+                and bool(self.space.whole.open) and self.space.choices.count <= _KEEPS)
+
+    def _by_keeps(self, root: Node) -> list[Node]:
+        """A part of everything for each choice of what levels keep, bounded by its lattice alone."""
+        for region in self.space.choices.decide(root.region, None):
+            value = LatticeBound(self.lattice, region.keep, *self.powers, self.cap).quick()
+            root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
+                                   method="lattice"))
+        return root.parts
 
     def _draw(self, proven: float) -> None:
         """Where a gap is left, try to close it from mappings drawn anew. Until here nothing depends on the
@@ -299,24 +320,33 @@ class LayerSearch:
     def _by_lattice(self, node: Node) -> bool:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
-        lattice = LatticeBound(self.lattice, node.region.keep, *self.powers, self.cap)
-        found = lattice.solve(self.best.value)
+        keep, cutoff = node.region.keep, self.best.value
+        found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(cutoff)
+        node.method = "" if found is None else "lattice"
         if found is None:
             return False
-        node.method = "lattice"
-        cutoff, (bound, tilings) = self.best.value, found
+        node.value, tried = max(node.value, found[0]), list[Found]()
         options = self.space.order_options(node.region)
-        tried = []
-        for tiling in tilings:
-            start = Found(inf, node.region.keep, tuple(o[0] for o in options),
-                          tiling.factors)
-            tried.append(self.explorer.best_order(start, options))
-            self._offer(tried[-1])
+        for tiling in found[1]:
+            if self._interrupted() or tiling.value >= self.best.value * (1.0 - ROUNDING):
+                break
+            start = Found(inf, keep, tuple(o[0] for o in options), tiling.factors)
+            if not self.space.rules.orders_loops:
+                start = self.explorer.best_order(start, self._likely_orders(tiling))
+            if start.value > tiling.value * (1.0 + ROUNDING):
+                start = self.explorer.best_order(start, options)
+            self._offer(start)
+            tried.append(start)
         for start in sorted(tried, key=lambda f: f.value)[:2]:
-            if start.value < cutoff * 1.1:
+            if node.value < self.best.value * (1.0 - ROUNDING) and start.value < cutoff * 1.1:
                 self._offer(self.explorer.climb(start, options))
-        node.value = max(node.value, bound)
         return True
+
+    def _likely_orders(self, tiling: Tiling) -> list[list[tuple[str, ...]]]:
+        """By level the loop orders that may attain the bound of a tiling, as those of a template."""
+        ranks = self.space.einsum.ranks
+        idle = tuple(r for r in ranks if r not in self.lattice.ranks)
+        return [[(*idle, *reversed(order)) for order in orders] for orders in tiling.orders]
 
     def _climb(self, node: Node) -> None:
         """Round the region's relaxed optimum and improve it."""

@@ -1,0 +1,134 @@
+"""Classes of loop orders that together cover all orders, for the lattice bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from ..workload.einsum import Tensor
+from .lattice import Lattice
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Loop orders of which this is known: the outer cost is `outer`, at every middle tile; in the ranks
+    `held` the middle tile is that of the array; tensors are `still` through the loops of the middle level of
+    all ranks that do not move them, or through the outer loops too (`far`); a window slides in steps of one
+    of the ranks that `slides` gives, of the middle loop, or, if the rank is held, of the outer one.
+    `coupled`: the ranks of which it matters by how much the middle tile exceeds that of the array. `goes_on`:
+    of this tensor outer loops (that of `outer` first) may undo steps of the middle one, or go on with them,
+    since no other loop moves it before."""
+
+    outer: str
+    held: frozenset[str] = frozenset()
+    still: frozenset[str] = frozenset()
+    far: frozenset[str] = frozenset()
+    slides: dict[str, frozenset[str]] = field(default_factory=dict)
+    coupled: frozenset[str] = frozenset()
+    goes_on: str = ""
+
+
+class Variants:
+    """The variants of one Einsum on one machine."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.lattice = lattice
+        self.tensors = lattice.einsum.tensors
+        self.middle = lattice.array_level
+        self.everything = frozenset(lattice.ranks)
+
+    def sliding(self, stays: frozenset[str], ranks: frozenset[str]) -> dict[str, frozenset[str]]:
+        """By tensor that slides when one of `ranks` steps innermost, those that it slides along."""
+        own = {t.name: self.lattice.windows.sliders(t) & ranks for t in self.tensors if t.name in stays}
+        return {name: sliders for name, sliders in own.items() if sliders}
+
+    def of(self, still: frozenset[str], ranks: frozenset[str],
+                  stays: frozenset[str]) -> Iterator[Variant]:
+        """Variants that together cover every mapping whose innermost middle loop is that of one of `ranks`,
+        which leave exactly the tensors `still` in place, and with whose outer loops innermost above a middle
+        level that does not iterate."""
+        slides = self.sliding(stays - still, ranks)
+        along = frozenset().union(*slides.values())
+        if not still:
+            yield Variant("", slides=slides, coupled=along)
+        elif len(still) == 1:
+            yield from self._one_still(self.lattice.einsum.tensor(*still), slides, along)
+        else:       # counted with the fewest words of all
+            yield Variant("", far=still, slides={**slides, **self.sliding(still, self.everything)})
+        if self.middle:
+            for rank in sorted(ranks):
+                sliding = {**self.sliding(stays - still, frozenset((rank,))),
+                           **self.sliding(still, self.everything)}
+                yield Variant(rank, held=self.everything, far=still, slides=sliding)
+
+    def _one_still(self, tensor: Tensor, slides: dict[str, frozenset[str]],
+                   along: frozenset[str]) -> Iterator[Variant]:
+        """Variants in which one tensor is stationary over the innermost middle loop."""
+        still, rest = frozenset((tensor.name,)), self.everything - tensor.ranks
+        windows, own = self.lattice.windows.sliders(tensor), tensor.ranks & self.everything
+        # Some middle loop moves the tensor ...
+        for slider in sorted(windows) or [""]:
+            sliding = {**slides, tensor.name: frozenset((slider,))} if slider else slides
+            yield Variant("", still=still, slides=sliding, coupled=rest | along | ({slider} - {""}))
+        if not self.middle:
+            return
+        # ... or none does: then the innermost outer loop does, and it slides along that, ...
+        if windows:
+            for rank in sorted(own):
+                sliding = {**slides, tensor.name: frozenset((rank,))} if rank in windows else slides
+                yield Variant(rank, held=own, still=still, slides=sliding, coupled=rest | along)
+        # ... or that does not either, and the tensor stays through the outer loops as well.
+        if rest:
+            sliding = {**slides, tensor.name: windows} if windows else slides
+            yield Variant(f"-{tensor.name}", held=own, far=still, slides=sliding, coupled=along)
+
+    def going_on(self, variant: Variant) -> Iterator[Variant]:
+        """Those parts of a variant in which outer loops of a window's axis follow upon a middle one."""
+        for name, sliders in variant.slides.items() if self.middle else ():
+            tensor = self.lattice.einsum.tensor(name)
+            for rank in sorted(sliders & variant.coupled - variant.held):
+                axis = {term.rank for term in self.lattice.windows.axes[name][rank]} & self.everything
+                others = (tensor.ranks & self.everything) - axis
+                for outer in self._following(variant.outer, tensor, axis):
+                    yield replace(variant, outer=outer, held=variant.held | others, goes_on=name,
+                                  coupled=variant.coupled | axis,
+                                  slides={**variant.slides, name: frozenset((rank,))})
+
+    def _following(self, outer: str, tensor: Tensor, axis: set[str]) -> list[str]:
+        """Which outer costs there are if the first outer loop that moves `tensor` is one of an axis, for
+        variants with the outer cost `outer`."""
+        if outer in self.lattice.ranks:
+            return [outer] if outer in axis | (self.everything - tensor.ranks) else []
+        if not outer:
+            return [*sorted(axis), *([f"-{tensor.name}"] if self.everything - tensor.ranks else [])]
+        still = self.everything - self.lattice.einsum.tensor(outer[1:]).ranks
+        return sorted(still & (axis | (self.everything - tensor.ranks)))
+
+    # ---- loop orders ---------------------------------------------------------------------------
+
+    def orders(self, variant: Variant) -> tuple[tuple[str, ...], ...]:
+        """Loop orders of the middle level, the innermost first, that may attain a variant."""
+        still = variant.still | variant.far
+        ranks = [self.everything - self.lattice.einsum.tensor(name).ranks for name in sorted(still)]
+        sliders = frozenset[str]().union(*variant.slides.values()) - variant.held
+        return self.arranged(frozenset.intersection(*ranks) if ranks else sliders, sliders)
+
+    def arranged(self, inner: frozenset[str], sliders: frozenset[str]) -> tuple[tuple[str, ...], ...]:
+        """Orders with the ranks `inner` innermost; one for each of `sliders`, as far in as can be."""
+        found = []
+        for slider in sorted(sliders) or [""]:
+            first, then = sorted(inner - {slider}), self._partners(slider)
+            heads = [[slider, *first, *then], [slider, *then, *first]] if slider in inner else \
+                [[*first, slider, *then]]
+            found += [tuple(r for r in dict.fromkeys([*head, *self.lattice.ranks]) if r) for head in heads]
+        return tuple(dict.fromkeys(found))
+
+    def _partners(self, rank: str) -> list[str]:
+        """The other ranks of the windows that `rank` slides along."""
+        axes = [own[rank] for own in self.lattice.windows.axes.values() if rank in own]
+        return sorted({term.rank for axis in axes for term in axis} & self.everything - {rank})
+
+    def all_sliders(self, inner: frozenset[str]) -> tuple[tuple[str, ...], ...]:
+        """Orders with the ranks `inner` innermost, whatever slides."""
+        windows = frozenset[str]().union(*self.lattice.windows.axes.values())
+        return tuple(dict.fromkeys([*self.arranged(inner, frozenset()), *self.arranged(inner, windows)]))
