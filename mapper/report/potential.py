@@ -6,7 +6,7 @@ from . import units
 from .schema import CertificateEntry, ResultDocument
 
 #: By option of a search what it brings in.
-_NAMES = {"imperfect": "imperfect factors"}
+_NAMES = {"imperfect": "imperfect factors", "uneven": "uneven mappings"}
 
 
 def rows(proof: CertificateEntry) -> list[tuple[str, str]]:

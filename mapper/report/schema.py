@@ -253,7 +253,7 @@ class PotentialEntry(TypedDict):
     """What an `option` of a search that was not asked for could save at most: a `share` of the value, since
     no mapping that it brings in lies below `bound`. Absent where that is hardly anything."""
 
-    option: Literal["imperfect"]
+    option: Literal["imperfect", "uneven"]
     bound: Amount
     share: float
     dual: dict[str, Any]
