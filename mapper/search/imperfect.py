@@ -67,6 +67,7 @@ class ImperfectExplorer(Explorer):
         self.fast = counts_fast(space)
         self._estimators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._known: dict[tuple[Keep, Orders, bytes], float] = {}
+        self._passed: set[tuple[Keep, Orders, bytes]] = set()      # on climbs
 
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit (or when it is time to stop);
@@ -134,9 +135,13 @@ class ImperfectExplorer(Explorer):
         """Replace the splits of one rank or of two, and the orders, while that helps."""
         found = replace(found, value=self._estimate(found))
         for _ in range(rounds):
-            better = self.best_order(self._step(found), options)
-            if self.stopped() or not better.value < found.value * (1 - 1e-12):
-                break
+            better = self._step(found)
+            if not better.value < found.value * (1 - 1e-12):
+                better = self.best_order(found, options)
+            key = better.keep, better.orders, better.factors.tobytes()
+            if self.stopped() or key in self._passed or not better.value < found.value * (1 - 1e-12):
+                break       # no way up, or one that was gone before
+            self._passed.add(key)
             found = better
         return found
 
