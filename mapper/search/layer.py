@@ -57,7 +57,7 @@ class Limits:
     bounds: int = 400
     choices: int = 8192
     dives: int = 3               # how often what levels keep is decided all the way before bounds lead
-    draws: int = 4               # how often a gap that is left is tried to be closed from mappings drawn anew
+    draws: int = 2               # how often a gap that is left is tried to be closed from mappings drawn anew
     climbs: int = 24             # in regions that `bounds` counts, and so many in others
     seconds: float = inf
     stopped: Callable[[], bool] = never
