@@ -178,7 +178,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
            objective: str = "edp", *, gap: float = 0.0, time_limit: float | None = None,
            jobs: int = 1, seed: int = 0, constraints: Constraints | object = NONE, imperfect: bool = False,
            uneven: bool = False, semantics: Semantics = "exact", points: int = 20,
-           progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
+           explain: bool = False, progress: bool | Callable[[ProgressEvent], None] = False) -> Result:
     """The best mapping of every layer, with a proof of how good it is.
 
     Parameters
@@ -209,6 +209,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
         searched in exact semantics only.
     points : int
         Of a front, at most so many searches a layer, each of which finds a point or shows that there is none.
+    explain : bool
+        Look closely at what runner-up classes lose, which takes up to as long again (see `Result.explain`).
     progress : bool or callable
         True shows progress on a terminal; a callable is handed every `ProgressEvent`.
 
@@ -241,7 +243,8 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
             watch = stack.enter_context(ProgressDisplay(objective, sys.stderr))
         return Result(search_network(
             architecture, workload, objective=objective, gap=gap, time_limit=time_limit, jobs=jobs,
-            seed=seed, constraints=constraints, semantics=semantics, points=points, progress=watch), workload)
+            seed=seed, constraints=constraints, semantics=semantics, points=points, explain=explain,
+            progress=watch), workload)
 
 
 def read_constraints(sections: Sequence[object], architecture: Architecture,

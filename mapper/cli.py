@@ -136,7 +136,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @click.option("--uneven", is_flag=True, help="Consider mappings as well in which each tensor cuts the loop "
               "nest at a place of its own.")
 @click.option("--explain", is_flag=True, help="Say as well why each mapping is the best: what dominates, "
-              "what binds, what other classes lose, where the mapspace went.")
+              "what binds, what other classes lose (looked at closely, for up to as long again), where the "
+              "mapspace went.")
 @_semantics
 @_define
 @_json
@@ -171,7 +172,8 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     with watch as progress, _conflicts_shown(as_json):
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
-                                points=points, progress=progress, save=_saver(workload, folder))
+                                points=points, explain=explain, progress=progress,
+                                save=_saver(workload, folder))
     return _answer(result, workload, as_json, folder, explain)
 
 

@@ -19,7 +19,7 @@ from tilebound.report.curve import axis, steps
 from tilebound.report.document import from_document, to_document
 from tilebound.report.html import render_html
 from tilebound.report.text import render_text
-from tilebound.search.explain import class_of, explain
+from tilebound.search.explain import class_of, explained
 from tilebound.search.layer import LayerSearch, Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES
@@ -83,7 +83,11 @@ def test_what_other_classes_lose_is_what_they_lose(architecture, einsum, objecti
 def agrees(search, best):
     """Whether what is said of classes agrees with the least of each choice."""
     mapping, certificate = search.run()
-    found = explain(search, mapping, certificate)
+    for closely in (False, True):
+        holds(search, mapping, certificate, explained(search, mapping, certificate, closely), best)
+
+
+def holds(search, mapping, certificate, found, best):
     region = class_of(search.space, mapping)
     assert min(best.values()) >= certificate.lower_bound * (1 - 1e-9)
     assert best[region.keep, region.innermost] >= found.bound * (1 - 1e-9)
@@ -102,7 +106,7 @@ def test_the_mapspace_shrinks_step_by_step():
     architecture, einsum = three_level(middle=20, inner=6, keep=frozenset("A")), gemm(8, 6, 4)
     search = LayerSearch(architecture, einsum, "edp")
     mapping, certificate = search.run()
-    *drops, evaluated, best = explain(search, mapping, certificate).drops
+    *drops, evaluated, best = explained(search, mapping, certificate).drops
     sizes = [x.mappings for x in drops]
     assert sizes == sorted(sizes, reverse=True) and best.mappings == 1
     assert evaluated.mappings == certificate.evaluated and sizes[1] == certificate.mapspace_size

@@ -36,7 +36,8 @@ def facts(layer: LayerEntry, objective: str) -> list[tuple[str, str]]:
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("binds", ", ".join(binding) if binding else "no figure of the machine, to the first order")]
     rows.append(("relaxed bound of its class", units.objective(objective, why["relaxed_bound"])))
-    if nearest := next((x for x in why["runners_up"] if x["fits"]), None):
+    if met := [x for x in why["runners_up"] if x["found"] is not None]:
+        nearest = min(met, key=lambda x: x["found"] or 0.0)
         rows.append(("nearest other class", f"{nearest['choice']}: {_loss(nearest)}"))
     return rows
 
@@ -50,7 +51,14 @@ def _figure(x: SensitivityEntry) -> str:
 
 
 def _loss(x: RunnerUpEntry) -> str:
+    if _exact(x):
+        return _at_least(x)
     return f"{_at_least(x)}, best met {'-' if x['found'] is None else _share(x['found'])}"
+
+
+def _exact(x: RunnerUpEntry) -> bool:
+    """Whether the best mapping of the class was met."""
+    return None not in (x["found"], x["at_least"]) and abs((x["found"] or 0) - (x["at_least"] or 0)) < 1e-9
 
 
 def _share(loss: float) -> str:
@@ -62,6 +70,8 @@ def _at_least(x: RunnerUpEntry) -> str:
         return "does not fit"
     if x["at_least"] < -1e-9:
         return f"gains at most {units.percent(-x['at_least'])}"
+    if _exact(x):
+        return f"exactly {_share(x['at_least'])}"
     return f"at least {_share(x['at_least'])}" if x["at_least"] > 1e-9 else "no better"
 
 

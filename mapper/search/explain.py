@@ -15,9 +15,10 @@ from .space import Mapspace
 from .waterfall import waterfall
 
 
-def explain(search: LayerSearch, mapping: Mapping, certificate: Certificate) -> Explanation:
+def explained(search: LayerSearch, mapping: Mapping, certificate: Certificate,
+              closely: bool = False) -> Explanation:
     """What binds the class of `mapping`, what other classes lose, where the mapspace went and when what was
-    found, in the objective of `search`, which has given the `certificate`."""
+    found, in the objective of `search`, which has given the `certificate`; `closely`: see `runners_up`."""
     space, relaxation = search.space, search.relaxation
     region = class_of(space, mapping)
     floor = energy_floor(relaxation, region)[0] if min(search.powers) > 0 else 0.0
@@ -25,7 +26,7 @@ def explain(search: LayerSearch, mapping: Mapping, certificate: Certificate) -> 
     root = search.trace.root
     return Explanation(
         bound, tuple(_worth(relaxation, x) for x in found if x.have > 1 or x.label.kind != "array"),
-        runners_up(search, region, 0.0 if root is None else root.floor, certificate),
+        runners_up(search, region, 0.0 if root is None else root.floor, certificate, closely),
         waterfall(space, root, certificate.value, certificate.evaluated), tuple(search.trace.moments))
 
 

@@ -28,7 +28,7 @@ from ..workload.graph import WorkloadGraph
 from .combine import combine
 from .demands import Case
 from .differences import difference
-from .explain import explain
+from .explain import explained
 from .front import POINTS, FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch, Limits, never
@@ -70,6 +70,7 @@ class _Task:
     total: int
     constraints: Constraints
     points: int
+    closely: bool                # whether runner-up classes are looked into
     sketches: bool = False       # whether the best so far is sent now and then
 
 
@@ -87,7 +88,7 @@ _Send = Callable[["ProgressEvent | _Sketch"], None]
 def search_network(architecture: Architecture, graph: WorkloadGraph, *, objective: str = "edp",
                    gap: float = 0.0, time_limit: float | None = None, jobs: int = 1, seed: int = 0,
                    constraints: Constraints = NONE, semantics: Semantics = "exact", points: int = POINTS,
-                   progress: Watch | None = None,
+                   explain: bool = False, progress: Watch | None = None,
                    save: Callable[[NetworkResult], None] | None = None) -> NetworkResult:
     """The best mapping found of every layer of `graph`, each with its certificate.
 
@@ -112,6 +113,8 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         others are searched in exact semantics only.
     points : int
         Of a front, at most so many searches a layer, each of which finds a point or shows that there is none.
+    explain : bool
+        Look closely at what runner-up classes lose, which takes up to as long again as the search.
     progress : callable, optional
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
@@ -141,7 +144,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [_Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints,
-                   points, save is not None)
+                   points, explain, save is not None)
              for i, einsum in enumerate(firsts)]
     empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with _interrupts() as stop:
@@ -358,7 +361,7 @@ def _found(task: _Task, report: Callable[[float, float], None],
                           report, task.constraints)
     begun(search)
     mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
-    certificate = replace(certificate, explanation=explain(search, mapping, certificate),
+    certificate = replace(certificate, explanation=explained(search, mapping, certificate, task.closely),
                           potential=potentials(search, certificate))
     return _without_links(task.architecture, task.einsum, mapping), certificate
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, prod
 from typing import Iterator
 
 from ..bounds.bound import bound_region
+from ..bounds.lattice_bound import LatticeBound
 from ..bounds.region import TRIVIAL, Region
 from ..mapping.template import slot
 from .explanation import RunnerUp
-from .keeps import Decision
+from .keeps import Decision, Keep
 from .layer import LayerSearch, Node
+from .local import Found
 from .result import Certificate
 from .waterfall import leaves
 
+_LATTICES = 24          # choices of what levels keep that are looked into,
+_FARTHEST = 1.1         # as far as they lose no more than ten percent
 _ORDERS = 16            # innermost loops that are bounded for the classes of other orders
 
 
 def runners_up(search: LayerSearch, region: Region, floor: float,
-               certificate: Certificate) -> tuple[RunnerUp, ...]:
+               certificate: Certificate, closely: bool) -> tuple[RunnerUp, ...]:
     """The classes that keep one tensor at one level and do not where the best does, or the other way round;
     and those that reuse other tensors in the innermost loop of one level. Those that lose least come
-    first. `region` is the class of the best mapping, `floor` a bound on the energy of all mappings."""
+    first. `region` is the class of the best mapping, `floor` a bound on the energy of all mappings.
+
+    `closely`: where the best is proven to be that, the classes next to it are bounded by their lattices,
+    which takes up to as long as the search did."""
+    # Where something better might turn up, the search is the place for it, not its explanation.
+    able = search.lattice.applies and search.powers[0] > 0 and not (
+        search.space.imperfect or search.space.architecture.sparse)
+    farthest = _FARTHEST * certificate.value if closely and able and certificate.status == "optimal" else 0.0
     found = [_runner_up(*x, certificate) for x in (
-        *_other_keeps(search, region), *_other_orders(search, region, floor))]
+        *_other_keeps(search, region, farthest), *_other_orders(search, region, floor))]
     return tuple(sorted(found, key=lambda x: (not x.fits, max(x.at_least or 0.0, 0.0),
                                               inf if x.found is None else x.found)))
 
@@ -38,12 +49,16 @@ def _runner_up(choice: str, bound: float, found: float, certificate: Certificate
                     found / value - 1.0 if found < inf else None, bound < inf)
 
 
-def _other_keeps(search: LayerSearch, region: Region) -> Iterator[tuple[str, float, float]]:
-    """From the regions of the search: each was bounded, or all of its mappings were evaluated."""
+def _other_keeps(search: LayerSearch, region: Region,
+                 farthest: float) -> Iterator[tuple[str, float, float]]:
+    """From the regions of the search: each was bounded, or all of its mappings were evaluated; and looked
+    into up to `farthest`."""
     if search.trace.root is None:
         return
     names = [level.name for level in search.space.architecture.levels]
     ends = [(node.region, _proven(search, node)) for node in leaves(search.trace.root)]
+    if farthest:
+        ends = _looked_into(search, ends, region.keep, farthest)
     for tensor, columns in search.space.choices.columns.items():
         for level, name in enumerate(names):
             if len({level in column for column in columns}) < 2:
@@ -53,6 +68,41 @@ def _other_keeps(search: LayerSearch, region: Region) -> Iterator[tuple[str, flo
             best = min((own for keep, own in search.trace.best.items() if (tensor in keep[level]) == kept),
                        default=inf)
             yield f"{name} {'keeps' if kept else 'bypasses'} {tensor}", bound, best
+
+
+def _looked_into(search: LayerSearch, ends: list[tuple[Region, float]], best: Keep,
+                 farthest: float) -> list[tuple[Region, float]]:
+    """The regions with their bounds, those that may hold something better than `farthest`, or than as far as
+    a number of choices goes, bounded by their lattices: the search itself only asks whether they hold
+    something better than the best."""
+    space, count = search.space, 0
+    whole = {region: prod(map(len, space.choices.left(region).values())) for region, _ in ends
+             if region.open or region == space.root(region.keep)}
+    for region, bound in sorted(ends, key=lambda x: x[1]):
+        count += whole.get(region, 0)
+        if count > _LATTICES:
+            farthest = min(bound, farthest)
+    found = []
+    for region, bound in ends:
+        if bound >= farthest or region not in whole:
+            found.append((region, bound))
+            continue
+        for own in map(space.root, space.choices.completions(region)):
+            found.append((own, bound if own.keep == best else max(bound, _by_lattice(search, own, farthest))))
+    return found
+
+
+def _by_lattice(search: LayerSearch, region: Region, farthest: float) -> float:
+    """What no mapping of the region lies below, `farthest` at the most; mappings that attain it are noted."""
+    solved = LatticeBound(search.lattice, region.keep, *search.powers, search.cap).solve(farthest)
+    if solved is None:
+        return 0.0
+    bound, tilings = solved
+    options = search.space.order_options(region)
+    for tiling in tilings:
+        start = Found(inf, region.keep, tuple(orders[0] for orders in options), tiling.factors)
+        search.trace.offered(search.explorer.best_order(start, options), search.explorer.evaluated, False)
+    return bound
 
 
 def _may(region: Region, decision: Decision, kept: bool) -> bool:
