@@ -237,8 +237,8 @@ def test_map_hands_its_options_to_the_search(spec, mapping, searching, capsys):
     arguments = ["--objective", "edp", "--gap", "0.1", "--time-limit", "5", "--jobs", "2", "--seed", "7"]
     assert cli.run(["map", spec, *arguments]) == 0
     assert seen == {"objective": "edp", "gap": 0.1, "time_limit": 5.0, "jobs": 2, "seed": 7,
-                    "constraints": tilebound.Constraints(), "semantics": "exact", "points": 20, "explain": False,
-                    "progress": None, "save": None, "levels": 3, "layers": 1}
+                    "constraints": tilebound.Constraints(), "semantics": "exact", "points": 20,
+                    "explain": False, "progress": None, "save": None, "levels": 3, "layers": 1}
     out, err = capsys.readouterr()
     assert err == "" and "optimal" in out
 
