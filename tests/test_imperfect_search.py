@@ -255,7 +255,7 @@ def test_every_mapping_is_a_point_of_the_program_that_costs_no_more(seed):
     constraints = permitting(rng, mapping, einsum)
     builder = _Builder(Relaxation(architecture, einsum, Rules(architecture, einsum, constraints)),
                        region_of(rng, einsum, mapping))
-    builder.build(1, 1, 0.0)
+    builder.build(0.0)
     cost = evaluate(architecture, einsum, mapping)
     factors = np.array([[b.factors(k).get(r, 1) for r in einsum.ranks] for b in mapping for k in KINDS])
     point = np.zeros(builder.width)
