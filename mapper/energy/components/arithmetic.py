@@ -13,8 +13,9 @@ from .shared import NODE, known, summed, with_idle
 _BITS = Parameter("bits", "of an operand", "bit")
 _FLOAT = Parameter("bits", "of an operand, exponent and sign included", "bit")
 _LIBRARY = Parameter("library", "whose figures", default="horowitz", kind="text",
-                     choices=("horowitz", "aladdin"))
+                     choices=("horowitz", "aladdin", "sparseloop"))
 _SOURCE = "Horowitz, ISSCC 2014"
+_SOURCES = f"{_SOURCE}; Aladdin; or the tables published with Sparseloop"
 
 
 def _estimate(unit: Unit, bits: int) -> Estimate:
@@ -37,20 +38,20 @@ class Arithmetic:
 
 
 class Adder:
-    """An integer adder. Aladdin's, which Accelergy's classes mean, costs 1.75 times as much a bit as
-    Horowitz's."""
+    """An integer adder. Aladdin's, which Accelergy's classes mean, costs twice as much as Horowitz's at 32
+    bits, and every bit the same."""
 
     name = "adder"
     classes: Mapping[str, Values] = {"int_adder": {}, "intadder": {"library": "aladdin"},
                                      "aladdin_adder": {"library": "aladdin"}}
     parameters = (_BITS, NODE, _LIBRARY)
-    source = f"{_SOURCE}; or Aladdin"
+    source = _SOURCES
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
-        bits, node = int(given["bits"]), float(given["node"])
-        aladdin = given["library"] == "aladdin"
-        return _estimate(table.units.unit("aladdin_add", bits, node, linear=True) if aladdin
-                         else table.units.unit("int_add", bits, node), bits)
+        bits, node, library = int(given["bits"]), float(given["node"]), given["library"]
+        if library == "horowitz":
+            return _estimate(table.units.unit("int_add", bits, node), bits)
+        return _estimate(table.units.unit(f"{library}_add", bits, node, linear=True), bits)
 
 
 class Multiplier:
@@ -60,13 +61,14 @@ class Multiplier:
     classes: Mapping[str, Values] = {"intmultiplier": {}, "int_multiplier": {},
                                      "aladdin_multiplier": {"library": "aladdin"}}
     parameters = (_BITS, NODE, _LIBRARY)
-    source = f"{_SOURCE}; or Aladdin"
+    source = _SOURCES
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
-        bits, node = int(given["bits"]), float(given["node"])
-        if given["library"] == "aladdin":       # a row of 32 bits, bits * bits / 32 of which are linear
-            return _estimate(table.units.unit("aladdin_mult", bits * bits / 32, node, linear=True), bits)
-        return _estimate(table.units.unit("int_mult", bits, node), bits)
+        bits, node, library = int(given["bits"]), float(given["node"]), given["library"]
+        if library == "horowitz":
+            return _estimate(table.units.unit("int_mult", bits, node), bits)
+        # a row of 32 bits, bits * bits / 32 of which are linear
+        return _estimate(table.units.unit(f"{library}_mult", bits * bits / 32, node, linear=True), bits)
 
 
 class IntMac:
@@ -75,15 +77,15 @@ class IntMac:
     name = "intmac"
     classes: Mapping[str, Values] = {"mac": {}, "int_mac": {}, "compute": {}}
     parameters = (_BITS, NODE, _LIBRARY,
-                  Parameter("adder_bits", "of the sum; 0: as the table has it", "bit", default=0, least=0))
-    source = _SOURCE
+                  Parameter("adder_bits", "of the sum; 0: as the library has it", "bit", default=0, least=0))
+    source = _SOURCES
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         bits, adder_bits = int(given["bits"]), int(given["adder_bits"])
         if not adder_bits and given["library"] == "horowitz":
             return _estimate(table.units.unit("int_mac", bits, float(given["node"])), bits)
         product = Multiplier().estimate(given, table)
-        addition = Adder().estimate({**given, "bits": adder_bits or 2 * bits}, table)
+        addition = Adder().estimate({**given, "bits": adder_bits or bits}, table)
         energy = known(summed([(1, product.actions["compute"]), (1, addition.actions["compute"])]))
         return Estimate(with_idle(energy), summed([(1, product.area), (1, addition.area)]),
                         summed([(1, product.leakage), (1, addition.leakage)]), access_bits=bits,
