@@ -15,7 +15,7 @@ from ..search.check import ProofError, rederive
 from ..search.differences import difference
 from ..search.result import Certificate, LayerFront, LayerResult, NetworkResult, objective_value
 from .document import from_document, to_document
-from .schema import ResultDocument
+from .schema import CertificateEntry, ResultDocument
 
 _SAME = 1e-9      # relative difference that rounding may cause
 
@@ -57,6 +57,18 @@ def check_document(document: ResultDocument) -> list[str]:
                 proofs[key] = _certificate(result, layer, claimed, energy_pj, cycles)
             found += [f"{layer.name}: {x}" for x in proofs[key]]
     return found
+
+
+def certificates(document: ResultDocument) -> Iterator[CertificateEntry]:
+    """All certificates of a document, every one once."""
+    for layer in document["layers"]:
+        found = [layer["certificate"]] if "certificate" in layer else []
+        if "front" in layer:        # that of the layer is among those of the points
+            found = [layer["front"]["fastest"], *(p["certificate"] for p in layer["front"]["points"])]
+        for entry in found:
+            yield entry
+            if "then" in entry:
+                yield entry["then"]
 
 
 def _costed(result: NetworkResult, layer: LayerResult) -> LayerFront | None:
