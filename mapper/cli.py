@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Sequence
 
 import click
 
+from .cli_values import Number, Objective, defined, switched
 from .errors import InfeasibleError, MappingError, Problem, SpecError
 from .signals import Terminated, heeded
 
@@ -61,31 +62,6 @@ _semantics = click.option("--semantics", type=click.Choice(["exact", "timeloop"]
                           show_default=True, help="Count right, or with the defects of Timeloop's model.")
 
 
-class _Number(click.FloatRange):
-    """A number in a range, which NaN is not."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value} is no number.", param, ctx)
-        return number
-
-
-class _Objective(click.ParamType):      # type: ignore[type-arg]  # generic in newer versions only
-    """An objective, two of them with a comma between, or what asks for a front."""
-
-    name = "objective"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from .search.result import require_objective
-
-        try:
-            require_objective(value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
-        return str(value)
-
-
 @cli.command(epilog=_EPILOG)
 @_specs
 @_semantics
@@ -107,7 +83,7 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 
     loaded, architecture, workload = _load(specs, define)
     _require_place(folder)
-    options = _switched(loaded.options, switches)
+    options = switched(loaded.options, switches)
     _note_unused(loaded, (*_CONSTRAINTS, "mapper", *_NEVER_USED))
     layers = _evaluated(loaded, architecture, workload, semantics, options)
     result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics, options=options)
@@ -116,16 +92,16 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 
 @cli.command("map", epilog=_EPILOG)
 @_specs
-@click.option("--objective", type=_Objective(), metavar="OBJECTIVE",
+@click.option("--objective", type=Objective(), metavar="OBJECTIVE",
               help="What to make least: energy, latency, edp or ed2p, or two of these with a comma between, "
               "the second among mappings that are equal in the first; or pareto, the front of energy and "
               "cycles.  [default: what `mapper` in a SPEC says, else edp]")
 @click.option("--points", type=click.IntRange(2), default=20, show_default=True,
               help="With pareto: at most so many searches for a layer, each of which finds a point of its "
               "front or shows that there is none.")
-@click.option("--gap", type=_Number(0, 1), default=0.0, show_default=True,
+@click.option("--gap", type=Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
-@click.option("--time-limit", metavar="SECONDS", type=_Number(0, min_open=True),
+@click.option("--time-limit", metavar="SECONDS", type=Number(0, min_open=True),
               help="Most time for the whole search, all layers together.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
               "[default: what `mapper` in a SPEC says, else 1]")
@@ -195,7 +171,7 @@ def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], laye
     from .files import write_atomic
     from .loading import load_specs
 
-    loaded = load_specs(specs, define=_defined(define))
+    loaded = load_specs(specs, define=defined(define))
     for note in loaded.notes:
         click.echo(str(note), err=True)
     text = dump(converted(loaded, dialect, layer))
@@ -224,9 +200,9 @@ def energy(name: str | None, parameters: tuple[str, ...], specs: tuple[str, ...]
     from . import cli_energy
 
     if name is not None:
-        cli_energy.component(name, parameters, specs, _defined(define), as_json)
+        cli_energy.component(name, parameters, specs, defined(define), as_json)
     elif specs:
-        cli_energy.machine(specs, _defined(define), as_json)
+        cli_energy.machine(specs, defined(define), as_json)
     else:
         cli_energy.classes(as_json)
     return DONE
@@ -300,7 +276,7 @@ def _load(specs: Sequence[str], define: Sequence[str]) -> tuple[Loaded, Architec
     """What the SPECs hold, when that can be evaluated."""
     from .loading import load_specs
 
-    loaded = load_specs(specs, define=_defined(define))
+    loaded = load_specs(specs, define=defined(define))
     for note in loaded.notes:
         click.echo(str(note), err=True)
     problems = list(loaded.unsupported)
@@ -325,31 +301,6 @@ def _require_place(folder: Path | None) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
-def _defined(pairs: Sequence[str]) -> dict[str, object]:
-    """Names and values given as NAME=VALUE; a value is read as in YAML."""
-    from .spec.nodes import Problems
-    from .spec.reader import read_text
-
-    result: dict[str, object] = {}
-    for pair in pairs:
-        name, text = _pair(pair, "VALUE", "--define")
-        if not name.isidentifier():
-            raise click.BadParameter(f"{pair!r}; expected NAME=VALUE", param_hint="--define")
-        documents = read_text(text, Problems())
-        result[name] = documents[0].plain() if documents and documents[0].is_scalar else text
-    return result
-
-
-def _switched(options: Options, pairs: Sequence[str]) -> Options:
-    """`options` with the switches given as NAME=on or NAME=off."""
-    from .model.options import with_switches
-
-    try:
-        return with_switches(options, dict(_pair(pair, "on|off", "--option") for pair in pairs))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--option") from None
-
-
 def _refuse_switches(loaded: Loaded) -> None:
     """Raise a SpecError for switches that a search cannot honour."""
     if loaded.options.changed():
@@ -359,14 +310,6 @@ def _refuse_switches(loaded: Loaded) -> None:
         problems = Problems()
         refuse_changed(loaded.sections["globals"], problems)
         raise SpecError(problems.unsupported)
-
-
-def _pair(text: str, what: str, option: str) -> tuple[str, str]:
-    """What stands before and after the `=` of an option."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r}; expected NAME={what}", param_hint=option)
-    return name, value
 
 
 def _missing(specs: Sequence[str], what: str, kind: str) -> Problem:
