@@ -157,7 +157,8 @@ def charts(layer: LayerEntry, document: ResultDocument,
         parts = by_level.setdefault(part["level"], {})
         parts[part["tensor"]] = parts.get(part["tensor"], 0.0) + part["energy_pj"]
     drawn = [stacked("Energy by level and tensor", list(by_level.items()), tensor_colors, units.energy)]
-    losing = [x for x in why["runners_up"] if x["fits"] and max(_shares(x)) <= _FAR][:_CLASSES]
+    known = [x for x in why["runners_up"] if x["found"] is not None or (x["at_least"] or 0.0) > 0.0]
+    losing = [x for x in known if max(_shares(x)) <= _FAR][:_CLASSES]
     if losing:
         drawn.append(_classes(losing))
     drawn.append(logarithmic("Mappings left, logarithmic", [
