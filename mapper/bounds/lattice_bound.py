@@ -50,7 +50,9 @@ class LatticeBound(Least):
 
     def quick(self) -> float:
         """What is proven by each of the tiles for itself, which takes little time; 0 when the lattice is too
-        large."""
+        large. Where there are many ways through a pass, they are left aside."""
+        if self.l.depth - self.middle > 2:
+            return self._by_outside()
         ways = self.l.inside(self.keep)
         least, cycles = inf, self.steps / self.l.instances
         for own in ways or []:
@@ -60,6 +62,12 @@ class LatticeBound(Least):
                              self._objective(energy, cycles), inf)
             least = min(least, float(value.min(initial=inf)))
         return 0.0 if ways is None else least
+
+    def _by_outside(self) -> float:
+        """What is proven by the tile and the shape of the array, whatever happens inside."""
+        cycles = self.steps / self.l.instances
+        energy = np.asarray(min(array.min() for array in self._arrays()) + self._by_shape())
+        return float(self._objective(energy, cycles).min(initial=inf))
 
     def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the

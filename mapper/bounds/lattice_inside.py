@@ -23,6 +23,9 @@ from .lattice import Lattice
 #: A tensor, and the level that it is brought to.
 Stream = tuple[str, int]
 
+#: Tensors, and the ranks whose loops leave these in place.
+_Class = tuple[frozenset[str], frozenset[str]]
+
 #: Pairs of the tiles of two levels looked at, at most.
 _MOST_PAIRS = 20_000_000
 _PAIRS_AT_A_TIME = 1_000_000
@@ -137,7 +140,7 @@ def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset
     chain = np.concatenate([outer[:, None], ways.chain], axis=1)
     every = quotients.prod(axis=1, dtype=float)
     found = []
-    for index, (still, ranks) in enumerate(lattice.classes.items()):
+    for index, (still, ranks) in _worth_while(lattice, moved):
         words = {}
         for stream, entering in ways.words.items():
             if stream in stays:
@@ -155,6 +158,13 @@ def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset
     return found
 
 
+def _worth_while(lattice: Lattice, moved: frozenset[Stream]) -> list[tuple[int, _Class]]:
+    """The classes of innermost ranks that may be best for streams that are moved: for a single tensor, those
+    that leave it in place."""
+    classes, names = list(enumerate(lattice.classes.items())), {name for name, _ in moved}
+    return [x for x in classes if len(names) == 1 and names <= x[1][0]][:1] or classes
+
+
 def _entering(lattice: Lattice, tensor: Tensor, still: bool, ranks: frozenset[str], tile: np.ndarray,
               quotients: np.ndarray) -> np.ndarray:
     """How many tiles of a tensor that is moved enter, `ranks` running innermost."""
@@ -163,8 +173,8 @@ def _entering(lattice: Lattice, tensor: Tensor, still: bool, ranks: frozenset[st
     share = np.ones(len(tile))
     for rank in lattice.windows.sliders(tensor) & (ranks if not still else tensor.ranks):
         steps = quotients[:, lattice.ranks.index(rank)]
-        share = np.where(steps > 1, np.minimum(share, lattice.windows.share(
-            tensor, rank, tile, tile, steps, "any")), share)
+        share = np.where(steps > 1, np.minimum(share, lattice.windows.inside(
+            tensor, rank, tile, quotients)), share)
     return tiles * share
 
 

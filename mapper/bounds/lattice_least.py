@@ -47,6 +47,23 @@ class Least(Traffic):
                 partial(self._by_way, tensor, ways, stationary, sliders))
         return array, inside
 
+    def _arrays(self) -> list[np.ndarray]:
+        """Energy at the least by the tile of the array, for each class of ranks, whatever stays in a pass."""
+        total = []
+        for still, ranks in self.l.classes.items():
+            array = self.base + self._table("", frozenset())
+            for tensor in self.tensors:
+                first, second, *_ = self.places[tensor.name]
+                if second == self.l.depth:
+                    continue
+                stationary, sliders = tensor.name in still, self.l.windows.sliders(tensor)
+                sliders = sliders if stationary else sliders & ranks
+                options = [(stationary, True, sliders), (False, False, frozenset[str]())]
+                array = array + np.minimum.reduce([self._cached(
+                    ("array", tensor.name, first, *x), partial(self._by_array, tensor, *x)) for x in options])
+            total.append(array)
+        return total
+
     def _by_array(self, tensor: Tensor, stationary: bool, stays: bool, sliders: frozenset[str]) -> np.ndarray:
         """Energy of a tensor above the array, at the least, by the tile of the array.
 

@@ -99,6 +99,27 @@ class Windows:
             least = np.minimum(least, total)
         return np.asarray(least / (moves[0][2] * moves[1][2]))
 
+    def inside(self, tensor: Tensor, slider: str, tile: np.ndarray, quotients: np.ndarray) -> np.ndarray:
+        """The share that is left when `slider` steps innermost at a level with loops of so many iterations
+        around `tile`, and others may follow at any level outside; or less."""
+        axis, n = self.axes[tensor.name][slider], quotients[:, self.l.ranks.index(slider)]
+        least = self.share(tensor, slider, tile, tile, n, "any")
+        if not self.simple(tensor, slider):
+            return least
+        own, other = sorted(self._moving(axis), key=lambda term: term.rank != slider)
+        i, j = (self.l.ranks.index(term.rank) for term in (own, other))
+        held = self.l.points[tile]
+        first = abs(own.coefficient) * held[:, i]
+        overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
+        words, _ = _advance(n - (n - 1) * overlap, np.where(n > 1, first, 0), first, overlap,
+                            abs(other.coefficient) * held[:, j], quotients[:, j])
+        share, taken = words / (n * quotients[:, j]), n * quotients[:, j]
+        rest = [k for k, rank in enumerate(self.l.ranks) if rank in tensor.ranks and k not in (i, j)]
+        ends = (quotients[:, rest] > 1).any(axis=1) | ~self._undone(axis, own, True)[tile]
+        # What follows outside loads at least nothing.
+        follows = share - (1.0 - taken / self._passes(axis)[tile]) / taken
+        return np.where(ends, share, np.maximum(least, follows))
+
     def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
         """At every point, the share of the iterations of the other rank's loop next to the slider's that move
         nothing, since its steps undo those of the slider."""
