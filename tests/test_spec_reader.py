@@ -123,7 +123,8 @@ def test_sizes(text: str, word_bits: int, expected: int) -> None:
 
 @pytest.mark.parametrize(("text", "part"), [
     ("108", "no unit"), (108, "no unit"), ("108 kib", "did you mean 'KiB'"), ("3 B", "whole number of words"),
-    ("much", "is no quantity"), (True, "is no quantity"), ("-1 words", "whole number"),
+    ("much", "is no quantity"), (True, "is no quantity"), ("1e400 words", "is no quantity"),
+    (10**400, "is no quantity"), ("-1 words", "whole number"),
     ("1 KiB KiB", "is no")])
 def test_wrong_sizes(text: object, part: str) -> None:
     with pytest.raises(ValueError, match=part):

@@ -17,6 +17,8 @@ BITS = {"b": 1, "bit": 1, "bits": 1, "B": 8, "byte": 8, "bytes": 8,
 _PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "µs": 1e6, "ns": 1e9, "ps": 1e12}
 _HERTZ = {"Hz": 1, "kHz": 1e3, "KHz": 1e3, "MHz": 1e6, "GHz": 1e9}
 _PER_NANOMETRE = {"nm": 1, "um": 1e-3, "µm": 1e-3}
+#: The largest number that means anything.
+_LARGEST = 1e100
 
 
 def split(text: object) -> tuple[float, str]:
@@ -25,19 +27,25 @@ def split(text: object) -> tuple[float, str]:
     Raises
     ------
     ValueError
-        When `text` does not start with a number.
+        When `text` does not start with a number, or with none that can be reckoned with.
 
     >>> split("108 KiB"), split(7), split("1e3 words")
     ((108, 'KiB'), (7, ''), (1000.0, 'words'))
     """
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return text, ""
+        return _sane(text, text), ""
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{text!r} is no quantity; expected a number and a unit")
     number, unit = match.groups()
     number = number.replace("_", "")
-    return (int(number) if re.fullmatch(r"[-+]?\d+", number) else float(number)), unit
+    return _sane(int(number) if re.fullmatch(r"[-+]?\d+", number) else float(number), text), unit
+
+
+def _sane(number: float, text: object) -> float:
+    if not abs(number) <= _LARGEST:
+        raise ValueError(f"{str(text)[:40]!r} is no quantity; expected a number of up to {_LARGEST:g}")
+    return number
 
 
 def words(text: object, word_bits: int) -> int:

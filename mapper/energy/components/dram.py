@@ -40,7 +40,7 @@ class Dram:
 class DramChip:
     """A DRAM chip as CACTI has it, without input and output. An access is a burst of eight words, with its
     share of opening and closing a page, which `activate` and `precharge` list. `leakage` is its standby with
-    all pages closed."""
+    all pages closed. Its die takes no area of the chip that it serves."""
 
     name = "dram_chip"
     classes: Mapping[str, Values] = {"main_memory": {}}
@@ -69,7 +69,8 @@ class DramChip:
         return Estimate(
             {"read": access(False), "write": access(True), "activate": figure(chip.activate_pj, "activate"),
              "precharge": figure(chip.precharge_pj, "precharge")},
-            figure(chip.area_um2, "area"), figure(chip.standby_mw, "standby"),
+            Figure(0.0, f"off chip (its die: {chip.area_um2 / 1e6:.4g} mm2)", "rule"),
+            figure(chip.standby_mw, "standby"),
             figure(chip.refresh_mw, "refresh"), access_bits=width)
 
 
