@@ -303,7 +303,7 @@ def evaluate_batch(architecture: Architecture, einsum: Einsum, template: Templat
     return BatchEvaluator(architecture, einsum, template)(factors)
 
 
-def _batch_last(factors: NDArray[np.int64], block: int = 128) -> Array:
+def _batch_last(factors: NDArray[np.int64], block: int = 512) -> Array:
     """Transpose to (slots, ranks, batch), a block at a time: what is read again is still cached."""
     flat = factors.reshape(len(factors), -1)
     result = np.empty((flat.shape[1], len(flat)))
