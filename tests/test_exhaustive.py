@@ -17,6 +17,7 @@ from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.search.check import rederive
+from tilebound.search.front import FrontSearch
 from tilebound.search.layer import LayerSearch, Limits
 from tilebound.search.result import OBJECTIVES, objective_value, stages
 from tilebound.search.stages import second_stage
@@ -170,10 +171,35 @@ def agrees(kind, seed):
     return certificate.status, len(costs), len({(x.energy_pj, x.cycles) for x in costs})
 
 
+def front_agrees(kind, seed):
+    _, architecture, einsum, fitting = a_problem(kind, seed)
+    costs = [evaluate(architecture, einsum, m) for m in fitting]
+    front = FrontSearch(architecture, einsum, 20, Limits()).run()
+    for point in front.points:
+        found = evaluate(architecture, einsum, point.mapping)
+        assert (found.energy_pj, found.cycles) == (point.energy_pj, point.cycles)
+        least = min(x.energy_pj for x in costs if x.cycles <= point.cap)
+        proof = point.certificate
+        assert proof.lower_bound <= least * (1 + 1e-12)
+        _, again = rederive(architecture, einsum, "energy", proof.value, dict(proof.dual), among=proof.among)
+        assert again >= proof.lower_bound * (1 - 1e-9)
+    more = 1 + front.tolerance + 1e-12
+    assert all(any(p.cycles <= x.cycles * more and p.energy_pj <= x.energy_pj * more for p in front.points)
+               for x in costs)
+    return front.tolerance
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_random_problems_agree_with_all_their_mappings(kind):
     for seed in range(2):
         agrees(kind, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("kind", KINDS)
+def test_fronts_of_random_problems_are_as_good_as_all_their_mappings(kind, seed):
+    front_agrees(kind, seed)
 
 
 @pytest.mark.slow
