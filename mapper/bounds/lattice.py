@@ -47,7 +47,7 @@ class Lattice:
         self.prices = Prices(architecture, einsum)
         self._filled: dict[str, np.ndarray] = {}
         #: Outer costs that bounds of several keep/bypass choices share (see `LatticeBound`).
-        self.outside: dict[tuple[frozenset[str], ...], tuple[
+        self.outside: dict[Hashable, tuple[
             dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]] = {}
         #: Bounds on parts of the energy, likewise (see `lattice_least`).
         self.parts: dict[tuple[Hashable, ...], np.ndarray] = {}
@@ -80,6 +80,12 @@ class Lattice:
     def divisors(self) -> list[np.ndarray]:
         """The divisors of each extent, ascending."""
         return [np.array(divisors(int(n))) for n in self.extents]
+
+    @property
+    def limited(self) -> bool:
+        """Whether a bandwidth may hold the units back."""
+        return any(x is not None for level in self.arch.levels for x in (
+            level.read_bandwidth, level.write_bandwidth, level.shared_bandwidth))
 
     # ---- tables over lattice points ------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from .cap import UNCAPPED, Cap
 from .lattice import Lattice, Tiling
 from .lattice_inside import Stream, Ways
 from .lattice_least import Least
+from .lattice_ports import ports
 from .lattice_traffic import Pairs
 from .lattice_variants import Variant, Variants
 
@@ -47,6 +48,7 @@ class LatticeBound(Least):
         self.cap = cap
         self.steps = self.macs * self.prices.busy(keep)     # cycles of one unit, at the least
         self.variants = Variants(lattice)
+        self.ports = list(ports(lattice, keep))
 
     def quick(self) -> float:
         """What is proven by each of the tiles for itself, which takes little time; 0 when the lattice is too
@@ -185,8 +187,8 @@ class LatticeBound(Least):
         `chosen` of the ranks that are coupled, those first that may be the best."""
         columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
         moving = variant.still | variant.far | set(variant.slides)
-        cycles = self.steps / pairs.instances[where]
-        order = np.argsort(self._objective(least + outside, cycles), kind="stable")
+        value = self._objective(least + outside, self.steps / pairs.instances[where])
+        order = np.argsort(value, kind="stable")
         for start, stop in zip(_BATCHES, [*_BATCHES[1:], len(order)], strict=True):
             own = order[start:stop]
             own = own[least[own] + outside[own] < self._budget(pairs.instances[where[own]])]
@@ -195,14 +197,35 @@ class LatticeBound(Least):
             some, energy = pairs.at(where[own]), self.base + outside[own]
             steps = {self.l.ranks[i]: self.l.divisors[i][choice[own]] / self.l.points[some.a, i]
                      for i, choice in zip(columns, chosen, strict=True)}
+            words: dict[Stream, np.ndarray] = {}
             for tensor in self.tensors:
+                tiles = self._tiles(tensor, variant, some, steps)
+                words.update(self._words(tensor, some, tiles))
                 if tensor.name in moving:
-                    tiles = self._tiles(tensor, variant, some, steps)
-                    energy = energy + self._at_compute(tensor, some) \
-                        + self._streams(tensor, some, self._words(tensor, some, tiles))
+                    energy = energy + self._at_compute(tensor, some) + self._streams(tensor, some, words)
                 else:
                     energy = energy + full[tensor.name][where[own]]
-            self._keep_best(variant, ways, some, energy, chosen[:, own])
+            cycles = self._cycles(variant, some, words, self._point(variant, some, chosen[:, own]))
+            self._keep_best(variant, ways, some, energy, cycles, chosen[:, own])
+
+    def _point(self, variant: Variant, pairs: Pairs, chosen: np.ndarray) -> np.ndarray:
+        """The tile of the array, with the extents `chosen` in the ranks that are coupled."""
+        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
+        point = pairs.a.copy()
+        for i, choice in zip(columns, chosen, strict=True):
+            point += (choice - self.l.grid[i, pairs.a]) * self.l.strides[i]
+        return point
+
+    def _cycles(self, variant: Variant, pairs: Pairs, words: dict[Stream, np.ndarray],
+                point: np.ndarray) -> np.ndarray:
+        """Cycles of the units and of every port, the most of them."""
+        cycles = self.steps / pairs.instances
+        for port in self.ports:
+            own = port.of(variant.outer, variant.held | variant.coupled, point)
+            for tensor in self.tensors:
+                own = own + port.per_instance(port.below(tensor, pairs, words), pairs.instances)
+            cycles = np.maximum(cycles, own)
+        return cycles
 
     def _tiles(self, tensor: Tensor, variant: Variant, pairs: Pairs,
                steps: dict[str, np.ndarray]) -> np.ndarray:
@@ -226,12 +249,12 @@ class LatticeBound(Least):
 
     # ---- the objective -------------------------------------------------------------------------
 
-    def _keep_best(self, variant: Variant, ways: Ways, pairs: Pairs, energy: np.ndarray,
+    def _keep_best(self, variant: Variant, ways: Ways, pairs: Pairs, energy: np.ndarray, cycles: np.ndarray,
                    chosen: np.ndarray) -> None:
-        good = energy < self._budget(pairs.instances)
+        good = energy + self._leak(cycles) <= self.cap.most_energy(cycles)
         if not good.any():
             return
-        value = np.where(good, self._objective(energy, self.steps / pairs.instances), inf)
+        value = np.where(good, self._objective(energy, cycles), inf)
         best = int(value.argmin())
         if value[best] < self.cutoff:
             self.cutoff = float(value[best])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from typing import Any, Hashable
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ..workload.einsum import Tensor
 from .lattice import Lattice
 from .lattice_inside import Stream
 from .lattice_windows import Reach
+from .prices import Prices
 
 #: A level (as many as there are: the units), and the lattice points of its tiles.
 _Place = tuple[int, np.ndarray]
@@ -39,14 +41,21 @@ class Pairs:
 
 
 class Traffic:
-    """Energies for one keep/bypass choice."""
+    """Energies for one keep/bypass choice; or other figures that are counted like them, at other prices
+    (see `lattice_ports`)."""
+
+    #: Whether whole blocks are paid for.
+    blocks = True
+    prices: Prices | Any
+    #: What is counted, where that is not energy.
+    figure: Hashable = ""
 
     def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...]) -> None:
         self.l = lattice
         self.keep = keep
         self.tensors = lattice.einsum.tensors
         self.macs = float(lattice.einsum.macs)
-        self.prices = lattice.prices
+        self.prices = getattr(self, "prices", lattice.prices)
         self.middle = lattice.array_level
         self.everything = frozenset(lattice.ranks)
         self.above = self.macs / lattice.product(self.everything)     # passes: all loops above a point
@@ -65,7 +74,7 @@ class Traffic:
     def _shared(self) -> tuple[dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]:
         """Outer costs and tables of them, which depend on what the middle level keeps (and, where zeros are
         left out, on more)."""
-        key = self.keep if self.prices.sparse else self.keep[:2]
+        key = self.figure, (self.keep if self.prices.sparse else self.keep[:2])
         if key not in self.l.outside:
             self.l.outside[key] = self._outer_costs(), {}
         return self.l.outside[key]
@@ -147,7 +156,8 @@ class Traffic:
         size = self.l.arch.levels[level].block_words
         price = self.prices.word(self.keep, level, tensor.name, action)
         if not self.prices.sparse:
-            return np.asarray((np.ceil(words / size - 1e-6) * size if size > 1 else words) * price)
+            whole = np.ceil(words / size - 1e-6) * size if self.blocks and size > 1 else words
+            return np.asarray(whole * price)
         if self.prices.spares_tiles(self.keep, level, tensor.name):
             words = words * self.l.filled(tensor.name)[tiles]
         return np.asarray(words * price)

@@ -307,7 +307,9 @@ class LayerSearch:
         closed = fresh and self._for_lattice and self._by_lattice(node)
         # The lattice does not know of constraints on orders: where these matter, the parts are looked into.
         # Of what zeros leave it knows only the least: parts tell more where they come to be enumerated.
-        short = self.space.rules.orders_loops or (self.space.architecture.sparse and mappings <= _SOON)
+        # Of cycles that bandwidths ask for it knows the least as well.
+        short = (self.space.rules.orders_loops or self.lattice.limited
+                 or (self.space.architecture.sparse and mappings <= _SOON))
         return closed and not (short and self._below(node))
 
     def _enumerate(self, node: Node) -> None:
