@@ -75,7 +75,7 @@ class _Window:
             still = still & (net == 0.0)
             repeat = repeat & (net == self.first[axis])
         for axis in moved:
-            self.inside[axis] = self.inside[axis] + iterates * steps[axis]
+            self.inside[axis] = self.inside[axis] + np.multiply(iterates, steps[axis])
         if self.shape.apart:      # along the other windows no loop further out can
             away = (n - 1.0) * FAR
             self.inside = [x if axis in moved else x + away for axis, x in enumerate(self.inside)]
