@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from math import inf
+from random import Random
 
 import pytest
 import tilebound as tb
@@ -125,3 +126,19 @@ def test_command(tmp_path, capsys):
     assert cli.run(["check", str(tmp_path / "cut" / "result.json")]) == 0
     assert cli.run(["evaluate", str(spec), str(tmp_path / "cut" / "mapping.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.split("\n", 1)[1])["total"]["energy_pj"] == values[0]
+
+
+@pytest.mark.parametrize("seed", [3, 17, 35])     # 17: enumerated windows; 35: a region without any mapping
+def test_random_problems_are_no_worse_and_their_claims_hold(seed):
+    rng = Random(seed)
+    einsum = rng.choice((lambda: gemm(rng.randint(2, 23), rng.randint(1, 13), rng.randint(1, 9)), lambda: conv(
+        rng.randint(1, 6), rng.randint(1, 5), rng.randint(3, 9), rng.randint(2, 3), rng.randint(1, 2))))()
+    machine = rng.choice((lambda: two_level(rng.randint(12, 60)), lambda: three_level(
+        rng.randint(40, 200), rng.randint(6, 20), rng.randint(1, 5), rng.randint(1, 4))))()
+    objective = rng.choice(["energy", "latency", "edp", "ed2p", "edp,energy"])
+    whole, cut = (tb.search(machine, einsum, objective, imperfect=x) for x in (False, True))
+    best, value = (x.layers[0].certificate.value for x in (whole, cut))
+    assert value <= best * (1 + 1e-9)
+    bounds = [x.bound for x in whole.layers[0].certificate.potential if x.option == "imperfect"]
+    assert value >= min(bounds, default=0.99 * best) * (1 - 1e-9)
+    checked(whole), checked(cut)

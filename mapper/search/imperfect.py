@@ -213,7 +213,7 @@ class ImperfectSearch(LayerSearch):
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
         self.whole = whole
-        self._offer(whole.best)
+        super()._offer(whole.best)
         self._improve(self.best)
         self._hurry()
         if self.best is None:
@@ -278,7 +278,7 @@ class ImperfectSearch(LayerSearch):
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
         for orders, factors in self.space.in_order(node.region, self.space.enumerate(node.region)):
-            self._offer(Explorer.best_of(self.explorer, node.region.keep, orders, factors))
+            super()._offer(Explorer.best_of(self.explorer, node.region.keep, orders, factors))     # exact
         if self.space.orders_complete and not self._interrupted():
             node.method, node.value = "enumerated", inf
 

@@ -74,6 +74,7 @@ class Node:
     floor_proof: Multipliers | None = None      # of the floor, where it is not that of the region outside
     decision: Decision | None = None            # what a region is split by in which not all keeps are decided
     parts: list[Node] = field(default_factory=list)
+    split: bool = False              # into these parts, of which there may be none
     method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
 
     def all(self) -> Iterator[Node]:
@@ -234,6 +235,7 @@ class LayerSearch:
             regions = self.space.choices.decide(node.region, node.decision)
         else:
             regions = self.space.split(node.region)
+        node.split = True
         node.parts = [self._node(region, node.floor, node.value) for region in regions]
         return [part for part in node.parts if part.value < self.best.value]
 
@@ -434,7 +436,7 @@ def proof_of(node: Node, proven: float) -> dict[str, Any]:
         return proof
     if node.method:
         proof["method"] = node.method
-    if node.parts:
+    if node.parts or node.split:
         if node.decision is not None:
             proof["decision"] = list(node.decision)
         proof["parts"] = [proof_of(part, proven) for part in node.parts]
