@@ -126,6 +126,18 @@ def test_a_missing_action_is_shared_by_the_cluster(tmp_path: Path) -> None:
     assert machine(text, tmp_path).levels[1].energy["read"].value == 5 / 2
 
 
+def test_names_in_tables_that_look_misspelt_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    text = TREE.replace("GLB[0..1]", "GBL[0..1]")
+    slips = "{name: raed, energy: 9}, {name: idle, energy: 1}"
+    path.write_text(text.replace("{name: read, energy: 100}", slips))
+    notes = [note.message for note in load_specs([path]).notes if "did you mean" in note.message]
+    assert notes == ["the ERT has a table of 'GBL', which is no component; did you mean 'GLB'?",
+                         "action 'raed' counts for nothing; did you mean 'read'?"]
+    path.write_text(TREE)
+    assert not any("did you mean" in note.message for note in load_specs([path]).notes)
+
+
 def test_the_older_lists_with_and_without_a_table(tmp_path: Path) -> None:
     text = """\
 arch:

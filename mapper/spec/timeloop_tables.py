@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .fields import finite, whole
-from .nodes import Node, Problems
+from .nodes import Node, Problems, did_you_mean
 
 _RANGE = re.compile(r"\[[^\]]*\]")       # goes first, since a range holds dots too
 _Names = dict[str, tuple[str, ...]]
@@ -16,6 +16,8 @@ _STORAGE_ACTIONS: _Names = {"read": ("random_read", "read"),
 _COMPUTE_ACTIONS: _Names = {"compute": ("mac_random", "mult_random", "mac", "mult", "compute")}
 _ZERO_COMPUTES: _Names = {f"{state}_compute": (f"mac_{state}", f"mult_{state}", f"{state}_compute")
                           for state in ("gated", "skipped")}
+#: How like a name that is known one must be that is not, to be taken for a slip of the pen.
+_ALIKE = 0.75
 
 
 def _zero_actions() -> _Names:
@@ -36,9 +38,11 @@ def apply_tables(architecture: Node, ert: Node | None, art: Node | None, problem
     """`architecture` with the energies and areas that it leaves out taken from the tables.
 
     A component is found by the last part of its dotted name. Each figure names its line as source.
-    A component of a class `dummy...` without a table is free.
+    A component of a class `dummy...` without a table is free. Names that look misspelt are noted.
     """
     energies, areas = _tables(ert, "ERT", problems), _tables(art, "ART", problems)
+    _note_strangers(architecture, energies, "ERT", problems)
+    _note_strangers(architecture, areas, "ART", problems)
     wire = _wire(energies.get("wire"))
 
     def filled(level: Node, actions: _Names, others: _Names) -> Node:
@@ -156,6 +160,8 @@ def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems:
             dearest[str(name.value)] = energy
     if not dearest:
         return {}
+    _note_slips(table, [name for names in (*wanted.values(), *others.values(), ("leak",)) for name in names],
+                problems)
     top = max(dearest.values(), key=lambda node: finite(node) or 0)
     cluster = whole(level["cluster_size"]) if "cluster_size" in level else 1
     result = {}
@@ -171,6 +177,24 @@ def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems:
         if (found := next((dearest[name] for name in names if name in dearest), None)) is not None:
             result[action] = _figure(found, found.value, f"ERT {found.place}")
     return result
+
+
+def _note_slips(table: Node, known: list[str], problems: Problems) -> None:
+    """Note actions that mean nothing and look like ones that do."""
+    for row in table.get("actions") or ():
+        name = row["name"]
+        if name.value not in known and (near := did_you_mean(str(name.value), known, _ALIKE)):
+            problems.note(name, f"action {name.value!r} counts for nothing{near}")
+
+
+def _note_strangers(architecture: Node, tables: dict[str, Node], what: str, problems: Problems) -> None:
+    """Note tables of no component whose names look like that of a component without one."""
+    bottom = architecture.get("compute")
+    parts = [*(architecture.get("levels") or ()), *((bottom,) if bottom is not None else ())]
+    names = {str(part["name"].value) for part in parts if "name" in part}
+    for name, table in tables.items():
+        if name not in names and (near := did_you_mean(name, names - set(tables))):
+            problems.note(table["name"], f"the {what} has a table of {name!r}, which is no component{near}")
 
 
 def _figure(node: Node, value: object, source: str, basis: str = "user") -> Node:
