@@ -128,11 +128,13 @@ def test_command(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.split("\n", 1)[1])["total"]["energy_pj"] == values[0]
 
 
-@pytest.mark.parametrize("seed", [3, 17, 35])     # 17: enumerated windows; 35: a region without any mapping
+@pytest.mark.parametrize("seed", [17, 35])     # 17: enumerated windows; 35: a region without any mapping
 def test_random_problems_are_no_worse_and_their_claims_hold(seed):
     rng = Random(seed)
-    einsum = rng.choice((lambda: gemm(rng.randint(2, 23), rng.randint(1, 13), rng.randint(1, 9)), lambda: conv(
-        rng.randint(1, 6), rng.randint(1, 5), rng.randint(3, 9), rng.randint(2, 3), rng.randint(1, 2))))()
+    einsum = rng.choice((
+        lambda: gemm(rng.randint(2, 23), rng.randint(1, 13), rng.randint(1, 9)),
+        lambda: conv(rng.randint(1, 6), rng.randint(1, 5), rng.randint(3, 9), rng.randint(2, 3),
+                     rng.randint(1, 2))))()
     machine = rng.choice((lambda: two_level(rng.randint(12, 60)), lambda: three_level(
         rng.randint(40, 200), rng.randint(6, 20), rng.randint(1, 5), rng.randint(1, 4))))()
     objective = rng.choice(["energy", "latency", "edp", "ed2p", "edp,energy"])
