@@ -14,9 +14,9 @@ What ties items together is the room that those of one level share. `Room` gives
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from itertools import pairwise, product
 from math import inf, prod
 from typing import Mapping, Sequence
 
@@ -28,6 +28,7 @@ from ..mapping.nest import Kind
 from ..mapping.rules import SPATIAL, Rules
 from ..model.energy import leakage_per_cycle
 from ..workload.einsum import Einsum, Tensor
+from .arrays import divisors
 from .cap import UNCAPPED, Cap
 from .grid import Array, Grid, Point, all_shapes
 from .placing import Item, Placing
@@ -39,15 +40,19 @@ Room = Mapping[tuple[int, str], float]
 
 _MOST_TILES = 60_000
 _MOST_SHAPES = 20_000
-_AT_ONCE = 2_000_000      # tiles times arrays looked at together
+_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How the instances below the fanout are used: factors along x and along y, by rank."""
+    """How the instances below the fanout are used: factors along x and along y, by rank. `asked`: by tensor
+    the share of requests that multicast leaves, when the tile of one instance is one of `where` (None: any).
+    """
 
     x: dict[str, int]
     y: dict[str, int]
+    asked: dict[str, float] = field(default_factory=dict)
+    where: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,11 @@ class Nests:
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        """One way to unroll ranks for every product of factors by rank."""
+        """One way to unroll ranks for every product of factors by rank, and for what multicast then makes of
+        it."""
+        return [x for shape in self._unrolled() for x in self._told_apart(shape)]
+
+    def _unrolled(self) -> list[Shape]:
         level, ranks = self.arch.levels[self.border], self.grid.ranks
         extents = [self.einsum.extent[r] for r in ranks]
         found: dict[tuple[int, ...], Shape] = {}
@@ -125,15 +134,43 @@ class Nests:
         return np.asarray(self.factors[:, columns].prod(axis=1))
 
     def asked(self, tensor: Tensor) -> Array:
-        """For each shape at most the share of requests that multicast leaves."""
+        """For each shape the share of requests that multicast leaves."""
+        return np.array([shape.asked[tensor.name] for shape in self.shapes])
+
+    def _told_apart(self, shape: Shape) -> list[Shape]:
+        """The shape once for each share of requests that multicast may leave: where several ranks of a window
+        are unrolled, it depends on the tile of one instance which of them have the same."""
+        factors = {r: shape.x[r] * shape.y[r] for r in self.grid.ranks}
+        units, einsum = prod(factors.values()), self.einsum
+        wide = {r for r, n in factors.items() if n > 1}
+        axes = [wide & {t.rank for t in axis} for tensor in einsum.tensors for axis in tensor.projection]
+        clash = frozenset().union(*(ranks for ranks in axes if len(ranks) > 1))
+        ranks = [r for r in self.grid.ranks if r in clash]
+        options = [[d for d in divisors(einsum.extent[r]) if einsum.extent[r] % (d * factors[r]) == 0]
+                   for r in ranks]
+        found: dict[tuple[float, ...], NDArray[np.bool_]] = {}
+        for tile in product(*options):
+            inner = dict(zip(ranks, tile, strict=True))
+            asked = tuple(self._distinct(t, factors, inner) / units for t in einsum.tensors)
+            here = np.ones((1,) * len(self.grid.shape), dtype=bool)
+            for r, d in inner.items():
+                here = here & (self.grid.extent(r) == d)
+            found[asked] = here | found[asked] if asked in found else here
+        names = [t.name for t in einsum.tensors]
+        return [replace(shape, asked=dict(zip(names, asked, strict=True)), where=where if ranks else None)
+                for asked, where in found.items()]
+
+    def _distinct(self, tensor: Tensor, factors: dict[str, int], tile: dict[str, int]) -> int:
+        """How many instances, with such a `tile` where that matters, have different ones of `tensor`."""
         apart = self.rules.no_multicast[self.border]
         if not self.arch.levels[self.border].network.multicast or tensor.name in apart:
-            return np.ones(len(self.shapes))
-        distinct = np.ones(len(self.shapes))
+            return prod(factors.values())
+        count = 1
         for axis in tensor.projection:
-            columns = self.grid.axes(t.rank for t in axis)
-            distinct = distinct * (1 + (self.factors[:, columns] - 1).sum(axis=1))
-        return distinct / self.units
+            unrolled = tuple((abs(t.coefficient) * tile.get(t.rank, 1), factors[t.rank]) for t in axis
+                             if factors.get(t.rank, 1) > 1)
+            count *= _sums(unrolled)
+        return count
 
     # ---- tables over tiles -----------------------------------------------------------------------
 
@@ -156,6 +193,15 @@ class Nests:
             tables.append({int(f): np.array([place.get(int(n * f), -1) for n in d])
                            for f in np.unique(self.factors[:, i])})
         return tables
+
+
+@cache
+def _sums(steps: tuple[tuple[int, int], ...]) -> int:
+    """How many different sums of one multiple each there are, of so many first multiples of steps."""
+    places = np.zeros(1, dtype=np.int64)
+    for step, number in steps:
+        places = np.unique(np.add.outer(places, step * np.arange(number)))
+    return len(places)
 
 
 class Costs:
@@ -238,7 +284,8 @@ class Chain(Costs):
         self.energy, self.units = self._solve()
         cycles = nests.einsum.macs / self.units
         values = self.energy ** powers[0] * cycles ** powers[1]
-        values = np.where(self.energy <= (cap.most_energy(cycles) if cap else inf), values, inf)
+        some = np.isfinite(self.energy) & (self.energy <= (cap.most_energy(cycles) if cap else inf))
+        values = np.where(some, values, inf)
         self._best = int(values.argmin())
         self.value = float(values[self._best])
 
@@ -322,7 +369,8 @@ class Chain(Costs):
         """Enter what stands inside a shape at the tiles of the whole array."""
         into = [self.nests.index[i][int(f)] for i, f in enumerate(self.nests.factors[s])]
         fits = [np.flatnonzero(x >= 0) for x in into]
-        values = inside[np.ix_(*fits)]
+        where = self.nests.shapes[s].where
+        values = (inside if where is None else np.where(where, inside, inf))[np.ix_(*fits)]
         place = np.ix_(*(x[k] for x, k in zip(into, fits, strict=True)))
         better = values < energy[place]
         energy[place] = np.where(better, values, energy[place])
@@ -337,9 +385,9 @@ class Chain(Costs):
         for x in items:
             costs.append((self._moved(x, self.nests.entering[x.tensor.name], 1.0, 1.0) + x.fits)[None])
         self._late: dict[str, _Late] = {}
-        more = np.full((1 << len(items), *energy.shape), inf) if items else None
+        more = np.full((1 << len(items), *energy.shape), inf)
         for tensor in {x.tensor.name: x.tensor for x in self._items(True)}.values():
-            if items and more is not None and any(r not in tensor.ranks for r in self.grid.ranks):
+            if any(r not in tensor.ranks for r in self.grid.ranks):
                 self._late[tensor.name] = self._come_late(tensor, items, costs, groups, more)
         self._outside = Placing(self.grid, items, costs, energy, more=more)
         least = self.grid.least(self._outside.final)
@@ -347,8 +395,9 @@ class Chain(Costs):
 
     def _come_late(self, tensor: Tensor, items: Sequence[Item], costs: Sequence[Array],
                    groups: Sequence[tuple[float, ...]], more: Array) -> _Late:
-        """A tensor that stays inside the fanout while others are cut further out. Only loops that it does not
-        have stand between; what it costs to bring it in is due where it is cut in truth."""
+        """A tensor that stays inside the fanout while loops outside of it go on, and others may be cut there.
+        Only loops that it does not have stand between; what it costs to bring it in is due where it is cut in
+        truth. (Two tensors at once would leave no loop between.)"""
         energy, shape, common = self._array(tensor)
         axes = self.grid.axes(r for r in self.grid.ranks if r not in tensor.ranks)
         placing = Placing(self.grid, items, costs, energy, axes=axes, without=tensor.name)
@@ -359,7 +408,7 @@ class Chain(Costs):
         asked, copies = (self._spread_out(np.array([g[i] for g in common])) for i in (1, 2))
         due = self._moved(item, once * copies * visits[None], asked, copies)
         units = [[g[0] for g in groups].index(g[0]) for g in common]
-        for mask in range(1, 1 << len(items)):
+        for mask in range(1 << len(items)):
             if placing.raw[mask] is not None:
                 total = placing.closed(mask) + due
                 for g, u in enumerate(units):

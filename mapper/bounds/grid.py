@@ -91,7 +91,7 @@ class Grid:
 
         Where a window slides along one rank, each step brings at least what it moves by; that may be so
         on one axis. Steps of two ranks of an axis may undo each other, which spares at most one of so many
-        passes as the smallest prime of the two says.
+        passes as the smallest prime of the two says. And every word comes in once.
         """
         again = self.visits(r for r in self.ranks if r not in tensor.ranks)
         whole = [self._length(x) * self.visits({t.rank for t in x}) for x in tensor.projection]
@@ -100,17 +100,36 @@ class Grid:
             if len([t for t in axis if t.rank in self.ranks]) > 1:
                 choices += [self._product([*whole[:i], x, *whole[i + 1:]]) for x in self._slides(axis)]
         kept = [self._undone(axis) for axis in tensor.projection]
-        return self._product([reduce(np.minimum, choices), *kept]) * again
+        return np.maximum(self._product([reduce(np.minimum, choices), *kept]), self._touched(tensor)) * again
 
     def _product(self, parts: Sequence[Array]) -> Array:
         return np.broadcast_to(reduce(np.multiply, parts, np.ones((1,) * len(self.shape))), self.shape)
+
+    def _touched(self, tensor: Tensor) -> float:
+        """Words of the whole tensor that are used at all; where steps may go both ways, none is sure to come
+        in once more each time."""
+        if any(t.coefficient < 0 for axis in tensor.projection for t in axis):
+            return 0.0
+        words = 1
+        for axis in tensor.projection:
+            places = np.zeros(1, dtype=np.int64)
+            for t in axis:
+                steps = t.coefficient * np.arange(self.einsum.extent[t.rank])
+                places = np.unique(np.add.outer(places, steps))
+            words *= len(places)
+        return float(words)
 
     def _slides(self, axis: Axis) -> list[Array]:
         found = []
         for term in axis:
             others = tuple(t for t in axis if t.rank != term.rank)
-            unit = np.minimum(abs(term.coefficient), self._length(others))
-            found.append(unit * self.einsum.extent[term.rank] * self.visits({t.rank for t in others}))
+            width, unit = self._length(others), abs(term.coefficient)
+            fresh = np.minimum(unit, width)
+            # Where the others stand still, nothing brings the window back but what starts it anew.
+            still = self.visits({t.rank for t in others}) == 1.0
+            swept = fresh * self.einsum.extent[term.rank]
+            swept = swept + np.where(still, np.maximum(width - unit, 0.0), 0.0)
+            found.append(swept * self.visits({t.rank for t in others}))
         return found
 
     def _undone(self, axis: Axis) -> Array:

@@ -38,7 +38,8 @@ class Placing:
                  last: int | None = None, without: str = "") -> None:
         self.grid, self.items, self.costs, self.axes = grid, items, costs, axes
         self.last, self.without = last, without
-        self.raw: list[Array | None] = [first]
+        self.first = first
+        self.raw: list[Array | None] = [first if more is None else np.minimum(first, more[0])]
         self._closed: dict[int, Array] = {}
         self._more = more
         for mask in range(1, 1 << len(items)):
@@ -84,7 +85,8 @@ class Placing:
                 point = self._inside(group, mask, point)
             here = False
             if not mask:
-                return mask, point, False
+                late = self._more is not None and self._more[(0, group, *point)] < self.first[(group, *point)]
+                return mask, point, late
             raw = self.raw[mask]
             assert raw is not None
             value = raw[(group, *point)]

@@ -232,6 +232,7 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
                   report: Callable[[float, float], None] | None = None,
                   constraints: Constraints = NONE) -> tuple[Mapping, Certificate]:
     """The best uneven mapping by all stages of `objective`, and its certificate."""
+    constraints = replace(constraints, uneven=True)
     first = UnevenSearch(architecture, einsum, stages(objective)[0], limits, seed, report, constraints)
     mapping, certificate = first.run()
     later = stages(objective)[1:]
