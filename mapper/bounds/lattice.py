@@ -17,7 +17,7 @@ from ..hardware.architecture import Architecture
 from ..mapping.rules import SPATIAL, Rules
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Einsum, Tensor
-from .arrays import divisors
+from .arrays import divisors, prime_factors
 from .lattice_windows import Windows
 from .prices import Prices
 
@@ -110,6 +110,29 @@ class Lattice:
         for table, first, second in zip(self._ratios, self.grid, self.grid, strict=True):
             index += table[first[points], second[others]]
         return np.maximum(index, -1)
+
+    def divides(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Which of `others` (columns) may divide which of `points` (rows): surely where it says not."""
+        exponents, guards = self._exponents
+        rest = (exponents[points] | guards)[:, None] - exponents[others][None, :]
+        return np.asarray((rest & guards) == guards)
+
+    @cached_property
+    def _exponents(self) -> tuple[np.ndarray, np.int64]:
+        """The prime exponents of every point side by side in one number, each below a bit of its own, which a
+        difference loses that would be negative; and all those bits. What finds no room is left out."""
+        packed, guards, room = np.zeros(len(self.points), dtype=np.int64), 0, 0
+        for column, n in enumerate(self.extents.tolist()):
+            for prime in sorted(set(prime_factors(n))):
+                powers = [prime ** k for k in range(1, prime_factors(n).count(prime) + 1)]
+                width = len(powers).bit_length() + 1
+                if room + width > 62:
+                    continue
+                exponent = sum(self.points[:, column] % power == 0 for power in powers)
+                packed |= np.asarray(exponent, dtype=np.int64) << room
+                room += width
+                guards |= 1 << (room - 1)
+        return packed, np.int64(guards)
 
     @cached_property
     def _ratios(self) -> list[np.ndarray]:

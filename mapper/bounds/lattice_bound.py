@@ -96,13 +96,13 @@ class LatticeBound(Least):
         while start < len(arrays) and len(shapes):
             own = arrays[start:start + max(together // len(shapes), 1)]
             start, together = start + len(own), min(2 * together, _MOST_TOGETHER)
-            array, shape = np.nonzero(around[own][:, None] < self._budget(instances) - unrolled)
-            if not len(array) and around[own[0]] >= (self._budget(instances) - unrolled).max():
+            room = self._budget(instances) - unrolled
+            if around[own[0]] >= room.max():
                 break
+            array, shape = np.nonzero((around[own][:, None] < room) & self.l.divides(own, shapes))
             array, (way, which) = own[array], ways.of(self.l.ratio(own[array], shapes[shape]))
             array, shape = array[which], shape[which]
-            room = self._budget(instances)[shape] - unrolled[shape]
-            near = np.stack([outside[array] + inside[way] < room for outside, inside in least])
+            near = np.stack([outside[array] + inside[way] < room[shape] for outside, inside in least])
             some = np.flatnonzero(near.any(axis=0))
             if len(some):
                 pairs = self._pairs(ways, way[some], shapes[shape[some]], array[some])
