@@ -11,10 +11,10 @@ import pytest
 import tilebound as tb
 from tilebound import cli
 from tilebound.api import read_constraints
-from tilebound.errors import SpecError
+from tilebound.errors import MappingError, SpecError
 from tilebound.mapping.constraints import Constraints, LevelConstraints, LoopRules
 from tilebound.mapping.validate import check_mapping
-from tilebound.mapping.write_constraints import constraints_to_dict
+from tilebound.mapping.write_constraints import constraints_to_dict, constraints_to_timeloop
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.search.result import OBJECTIVES
@@ -96,6 +96,8 @@ def test_constraints_hold_beside_imperfect_factors():
     again = read_constraints([document["constraints"]], machine, graph)
     assert again == replace(asked, imperfect=True)
     assert read_constraints([constraints_to_dict(Constraints(imperfect=True))], machine, graph).imperfect
+    with pytest.raises(MappingError, match="no word for imperfect"):
+        constraints_to_timeloop(again, machine)
     with pytest.raises(SpecError, match="imperfect"):
         read_constraints([{"imperfect": True}], machine, graph, "timeloop")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import MappingError
 from ..hardware.architecture import Architecture
 from .constraints import UNLIMITED, Constraints, FactorRange, LevelConstraints, LoopRules
 
@@ -55,7 +56,14 @@ def _range_text(asked: FactorRange) -> str | int:
 
 def constraints_to_timeloop(constraints: Constraints, architecture: Architecture) -> dict[str, Any]:
     """The value of the key `architecture_constraints`, with what the levels themselves must keep or
-    bypass, which Timeloop takes for a constraint."""
+    bypass, which Timeloop takes for a constraint.
+
+    Raises MappingError for what it has no word for: remainders of every loop, uneven mappings.
+    """
+    silent = [name for name in ("imperfect", "uneven") if getattr(constraints, name)]
+    if silent:
+        raise MappingError([f"constraints: Timeloop has no word for {name}: true; expected none"
+                            for name in silent])
     targets: list[dict[str, Any]] = []
     for level in architecture.levels:
         asked = constraints.level(level.name)
