@@ -10,11 +10,12 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from typing import Iterator
+from typing import Callable, Iterator
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import Cap
 from ..bounds.cuts import Chain, Costs, Cuts, Keep, Nests
+from .layer import never
 from .space import Mapspace
 
 Place = tuple[int, str]
@@ -74,10 +75,11 @@ class CutSearch:
         if value < inf:
             heapq.heappush(self.heap, (value, next(self._tie), keep, rooms, cuts))
 
-    def leaves(self, best: list[float]) -> Iterator[Leaf]:
+    def leaves(self, best: list[float], stopped: Callable[[], bool] = never) -> Iterator[Leaf]:
         """The chains that fit, as they are found, while any may be below `best`, which has one number and
         may change."""
-        while self.heap and self.heap[0][0] < best[0] * (1.0 - ROUNDING) and self.chains < self.most:
+        while (self.heap and self.heap[0][0] < best[0] * (1.0 - ROUNDING) and self.chains < self.most
+               and not stopped()):
             value, _, keep, rooms, cuts = heapq.heappop(self.heap)
             if cuts is None:
                 self._solve(value, keep, rooms)

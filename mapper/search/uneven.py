@@ -75,7 +75,8 @@ class UnevenSearch:
             self._by_chains(found)
             bound = found.bound
         even = None
-        if bound < self.best * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted():
+        open_ = bound < self.best * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted()
+        if open_ or self.mapping is None:
             even = self._even()
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
@@ -92,12 +93,12 @@ class UnevenSearch:
 
     def _by_chains(self, search: CutSearch) -> None:
         best, leaves = [self.best], 0
-        for leaf in search.leaves(best):
+        for leaf in search.leaves(best, self._interrupted):
             self._offer(leaf.keep, leaf.cuts)
             best[0], leaves = self.best, leaves + 1
             self.report(self.best, min(search.bound, self.best))
             search.most = min(search.most, search.chains + _MORE_CHAINS) if leaves == 1 else search.most
-            if leaves >= _LEAVES or self._interrupted():
+            if leaves >= _LEAVES:
                 break
 
     def _offer(self, keep: Keep, cuts: Cuts) -> None:
