@@ -178,6 +178,17 @@ def test_arrays_beyond_the_nodes_of_the_table_are_scaled_with_a_warning_but_not_
     assert reads[1] / reads[2] == pytest.approx(logic[0] / logic[1])
 
 
+@pytest.mark.parametrize(("name", "more"), [
+    ("smart_buffer", {}), ("smart_buffer", {"counter_bits": 8}), ("fifo", {})])
+def test_small_logic_of_unknown_leakage_does_not_hide_that_of_its_array(name, more):
+    kind = {"width": 64, "depth": 1024}
+    there, here = (TABLE.estimate(name, {**kind, **more, "node": node}) for node in (65, 45))
+    array = TABLE.estimate("sram", {**kind, "node": 65, "ports": "1R1W" if name == "fifo" else "1RW"})
+    assert there.leakage.value == array.leakage.value and there.leakage.source.endswith("is not known")
+    assert any("scaled from 45nm" in warning for warning in there.warnings)
+    assert "not known" not in here.leakage.source and not here.warnings
+
+
 def test_wires_below_the_nodes_of_the_table():
     wires = [TABLE.estimate("wire", {"node": node}) for node in (7, 10, 22)]
     assert [x.actions["transfer"].basis for x in wires] == ["scaled", "scaled", "table row"]

@@ -7,7 +7,7 @@ from typing import Mapping
 from ..component import Estimate, Values
 from ..table import EnergyTable
 from .registers import MOST_ROWS
-from .shared import CELL, DEPTH, NODE, WIDTH, address_bits, known, summed
+from .shared import CELL, DEPTH, NODE, WIDTH, address_bits, known, leakage_of, summed
 from .sram import array
 
 
@@ -36,8 +36,8 @@ class Fifo:
                                                     found.warnings)
         return Estimate({"read": known(summed([(1, read), (1, pointer.energy)])),
                          "write": known(summed([(1, write), (1, pointer.energy)]))},
-                        summed([(1, area), (2, pointer.area)]), summed([(1, leakage), (2, pointer.leakage)]),
-                        access_bits=width, warnings=warnings)
+                        summed([(1, area), (2, pointer.area)]), leakage_of(leakage, [(2, pointer.leakage)]),
+                        access_bits=width, warnings=tuple(dict.fromkeys((*warnings, *pointer.warnings))))
 
 
 COMPONENTS = (Fifo(),)

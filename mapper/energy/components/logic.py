@@ -77,10 +77,11 @@ class MaskIntersection:
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         bits, counts = int(given["bits"]), int(given["counts"])
         gates: Unit = table.units.unit("bitwise", bits, float(given["node"]), linear=True)
-        energy, area, _ = count_ones(bits, float(given["node"]), table)
+        energy, area, warnings = count_ones(bits, float(given["node"]), table)
         found = known(summed([(1, gates.energy), (counts, energy)]))
         return Estimate(with_idle(found), summed([(1, gates.area), (counts, area)]), access_bits=bits,
-                        leakage=gates.leakage if not counts else None, warnings=gates.warnings)
+                        leakage=gates.leakage if not counts else None,
+                        warnings=tuple(dict.fromkeys((*gates.warnings, *warnings))))
 
 
 def count_ones(bits: int, node_nm: float, table: EnergyTable) -> tuple[Figure, Figure, tuple[str, ...]]:

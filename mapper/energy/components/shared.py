@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Iterable
 
 from ...hardware.architecture import Figure
@@ -16,6 +17,7 @@ CELL = Parameter("cell", "transistors of an array", default="itrs-lstp", kind="t
 PORTS = Parameter("ports", "such as 1RW, 2RW or 1R1W", default="1RW", kind="text")
 BANKS = Parameter("banks", "a power of two", default=1)
 
+_ALONE = "; that of the logic beside it is not known"
 #: Share of the energy of a unit at work that one takes whose operands are held still.
 IDLE_SHARE = 0.03
 _IDLE = ("rule: an idle unit takes 3 % of one at work, for clock and latches, the ratio in the energy "
@@ -47,3 +49,11 @@ def summed(parts: Iterable[tuple[float, Figure | None]]) -> Figure | None:
     listed = [(times, figure) for times, figure in parts if times]
     found = [(times, figure) for times, figure in listed if figure is not None]
     return total(found) if len(found) == len(listed) else None
+
+
+def leakage_of(store: Figure | None, logic: Iterable[tuple[float, Figure | None]]) -> Figure | None:
+    """What a store leaks with the logic beside it; without it, and saying so, where that is unknown."""
+    whole = summed([(1, store), *logic])
+    if whole is not None or store is None:
+        return whole
+    return replace(store, source=f"{store.source.removesuffix(_ALONE)}{_ALONE}")

@@ -9,7 +9,7 @@ from ..component import Estimate, Parameter, Values
 from ..table import EnergyTable
 from .codec import CodecUnit
 from .registers import RegisterFile
-from .shared import BANKS, CELL, DEPTH, NODE, PORTS, WIDTH, address_bits, summed
+from .shared import BANKS, CELL, DEPTH, NODE, PORTS, WIDTH, address_bits, leakage_of, summed
 from .sram import Sram
 
 
@@ -36,7 +36,7 @@ class SmartBuffer:
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         data = self._store(given, given["width"], given["depth"], table)
-        parts, actions = [data], dict(data.actions)
+        parts, actions, logic = [data], dict(data.actions), []
         if given["metadata_width"] and given["metadata_depth"]:
             side = self._store(given, given["metadata_width"], given["metadata_depth"], table)
             actions |= {f"metadata_{name}": figure for name, figure in side.actions.items()}
@@ -44,11 +44,12 @@ class SmartBuffer:
         if given["counter_bits"]:
             unit = CodecUnit().estimate({"counter_bits": given["counter_bits"], "node": given["node"]}, table)
             actions |= unit.actions
-            parts.append(unit)
-        warnings = tuple(warning for part in parts for warning in part.warnings)
-        return Estimate(actions, summed((1, part.area) for part in parts),
-                        summed((1, part.leakage) for part in parts), access_bits=data.access_bits,
-                        warnings=warnings)
+            logic.append(unit)
+        warnings = dict.fromkeys(warning for part in (*parts, *logic) for warning in part.warnings)
+        stored = summed((1, part.leakage) for part in parts)
+        return Estimate(actions, summed((1, part.area) for part in (*parts, *logic)),
+                        leakage_of(stored, ((1, unit.leakage) for unit in logic)),
+                        access_bits=data.access_bits, warnings=tuple(warnings))
 
     def _store(self, given: Values, width: int | float | str, depth: int | float | str,
                table: EnergyTable) -> Estimate:
@@ -61,9 +62,8 @@ class SmartBuffer:
             return summed([(1, access), (1, adder.energy)]) or access
         return Estimate({name: addressed(access) for name, access in found.actions.items()},
                         summed([(1, found.area), (2, adder.area)]),
-                        summed([(1, found.leakage), (2, adder.leakage)]) or found.leakage,
-                        access_bits=found.access_bits,
-                        warnings=found.warnings)
+                        leakage_of(found.leakage, [(2, adder.leakage)]),
+                        access_bits=found.access_bits, warnings=(*found.warnings, *adder.warnings))
 
 
 COMPONENTS = (SmartBuffer(),)
