@@ -33,6 +33,16 @@ ANCHORS = [
     ("sram", {"width": 256, "depth": 16384, "banks": 2}, (140.09584, 134.50539), 1.17),
     ("dram", {"width": 64, "type": "LPDDR4"}, (512, 512), None),
     ("dram", {"width": 64, "type": "HBM2"}, (249.6, 249.6), None),
+    # Horowitz, 45 nm: arithmetic, and caches of 8 KiB, 32 KiB and 1 MiB, which have tags beside the array: they
+    # weigh the more the smaller it is
+    ("adder", {"bits": 8}, (0.03,), None), ("adder", {"bits": 32}, (0.1,), None),
+    ("multiplier", {"bits": 8}, (0.2,), None), ("multiplier", {"bits": 32}, (3.1,), None),
+    ("fpmultiplier", {"bits": 16}, (1.1,), None), ("fpadder", {"bits": 16}, (0.4,), None),
+    ("fpmultiplier", {"bits": 32}, (3.7,), None), ("fpadder", {"bits": 32}, (0.9,), None),
+    ("sram", {"width": 64, "depth": 1024}, (10, None), 0.61),
+    ("sram", {"width": 64, "depth": 4096}, (20, None), None),
+    ("sram", {"width": 64, "depth": 131072}, (100, None), None),
+    ("dram", {"width": 64, "type": "DDR4"}, (1300, 1300), None),        # 1300 to 2600
     # Accelergy's own smart buffers, 45 nm: arrays of CACTI and address generators
     ("smart_buffer", {"width": 64, "depth": 16384}, (32.377775, 26.156875), None),
     ("smart_buffer", {"width": 256, "depth": 2048}, (51.870888, 66.310888), None),
@@ -49,7 +59,8 @@ def test_published_energies(name, parameters, published, ours):
     actions = given(name, parameters).actions
     found = [actions["compute"]] if len(published) == 1 else [actions["read"], actions["write"]]
     for figure, value in zip(found, published, strict=True):
-        assert figure.value / value == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.1)
+        if value is not None:
+            assert figure.value / value == pytest.approx(ours or 1.0, rel=0.15 if ours is None else 0.1)
 
 
 def test_what_accelergy_makes_of_two_banks():
