@@ -111,14 +111,21 @@ class Windows:
         held = self.l.points[tile]
         first = abs(own.coefficient) * held[:, i]
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
-        words, _ = _advance(n - (n - 1) * overlap, np.where(n > 1, first, 0), first, overlap,
+        words, inside = _advance(n - (n - 1) * overlap, np.where(n > 1, first, 0), first, overlap,
                             abs(other.coefficient) * held[:, j], quotients[:, j])
         share, taken = words / (n * quotients[:, j]), n * quotients[:, j]
         rest = [k for k, rank in enumerate(self.l.ranks) if rank in tensor.ranks and k not in (i, j)]
-        ends = (quotients[:, rest] > 1).any(axis=1) | ~self._undone(axis, own, True)[tile]
-        # What follows outside loads at least nothing.
-        follows = share - (1.0 - taken / self._passes(axis)[tile]) / taken
-        return np.where(ends, share, np.maximum(least, follows))
+        ends = (quotients[:, rest] > 1).any(axis=1)
+        around = [(int(self.l.extents[k]), abs(term.coefficient)) for term, k in ((own, i), (other, j))]
+        states = np.stack([held[:, i] * quotients[:, i], held[:, j] * quotients[:, j], inside, first], axis=1)
+        distinct, which = np.unique(states[~ends].astype(np.int64), axis=0, return_inverse=True)
+        meets = np.array([_may_meet(*around, *state) for state in distinct.tolist()], dtype=np.int64)
+        # The most that a single iteration of a loop outside loads less than a tile.
+        spared = np.zeros(len(tile))
+        spared[~ends] = np.array([0.0, np.nan, 1.0])[meets[which.ravel()]] if len(meets) else 0.0
+        spared = np.where(np.isnan(spared), overlap, spared)
+        follows = share - spared * (1.0 - taken / self._passes(axis)[tile]) / taken
+        return np.where(spared > 0, np.maximum(least, follows), share)
 
     def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
         """At every point, the share of the iterations of the other rank's loop next to the slider's that move
@@ -160,6 +167,28 @@ def _advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: 
     `first`: the step of the innermost loop, which leaves an `overlap`."""
     spared = np.where(step == inside, 1.0, np.where(step - inside == first, overlap, 0.0))
     return words * n - (n - 1) * spared, inside + np.where(n > 1, step, 0.0)
+
+
+@cache
+def _may_meet(own: tuple[int, int], other: tuple[int, int], held: int, its: int, inside: int, first: int,
+              past: tuple[bool, bool] = (False, False)) -> int:
+    """Whether some loop outside undoes the steps of the loops `inside` (2), or may only go on with the
+    `first` of them (1), or neither (0).
+
+    The two ranks of the axis (extent, coefficient) step by what is `held` of them, or by multiples that
+    divide the extent: by more than that where such a loop is `past`."""
+    found = 0
+    for mine, (extent, unit), least in ((True, own, held), (False, other, its)):
+        for x in divisors(extent):
+            if x == extent or x % least or (past[not mine] and x == least):
+                continue
+            net = unit * x - inside
+            after = (x, its, inside + unit * x, first, (True, past[1])) if mine else \
+                (held, x, inside + unit * x, first, (past[0], True))
+            found = max(found, 2 if net == 0 else int(net == first), _may_meet(own, other, *after))
+            if found == 2:
+                return found
+    return found
 
 
 @cache
