@@ -33,6 +33,9 @@ def component(name: str, pairs: Sequence[str], specs: Sequence[str], define: dic
     from .energy.table import EnergyTable
     from .report.component import component_entry, component_table, parameters_text, read_parameters, remarks
 
+    if _is_spec(name):
+        raise SpecError([Problem("argument 1", 0, 0, f"{name!r} is a machine or a file, no class of components; "
+                                 "expected --arch before it")])
     table = EnergyTable.default(components=_own(specs, define))
     try:
         found, fixed = table.registry.named(name)
@@ -50,6 +53,13 @@ def component(name: str, pairs: Sequence[str], specs: Sequence[str], define: dic
     kind = "" if found.name == name else f" ({found.name})"
     click.echo(f"{name}{kind} {parameters_text(entry)}\n")
     _show([component_table(entry)], remarks(entry))
+
+
+def _is_spec(name: str) -> bool:
+    """Whether a name is that of a description, where a class should stand."""
+    from .loading import library_names
+
+    return name.endswith((".yaml", ".yml", ".jinja2")) or name in dict(library_names("arch"))
 
 
 def _own(specs: Sequence[str], define: dict[str, object]) -> list[Component]:

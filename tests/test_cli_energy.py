@@ -38,6 +38,11 @@ def test_a_size_stands_for_a_depth(capsys):
     assert one["actions"] == other["actions"] and one["area_um2"] == other["area_um2"]
 
 
+@pytest.mark.parametrize("name", ["eyeriss", "machine.yaml"])
+def test_a_machine_where_a_class_should_stand(capsys, name):
+    assert "expected --arch before it" in asked(capsys, name, status=2).err
+
+
 def test_components_of_a_description(capsys, tmp_path):
     path = tmp_path / "own.yaml"
     row = "{class: my_mac, bits: 8, node: 45nm, compute: 0.2 pJ, source: our chip}"

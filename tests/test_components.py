@@ -33,8 +33,8 @@ ANCHORS = [
     ("sram", {"width": 256, "depth": 16384, "banks": 2}, (140.09584, 134.50539), 1.17),
     ("dram", {"width": 64, "type": "LPDDR4"}, (512, 512), None),
     ("dram", {"width": 64, "type": "HBM2"}, (249.6, 249.6), None),
-    # Horowitz, 45 nm: arithmetic, and caches of 8 KiB, 32 KiB and 1 MiB, which have tags beside the array: they
-    # weigh the more the smaller it is
+    # Horowitz, 45 nm: arithmetic, and caches of 8 KiB, 32 KiB and 1 MiB. Tags stand beside these arrays, and
+    # weigh the more the smaller they are.
     ("adder", {"bits": 8}, (0.03,), None), ("adder", {"bits": 32}, (0.1,), None),
     ("multiplier", {"bits": 8}, (0.2,), None), ("multiplier", {"bits": 32}, (3.1,), None),
     ("fpmultiplier", {"bits": 16}, (1.1,), None), ("fpadder", {"bits": 16}, (0.4,), None),
