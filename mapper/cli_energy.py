@@ -34,8 +34,8 @@ def component(name: str, pairs: Sequence[str], specs: Sequence[str], define: dic
     from .report.component import component_entry, component_table, parameters_text, read_parameters, remarks
 
     if _is_spec(name):
-        raise SpecError([Problem("argument 1", 0, 0, f"{name!r} is a machine or a file, no class of components; "
-                                 "expected --arch before it")])
+        raise SpecError([Problem("argument 1", 0, 0, f"{name!r} is a machine or a file, no class of "
+                                 "components; expected --arch before it")])
     table = EnergyTable.default(components=_own(specs, define))
     try:
         found, fixed = table.registry.named(name)
