@@ -248,8 +248,9 @@ class Lattice:
         along_y = self._within(height, level.spatial_y)
         for x in along_x:
             both = along_y * x
-            # A rank runs along one axis of the array only, as in Timeloop's mappings.
-            fits = (self.extents % both == 0).all(axis=1) & ((along_y == 1) | (x == 1)).all(axis=1)
+            # A rank runs along one axis of the array only, as in Timeloop's mappings, unless rules say more.
+            one_axis = ((along_y == 1) | (x == 1)).all(axis=1) | self.rules.both_axes
+            fits = (self.extents % both == 0).all(axis=1) & one_axis
             if self.rules.constraints:
                 fits &= self._admitted(np.broadcast_to(x, along_y.shape), along_y)
             for y, point in zip(along_y[fits], self.index(both[fits]), strict=True):
