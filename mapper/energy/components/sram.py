@@ -55,7 +55,7 @@ def array(given: Values, table: EnergyTable) -> Array:
         warnings.append(f"an array beyond the table: {memory.provenance}")
     if cell == "lp-dram":
         warnings.append("CACTI charges a write to embedded DRAM with every bit line of the row, 7 to 70 "
-                        "times a read")
+                        "times a read, and says nothing of its refresh, which is not counted")
     if edge == node:
         return Array(read, write, area, leakage, tuple(warnings))
     energy, space = table.units.scaling.between(edge, node)
