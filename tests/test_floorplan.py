@@ -87,7 +87,8 @@ def test_what_is_stated_of_a_network_stays():
 
 
 @pytest.mark.parametrize(("levels", "message"), [
-    ({"GLB": {"network": {"wires": "copper"}}}, r"GLB \(network\): transistors is .copper.; expected one of itrs-hp, itrs-lop"),
+    ({"GLB": {"network": {"wires": "copper"}}},
+     r"GLB \(network\): transistors is .copper.; expected one of itrs-hp, itrs-lop"),
     ({"PAD": {"energy": 1, "class": "abacus"}},
      r"GLB \(network\): the length of its wires .* no area is known of PAD; expected `hop_energy`"),
 ])
