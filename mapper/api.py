@@ -235,7 +235,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     architecture = _architecture(architecture)
     if not isinstance(constraints, Constraints):
         constraints = read_constraints([constraints], architecture, workload, semantics)
-    constraints = replace(constraints, imperfect=imperfect or constraints.imperfect,
+    constraints = replace(constraints.beyond(architecture), imperfect=imperfect or constraints.imperfect,
                           uneven=uneven or constraints.uneven)
     with ExitStack() as stack:
         watch = progress if callable(progress) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 from functools import cache
 from itertools import permutations, product
 from math import inf
@@ -16,6 +17,8 @@ from tilebound.bounds.cap import Cap
 from tilebound.bounds.lattice import Lattice
 from tilebound.bounds.lattice_bound import LatticeBound
 from tilebound.bounds.relax import Relaxation
+from tilebound.hardware.architecture import Figure
+from tilebound.mapping.constraints import Constraints, LevelConstraints
 from tilebound.mapping.template import Template
 from tilebound.model.batch import evaluate_batch
 from tilebound.model.evaluate import evaluate
@@ -205,3 +208,58 @@ def test_both_certificates_are_in_the_document_and_checked(tmp_path):
 def test_what_is_no_objective_is_refused(objective):
     with pytest.raises(ValueError, match="objective"):
         stages(objective)
+
+
+def test_an_optimum_of_two_objectives_needs_two_proofs():
+    architecture, einsum = CASES["gemm, row"]
+    document = tb.search(architecture, einsum, "latency,energy").to_dict()
+    forged = copy.deepcopy(document)
+    del forged["layers"][0]["certificate"]["then"]
+    assert any("not of energy" in x for x in check_document(forged))
+    forged = copy.deepcopy(document)
+    forged["layers"][0]["certificate"]["then"]["status"] = "heuristic"
+    assert any("not of energy" in x for x in check_document(forged))
+    forged = {**document, "objective": "latency,edp"}
+    assert any("is about energy" in x for x in check_document(forged))
+    search = LayerSearch(architecture, einsum, "latency")
+    mapping, certificate = search.run()
+    stopped = Limits(stopped=lambda: True)
+    assert second_stage(search, mapping, certificate, "latency", stopped)[1].status == "optimal"
+    assert second_stage(search, mapping, certificate, "latency,energy", stopped)[1].status == "time_limit"
+
+
+def test_proofs_of_equal_layers_are_looked_at_one_by_one():
+    architecture, einsum = CASES["gemm, row"]
+    network = WorkloadGraph("two", [(einsum, 1), (replace(einsum, name="again"), 1)])
+    document = tb.search(architecture, network, "energy").to_dict()
+    assert check_document(document) == []
+    document["layers"][1]["certificate"]["dual"] = {}
+    assert any(x.startswith("again: ") for x in check_document(document))
+
+
+@pytest.mark.parametrize("objective", ["energy,latency", "edp,energy", "ed2p,latency"])
+def test_what_costs_nothing_may_come_first(objective):
+    architecture, einsum = CASES["gemm, row"]
+    def free(part):
+        return replace(part, energy={action: Figure(0.0, "free") for action in part.energy})
+    levels = tuple(map(free, architecture.levels))
+    machine = replace(architecture, levels=levels, compute=free(architecture.compute))
+    result = tb.search(machine, einsum, objective)
+    assert result.energy_pj == 0.0 and check_document(result.to_dict()) == []
+
+
+def test_under_a_cap_a_region_may_be_known_to_be_empty():
+    architecture, einsum = CASES["gemm, row"]
+    space = Mapspace(architecture, einsum)
+    relaxation = Relaxation(architecture, einsum, cap=Cap(1, 2, 1e6))
+    for keep in space.keeps:
+        region = space.root(keep)
+        assert bound_region(relaxation, region, 0, 1, inf).value >= bound_region(
+            relaxation, region, 0, 1, energy_floor(relaxation, region)[0]).value
+
+
+def test_constraints_that_the_machine_meets_anyway_are_left_out():
+    architecture, einsum = CASES["gemm, row"]
+    asked = [LevelConstraints(x.name, keep=x.keep) for x in architecture.levels]
+    result = tb.search(architecture, einsum, "energy", constraints=Constraints(tuple(asked)))
+    assert check_document(result.to_dict()) == []

@@ -275,10 +275,12 @@ class _Builder(Terms):
         if not cap or not cap.energy_power:
             return
         most = float(cap.most_energy(1.0))
+        if not most:        # a limit of nothing has no logarithm; without it the bound is weaker
+            return
         if not cap.cycles_power:
             self.constraints.append(energy.scaled(1.0 / (most + self.offset)))
         elif floor > 0.0 or not self.offset:
-            least = floor / (floor + self.offset) if self.offset else 1.0
+            least = 1.0 / (1.0 + self.offset / floor) if self.offset else 1.0     # 1 for a floor of inf
             power = cap.cycles_power / cap.energy_power
             self.constraints.append((energy * self.variable(self.cycles, power)).scaled(least / most))
 

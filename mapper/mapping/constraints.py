@@ -151,6 +151,12 @@ class Constraints:
         """What is asked of the level called `name`."""
         return next((x for x in self.levels if x.level == name), LevelConstraints(name))
 
+    def beyond(self, architecture: Architecture) -> Constraints:
+        """The same without what the architecture asks for anyway, levels in its order."""
+        asked = [(level, self.level(level.name)) for level in architecture.levels]
+        levels = [replace(x, keep=x.keep - level.keep, bypass=x.bypass - level.bypass) for level, x in asked]
+        return replace(self, levels=tuple(x for x in levels if x != LevelConstraints(x.level)))
+
 
 NONE = Constraints()
 

@@ -7,14 +7,13 @@ permutation whose part after a comma or a space is outermost.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Iterable
 
 from ..hardware.architecture import Architecture
 from ..spec.fields import describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from ..workload.graph import WorkloadGraph
-from .constraints import Constraints, FactorRange, LevelConstraints, LoopRules
+from .constraints import Constraints, FactorRange, LoopRules
 from .native_constraints import Reader, limit
 
 #: Top-level keys that hold constraints.
@@ -46,12 +45,9 @@ def read_constraints(sections: Iterable[Node], architecture: Architecture, workl
             reader.native(node)
         else:
             reader.timeloop(node)
-    # What the architecture asks for anyway is left out.
-    levels = [replace(asked, keep=asked.keep - level.keep, bypass=asked.bypass - level.bypass)
-              for level in architecture.levels for asked in (reader.levels[level.name],)]
-    asked = tuple(x for x in levels if x != LevelConstraints(x.level))
+    asked = tuple(reader.levels[level.name] for level in architecture.levels)
     return Constraints(asked, reader.share, tuple(reader.places.items()), reader.imperfect,
-                       reader.uneven)
+                       reader.uneven).beyond(architecture)
 
 
 class _TimeloopReader(Reader):

@@ -25,9 +25,9 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
     """
     (_, *later), best = stages(objective), first.best
     seconds = limits.seconds - (monotonic() - first.started)
-    if not later or best is None or limits.stopped() or seconds <= 0.0:
-        return mapping, certificate
     asked = "," in objective
+    if not later or best is None or limits.stopped() or seconds <= 0.0:
+        return mapping, unfinished(certificate, objective)
     second = type(first)(
         first.space.architecture, first.space.einsum, later[0],
         replace(limits if asked else _EFFORT, seconds=seconds, stopped=limits.stopped), first.seed,
@@ -37,6 +37,13 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
     found = first.explorer.values(second.best.keep, second.best.orders, second.best.factors[None])
     value = min(float(found[0]), best.value)
     return mapping, joined(certificate, value, then, asked)
+
+
+def unfinished(first: Certificate, objective: str) -> Certificate:
+    """The certificate where there is but the first stage of `objective`: of two that were asked for, the
+    second is not proved."""
+    asked = "," in objective
+    return replace(first, status=max(first.status, "time_limit", key=STATUSES.index)) if asked else first
 
 
 def joined(first: Certificate, value: float, then: Certificate, asked: bool) -> Certificate:

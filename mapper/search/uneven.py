@@ -31,7 +31,7 @@ from .layer import LayerSearch, Limits
 from .local import Explorer, Found
 from .result import OBJECTIVES, Certificate, cap, objective_value, stages
 from .space import Mapspace
-from .stages import joined
+from .stages import joined, unfinished
 
 #: Chains that are looked at.
 MOST_CHAINS = 2000
@@ -239,7 +239,7 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
     later = stages(objective)[1:]
     seconds = limits.seconds - (monotonic() - first.started)
     if not later or limits.stopped() or seconds <= 0.0:
-        return mapping, certificate
+        return mapping, unfinished(certificate, objective)
     cost = evaluate(architecture, einsum, mapping)
     second = UnevenSearch(
         architecture, einsum, later[0], replace(limits, seconds=seconds), seed, None, constraints,
