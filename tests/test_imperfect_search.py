@@ -26,7 +26,14 @@ from tilebound.mapping.constraints import (
 )
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.rules import Rules
-from tilebound.mapping.splits import imperfect_splits, last_passes, real_factors, steps
+from tilebound.mapping.splits import (
+    Place,
+    imperfect_splits,
+    last_passes,
+    real_factors,
+    smallest_splits,
+    steps,
+)
 from tilebound.mapping.template import KINDS
 from tilebound.mapping.timeloop import to_timeloop
 from tilebound.mapping.validate import check_mapping
@@ -97,6 +104,25 @@ def test_splits_are_all_that_the_limits_admit(seed):
         blocks = [Block(f"L{i}", frozenset(), (x,) if t else (), () if t else (x,))
                   for i, (x, t) in enumerate(loops)]
         assert found == steps_of(placed_loops(Mapping(tuple(blocks))), {"M": extent})
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_split_left_out_takes_fewer_steps_with_as_many_and_as_small_tiles(seed):
+    rng = random.Random(seed)
+    extent, arrays = rng.randint(2, 20), rng.choice(((0,), (1,), (0, 1)))
+    places = [p for i in range(3) for p in (
+        [Place(i, 1, extent, False, False)] + [Place(i, 1, rng.randint(2, 4), True, False)] * (i in arrays))]
+    temporal = np.array([not p.spatial for p in places])
+    some, every = (found(extent) for found in (
+        lambda n: smallest_splits(n, places), lambda n: imperfect_splits(n, [(p.most, n) for p in places])))
+
+    def seen(ways):
+        tiles = np.cumprod(ways[:, ::-1], axis=1)[:, ::-1]
+        return tiles, -(-extent // tiles), steps(ways, extent, temporal)
+    tiles, number, taken = seen(some)
+    for own_tiles, own_number, own_taken in zip(*seen(every), strict=True):
+        assert ((tiles <= own_tiles).all(axis=1) & (number == own_number).all(axis=1)
+                & (taken <= own_taken)).any()
 
 
 # ---- brute force ---------------------------------------------------------------------------------

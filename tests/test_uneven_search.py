@@ -20,6 +20,7 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import dumps
+from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch, Limits
 from tilebound.search.result import OBJECTIVES, objective_value
 from tilebound.search.space import Mapspace
@@ -278,3 +279,19 @@ def test_the_room_is_divided_until_tiles_fit() -> None:
     for i, level in enumerate(architecture.levels[1:], 1):
         assert sum(n for (j, _), n in words.items() if j == i) <= (level.capacity_words or 0)
     assert LayerSearch(architecture, einsum, "energy").run()[1].value >= leaf.value * (1 - 1e-9)
+
+
+def test_proofs_that_end_with_a_pair_of_chains_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(40):
+        architecture, einsum = drawn(seed, windows=False)
+        space = Mapspace(architecture, einsum, UNEVEN)
+        search = cut_search(space, Nests(architecture, einsum, space.rules), (1, 0), UNCAPPED, most=3)
+        if search is not None:
+            next(search.leaves([float("inf")]), None)
+            if search.chains == 4:
+                break
+    else:
+        raise AssertionError("no search ended with a pair")
+    monkeypatch.setattr("tilebound.search.check.MOST_CHAINS", 3)
+    dual = {"method": "cuts", "chains": search.chains}
+    assert rederive(architecture, einsum, "energy", 1e99, dual, UNEVEN)[1] == search.bound

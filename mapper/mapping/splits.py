@@ -75,6 +75,11 @@ def imperfect_splits(extent: int, limits: Sequence[tuple[int, int]]) -> np.ndarr
     return ways[left == 0]
 
 
+#: How many tiles there are; the level over whose array the rank runs, or -1; and whether a loop is longer
+#: than it need be unless a single instance outside is at work in the last pass.
+_State = tuple[int, int, bool]
+
+
 @dataclass(frozen=True)
 class Place:
     """A slot in which a rank may iterate `least` to `most` times. `level`: of the storage level.
@@ -94,13 +99,14 @@ class Place:
 
 def smallest_splits(extent: int, places: Sequence[Place]) -> np.ndarray:
     """The ways to split `extent` over `places`, outermost first, but for those of which another one has no
-    larger tile and visits as many tiles of every level. Shape (ways, places).
+    larger tile, takes no more steps and visits as many tiles of every level. Shape (ways, places).
 
     Tiles of `t` coordinates number `ceil(extent / t)`, which takes about `2 sqrt(extent)` values, and each
     can be had with a smallest tile. A loop in time may still be longer, where that leaves it one or two
-    iterations in its last pass: tiles inside may then stay where they are. Every split into whole factors
-    is among the ways. Where they are more than `MOST_SMALLEST`, loops in time divide the tiles evenly, as
-    few of them as need be, the outermost first.
+    iterations in its last pass: tiles inside may then stay where they are. Or where a single instance of an
+    array outside is at work in the last pass, and has the less left to do the more all did before. Every
+    split into whole factors is among the ways. Where they are more than `MOST_SMALLEST`, loops in time
+    divide the tiles evenly, as few of them as need be, the outermost first.
 
     >>> smallest_splits(5, [Place(0, 1, 5, False, True), Place(1, 1, 5, False, False)])
     array([[5, 1],
@@ -111,43 +117,50 @@ def smallest_splits(extent: int, places: Sequence[Place]) -> np.ndarray:
     even = 0
     while _count(extent, places, even) > MOST_SMALLEST and even < len(places):
         even += 1
-    table = {(extent, -1): np.ones((1, len(places)), dtype=np.int64)}
+    table = {(extent, -1, False): np.ones((1, len(places)), dtype=np.int64)}
     for row in reversed(range(len(places))):
-        parts: dict[tuple[int, int], list[np.ndarray]] = {}
-        for (tiles, used), ways in table.items():
-            for factor, after in _steps_outwards(tiles, used, places, row, even):
+        parts: dict[_State, list[np.ndarray]] = {}
+        for state, ways in table.items():
+            for factor, after in _steps_outwards(state, places, row, even):
                 wider = ways.copy()
                 wider[:, row] = factor
                 parts.setdefault(after, []).append(wider)
         table = {key: np.concatenate(found) for key, found in parts.items()}
-    found = [ways for (tiles, _), ways in table.items() if tiles == 1]
+    found = [ways for (tiles, _, longer), ways in table.items() if tiles == 1 and not longer]
     return np.concatenate(found) if found else np.ones((0, len(places)), dtype=np.int64)
 
 
 def _count(extent: int, places: Sequence[Place], even: int) -> int:
     """How many ways there are with so many places that divide evenly."""
-    table = {(extent, -1): 1}
+    table = {(extent, -1, False): 1}
     for row in reversed(range(len(places))):
-        counts: dict[tuple[int, int], int] = {}
-        for (tiles, used), number in table.items():
-            for _, after in _steps_outwards(tiles, used, places, row, even):
+        counts: dict[_State, int] = {}
+        for state, number in table.items():
+            for _, after in _steps_outwards(state, places, row, even):
                 counts[after] = counts.get(after, 0) + number
         table = counts
-    return sum(number for (tiles, _), number in table.items() if tiles == 1)
+    return sum(number for (tiles, _, longer), number in table.items() if tiles == 1 and not longer)
 
 
-def _steps_outwards(tiles: int, used: int, places: Sequence[Place], row: int,
-                    even: int) -> list[tuple[int, tuple[int, int]]]:
-    """From so many tiles: the factors of one more place, with the tiles then and the level over whose array
-    the rank runs already."""
-    place, outermost = places[row], row == 0
+def _steps_outwards(state: _State, places: Sequence[Place], row: int,
+                    even: int) -> list[tuple[int, _State]]:
+    """The factors of one more place, with the state then."""
+    place, outermost, (tiles, used, longer) = places[row], row == 0, state
     if place.spatial and used == place.level:
-        return [(1, (tiles, used))] if tiles == 1 or not outermost else []
+        return [(1, state)] if tiles == 1 or not outermost else []
     if outermost:
-        return [(tiles, (1, used))] if place.least <= tiles <= place.most else []
-    factors = _factors(tiles, place.most, place.any, place.held and place.any)
-    return [(f, (-(-tiles // f), place.level if place.spatial and f > 1 else used)) for f in factors
-            if f >= place.least and (row > even or place.spatial or tiles % f == 0)]
+        return [(tiles, (1, used, longer))] if place.least <= tiles <= place.most else []
+    found: list[tuple[int, _State]] = []
+    few = _factors(tiles, place.most, place.any, place.held and place.any)
+    alone = any(x.spatial and x.most > 1 and x.level != used for x in places[:row])
+    for f in _factors(tiles, place.most, False, False) if place.any and alone and row > even else few:
+        if f < place.least or not (row > even or place.spatial or tiles % f == 0):
+            continue
+        if not place.spatial or f == 1:
+            found.append((f, (-(-tiles // f), used, longer or f not in few)))
+        elif not longer or tiles % f == 1:
+            found.append((f, (-(-tiles // f), place.level, False)))
+    return found
 
 
 @cache

@@ -56,7 +56,7 @@ def _by_chains(space: Mapspace, objective: str, value: float, dual: dict[str, An
     if dual.get("method") != "cuts":
         return 0.0, 0.0
     chains = dual.get("chains")
-    if not isinstance(chains, int) or not 0 <= chains <= MOST_CHAINS:
+    if not isinstance(chains, int) or not 0 <= chains <= MOST_CHAINS + 1:     # the last two may be a pair
         raise ProofError(f"{chains!r} chains of cuts; at most {MOST_CHAINS} are looked at")
     search = cut_search(space, Nests(space.architecture, space.einsum, space.rules), OBJECTIVES[objective],
                         limit, chains)
