@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from itertools import permutations, product
 from random import Random
 from typing import Iterator
@@ -292,6 +293,6 @@ def test_proofs_that_end_with_a_pair_of_chains_are_accepted(monkeypatch: pytest.
                 break
     else:
         raise AssertionError("no search ended with a pair")
-    monkeypatch.setattr("tilebound.search.check.MOST_CHAINS", 3)
+    monkeypatch.setattr(import_module("tilebound.search.check"), "MOST_CHAINS", 3)
     dual = {"method": "cuts", "chains": search.chains}
     assert rederive(architecture, einsum, "energy", 1e99, dual, UNEVEN)[1] == search.bound
