@@ -204,3 +204,9 @@ def test_a_compound_made_of_itself_is_the_component_of_that_name(tmp_path):
     assert compounds(tmp_path, loop, **level).energy["read"].value == alone
     wraps = COMPOUNDS.replace("name: spad", "name: sram", 1).replace("class: rows", "class: macro_of_sram")
     assert compounds(tmp_path, wraps, **level).energy["read"].value == pytest.approx(alone + 10 * 0.21 / 32)
+
+
+def test_compounds_made_of_many_of_themselves_are_read_at_once():
+    parts = [{"name": name, "class": "comp"} for name in "abc"]     # three at every step down: for ever
+    found = load_specs([{"components": {"classes": [{"name": "comp", "subcomponents": parts}]}}])
+    assert found.architecture is None

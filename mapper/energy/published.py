@@ -79,7 +79,8 @@ class UnitTable:
         """What follows `prefix` in the names of rows."""
         return tuple(row.name.removeprefix(prefix) for row in self.rows if row.name.startswith(prefix))
 
-    def unit(self, name: str, bits: float, node_nm: float | None, *, linear: bool = False) -> Unit:
+    def unit(self, name: str, bits: float, node_nm: float | None, *, linear: bool = False,
+             square: bool = False) -> Unit:
         """The unit `name` of `bits` bits.
 
         Parameters
@@ -87,6 +88,8 @@ class UnitTable:
         linear
             Every bit costs the same, as in a register; of such units the narrowest row counts. Otherwise
             widths between rows are interpolated over the logs, and a few beyond extrapolated.
+        square
+            Likewise, but it grows with the square of the width, as a multiplier.
 
         Raises
         ------
@@ -96,9 +99,10 @@ class UnitTable:
         known = {row.bits: row for row in self.rows if row.name == name}
         if not known:
             raise ValueError(f"components.csv has no {name}")
-        if linear:
+        if linear or square:
             row = known[min(known)]
-            return self._scaled(_per_bit(row, bits), _row_basis(row), row, node_nm, bits)
+            share = (bits / row.bits) ** (2 if square else 1)
+            return self._scaled(_times(row, share), _row_basis(row), row, node_nm, bits)
         if bits in known:
             row = known[int(bits)]
             return self._scaled((row.energy_pj, row.area_um2, row.leakage_mw), _row_basis(row), row,
@@ -139,8 +143,7 @@ def _row_basis(row: Row) -> Basis:
     return "derived" if row.basis == "derived" else "published"
 
 
-def _per_bit(row: Row, bits: float) -> tuple[float, float | None, float | None]:
-    share = bits / row.bits
+def _times(row: Row, share: float) -> tuple[float, float | None, float | None]:
     area, leakage = (None if x is None else x * share for x in (row.area_um2, row.leakage_mw))
     return row.energy_pj * share, area, leakage
 

@@ -201,18 +201,21 @@ def _compounds(section: Node | None) -> dict[str, str]:
     sections = () if section is None else section if section.is_list else (section,)
     known = {str(entry["name"].value): entry for part in sections for entry in part.get("classes") or ()
              if "name" in entry}
-    return {name: _main_part(name, known, 0) for name in known}
+    found: dict[str, str] = {}
+    return {name: _main_part(name, known, found) for name in known}
 
 
-def _main_part(name: str, known: Mapping[str, Node], depth: int) -> str:
-    """The class of the main part, through compound parts; the class itself when it is no compound."""
-    if name not in known or depth > _MOST_DEEP:
-        return name
+def _main_part(name: str, known: Mapping[str, Node], found: dict[str, str], depth: int = 0) -> str:
+    """The class of the main part, through compound parts; the class itself when it is no compound, or is
+    made of itself. `found` keeps what is known already."""
+    if name not in known or name in found or depth > _MOST_DEEP:
+        return found.get(name, name)
+    found[name] = name
     parts = [str(part["class"].value) for part in known[name].get("subcomponents") or () if "class" in part]
+    words = [word.lower() for word in (*STORAGE_CLASSES, *COMPUTE_CLASSES)]
     if not parts and "subcomponents" in known[name]:
-        return f"dummy_{name}"
-    words = (*STORAGE_CLASSES, *COMPUTE_CLASSES)
-    if any(word.lower() in name.lower() for word in words):
-        return name
-    found = [_main_part(part, known, depth + 1) for part in parts]
-    return next((part for part in found if any(w.lower() in part.lower() for w in words)), name)
+        found[name] = f"dummy_{name}"
+    elif not any(word in name.lower() for word in words):
+        inner = [_main_part(part, known, found, depth + 1) for part in parts]
+        found[name] = next((part for part in inner if any(word in part.lower() for word in words)), name)
+    return found[name]

@@ -67,8 +67,7 @@ class Multiplier:
         bits, node, library = int(given["bits"]), float(given["node"]), given["library"]
         if library == "horowitz":
             return _estimate(table.units.unit("int_mult", bits, node), bits)
-        # a row of 32 bits, bits * bits / 32 of which are linear
-        return _estimate(table.units.unit(f"{library}_mult", bits * bits / 32, node, linear=True), bits)
+        return _estimate(table.units.unit(f"{library}_mult", bits, node, square=True), bits)
 
 
 class IntMac:
