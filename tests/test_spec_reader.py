@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tilebound.errors import SpecError
 from tilebound.spec import units
 from tilebound.spec.nodes import Node, Problems, did_you_mean, locate
-from tilebound.spec.reader import read_file, read_text
+from tilebound.spec.reader import load_text, read_text
 
 
 def read(text: str) -> tuple[list[Node], list[str]]:
@@ -85,9 +85,9 @@ def test_several_documents_and_empty_ones() -> None:
 def test_unreadable_files_are_faults(tmp_path) -> None:
     problems = Problems()
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff\xfe")
-    assert read_file(tmp_path / "absent.yaml", problems) == []
-    assert read_file(tmp_path / "bytes.yaml", problems) == []
-    assert read_file(tmp_path, problems) == []
+    assert load_text(tmp_path / "absent.yaml", problems, "file") is None
+    assert load_text(tmp_path / "bytes.yaml", problems, "file") is None
+    assert load_text(tmp_path, problems, "file") is None
     assert [part in str(error) for part, error in zip(
         ("No such file", "UTF-8", "directory"), problems.errors, strict=True)] == [True] * 3
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -57,7 +58,9 @@ def _second_try(program: Program) -> Relaxed:
     from cvxpy.error import SolverError
 
     try:
-        return solve_cvxpy(program)
+        with catch_warnings():
+            simplefilter("ignore")        # inaccurate or not, multipliers prove what they prove
+            return solve_cvxpy(program)
     except SolverError:
         return Relaxed(-np.inf, np.zeros(program.variables), nothing_proven(program))
 

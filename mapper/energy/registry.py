@@ -30,10 +30,6 @@ class Registry:
             for name, fixed in {component.name: {}, **component.classes}.items():
                 self._classes[name.lower()] = component, fixed
 
-    def with_components(self, components: Iterable[Component]) -> Registry:
-        """This registry and more components."""
-        return Registry([*self.components.values(), *components])
-
     def exact(self, name: str) -> tuple[Component, Values] | None:
         """The component of which `name` is the name or a class."""
         return self._classes.get(name.lower())

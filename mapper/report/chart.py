@@ -14,7 +14,6 @@ PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8
 GREY, PALE = "#7f8790", "#c3c9cf"
 
 ROW = 22            # height of a bar with the space below it
-BAR = 15
 WIDTH = 560
 TOP = 20            # room for the ticks above the bars
 VALUE = 76          # room for the value at the end of a bar

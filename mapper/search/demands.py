@@ -98,7 +98,8 @@ class Demand:
             return f"{self.level} holds {level.capacity_words:,} words"
         if self.kind == "array":
             have = case.architecture.fanout(index)["xy".index(self.name)]
-            return f"{self.level} feeds {have:,} instances along {self.name.upper()}"
+            instances = "instance" if have == 1 else "instances"
+            return f"{self.level} feeds {have:,} {instances} along {self.name.upper()}"
         if self.kind == "ranks":
             names = ", ".join(getattr(level, f"spatial_{self.name}")) or "no rank"
             return f"{self.level} unrolls {names} along {self.name.upper()}, nothing else"

@@ -33,13 +33,6 @@ _MOST_NODES = 2_000_000
 Include = Callable[[Node], Node]
 
 
-def read_file(path: str | Path, problems: Problems, label: str | None = None) -> list[Node]:
-    """The documents of the YAML file at `path`; faults go to `problems`, positions name `label`."""
-    label = label or str(path)
-    text = load_text(path, problems, label)
-    return [] if text is None else read_text(text, problems, label)
-
-
 def load_text(path: str | Path, problems: Problems, label: str) -> str | None:
     """The text of a file; None, and a fault, when it cannot be read."""
     try:

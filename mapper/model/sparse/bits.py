@@ -13,7 +13,6 @@ from .nest import Array
 Access = Literal["read", "fill", "update"]
 State = Literal["algorithmic", "actual", "gated", "skipped"]
 ACCESSES: tuple[Access, ...] = ("read", "fill", "update")
-STATES: tuple[State, ...] = ("algorithmic", "actual", "gated", "skipped")
 NOTHING: Array = np.zeros(1)
 
 

@@ -28,7 +28,7 @@ _STATES: Mapping[State, str] = {"actual": "", "gated": "gated_", "skipped": "ski
 
 @dataclass(frozen=True, eq=False)
 class TensorPrice:
-    """What one tensor costs at one level, and how many words and rows of metadata that takes there.
+    """What one tensor costs at one level, and how many words that takes there.
 
     `energy` is the sum of the other energies: accesses to `data` and to `metadata`, `conversion`
     between formats, `addresses`, and `refetched`, reads that the next level inside could not serve
@@ -42,7 +42,6 @@ class TensorPrice:
     addresses: Array
     refetched: Array
     address_generations: Array       # of one instance
-    metadata_rows: Mapping[Access, Array]    # accesses that happen, of one instance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +130,7 @@ def _price(level: Storage, tensor: Tensor, counts: SparseCounts, index: int, str
     scale = confidence * at_once if level.sparsity.compressed(tensor.name) else at_once
     parts = [part * scale for part in (stream.data, stream.metadata, conversion, again)]
     named = addresses * address_price(level) * at_once
-    return TensorPrice(sum(parts, named), parts[0], parts[1], parts[2], named, parts[3], addresses,
-                       stream.rows)
+    return TensorPrice(sum(parts, named), parts[0], parts[1], parts[2], named, parts[3], addresses)
 
 
 def _at_work(counts: SparseCounts, index: int, tensor: str) -> Array:
