@@ -150,29 +150,45 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
     with _interrupts() as stop:
         clock = _Clock(time_limit, min(jobs, len(tasks)))
         parallel = jobs > 1 and len(tasks) > 1
-        found: dict[tuple[object, ...], _Answer] = {}
-        sketched: dict[tuple[object, ...], _Answer] = {}
-        saved = -inf
-
-        def heed(event: ProgressEvent | _Sketch) -> None:
-            nonlocal saved
-            if isinstance(event, ProgressEvent):
-                if progress is not None:
-                    progress(event)
-                return
-            sketched[firsts[event.index].canonical] = event.answer
-            if save is not None and monotonic() - saved > _SKETCHES:
-                save(_assemble(empty, graph, {**sketched, **found}))
-                saved = monotonic()
-
-        search = (_in_processes(tasks, jobs, clock, stop, heed) if parallel else
-                  _one_by_one(tasks, clock, stop, heed))
+        keeper = _Keeper(empty, graph, firsts, progress, save)
+        search = (_in_processes(tasks, jobs, clock, stop, keeper.heed) if parallel else
+                  _one_by_one(tasks, clock, stop, keeper.heed))
         for index, answer in search:
-            found[firsts[index].canonical] = answer
-            if save is not None and len(found) < len(tasks):
-                save(_assemble(empty, graph, {**sketched, **found}))
-                saved = monotonic()
-        return replace(_assemble(empty, graph, found), interrupted=stop.is_set())
+            keeper.keep(index, answer)
+        return replace(_assemble(empty, graph, keeper.found), interrupted=stop.is_set())
+
+
+class _Keeper:
+    """What is found of the layers, and the best so far of those in flight; `save` is handed both when a
+    layer is done and others are to come, and every few seconds."""
+
+    def __init__(self, empty: NetworkResult, graph: WorkloadGraph, firsts: list[Einsum],
+                 progress: Watch | None, save: Callable[[NetworkResult], None] | None) -> None:
+        self.empty, self.graph, self.firsts = empty, graph, firsts
+        self.progress, self.save = progress, save
+        self.found: dict[tuple[object, ...], _Answer] = {}
+        self.sketched: dict[tuple[object, ...], _Answer] = {}
+        self.saved = -inf
+
+    def heed(self, event: ProgressEvent | _Sketch) -> None:
+        """Take in what a search tells while it runs."""
+        if isinstance(event, _Sketch):
+            self.sketched[self.firsts[event.index].canonical] = event.answer
+            if monotonic() - self.saved > _SKETCHES:
+                self._hand_over()
+        elif self.progress is not None:
+            self.progress(event)
+
+    def keep(self, index: int, answer: _Answer) -> None:
+        """Take in the answer for a layer."""
+        self.found[self.firsts[index].canonical] = answer
+        if len(self.found) < len(self.firsts):
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self.save is not None:
+            self.save(_assemble(self.empty, self.graph, {**self.sketched, **self.found}))
+            self.saved = monotonic()
 
 
 def require_boxes(graph: WorkloadGraph) -> None:
