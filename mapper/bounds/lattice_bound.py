@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import inf, prod
+from typing import Callable
 
 import numpy as np
 
@@ -35,6 +36,7 @@ _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most
 _BATCHES = (0, 256, 4096, 65536)    # where to look again which of them may still be the best
 _KEPT = 16                    # tilings handed on
+_BETTER = 0.99                # told of at once: tilings with so much of the value of the last one, or less
 
 
 class LatticeBound(Least):
@@ -71,13 +73,15 @@ class LatticeBound(Least):
         energy = np.asarray(min(array.min() for array in self._arrays()) + self._by_shape())
         return float(self._objective(energy, cycles).min(initial=inf))
 
-    def solve(self, cutoff: float) -> tuple[float, list[Tiling]] | None:
+    def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
+              ) -> tuple[float, list[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the
-        lattice is too large."""
+        lattice is too large. `tell` is handed tilings that are clearly better than any before as soon as
+        they are found, long before it is proven that there is nothing better."""
         ways = self.l.inside(self.keep)
         if ways is None:
             return None
-        self.cutoff = cutoff
+        self.cutoff, self.told, self.tell = cutoff, cutoff, tell
         self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
         for own in ways:
             self._every_pair(own)
@@ -260,6 +264,9 @@ class LatticeBound(Least):
             self.cutoff = float(value[best])
             one = pairs.at(np.array([best]))
             self.found.append((self.cutoff, variant, ways, one, tuple(chosen[:, best])))
+            if self.tell is not None and self.cutoff <= self.told * _BETTER:
+                self.told = self.cutoff
+                self.tell(self._tiling(*self.found[-1]))
 
     def _budget(self, instances: np.ndarray) -> np.ndarray:
         """Energy below which a mapping with so many instances at work beats the cutoff within the cap."""

@@ -325,18 +325,24 @@ class LayerSearch:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
         keep, cutoff = node.region.keep, self.best.value
-        found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(cutoff)
+        options = self.space.order_options(node.region)
+
+        def likely(tiling: Tiling) -> Found:
+            start = Found(inf, keep, tuple(o[0] for o in options), tiling.factors)
+            if self.space.rules.orders_loops:
+                return start
+            return self.explorer.best_order(start, self._likely_orders(tiling))
+
+        found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(
+            cutoff, lambda tiling: self._offer(likely(tiling)))
         node.method = "" if found is None else "lattice"
         if found is None:
             return False
         node.value, tried = max(node.value, found[0]), list[Found]()
-        options = self.space.order_options(node.region)
         for tiling in found[1]:
             if self._interrupted() or tiling.value >= self.best.value * (1.0 - ROUNDING):
                 break
-            start = Found(inf, keep, tuple(o[0] for o in options), tiling.factors)
-            if not self.space.rules.orders_loops:
-                start = self.explorer.best_order(start, self._likely_orders(tiling))
+            start = likely(tiling)
             if start.value > tiling.value * (1.0 + ROUNDING):
                 start = self.explorer.best_order(start, options)
             self._offer(start)
