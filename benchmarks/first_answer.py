@@ -1,9 +1,9 @@
 """CPU seconds until a search held a mapping within 5 % of the one that it ends with.
 
-`python benchmarks/first_answer.py [unified|split] [free|kept] [energy|edp] [LAYER...]` prints a line for each
-layer of `common_case.py`, `python benchmarks/first_answer.py ARCHITECTURE NETWORK [energy|edp]` for each layer
-of a network, counted from when the search of the layer starts. Imports are done before that, by a search of
-a layer that is none of these.
+`python benchmarks/first_answer.py [unified|split] [free|kept] [energy|edp] [LAYER...]` prints a line for
+each layer of `common_case.py`, `python benchmarks/first_answer.py ARCHITECTURE NETWORK [energy|edp]` for
+each layer of a network, counted from when the search of the layer starts. Imports are done before that, by
+a search of a layer that is none of these.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 from time import process_time
 from typing import Iterator
 
-from common_case import LAYERS, REGISTERS, layer, machine
-
 import tilebound as tb
 from tilebound.search.layer import LayerSearch
 from tilebound.workload.einsum import Einsum
+
+from common_case import LAYERS, REGISTERS, layer, machine
 
 NEAR = 1.05
 
@@ -35,7 +35,8 @@ def cases(arguments: list[str]) -> Iterator[tuple[str, tb.Architecture, Einsum]]
         yield names[0], architecture, graph[names[0]]
 
 
-def searched(architecture: tb.Architecture, einsum: Einsum, objective: str) -> tuple[float, float, float, int]:
+def searched(architecture: tb.Architecture, einsum: Einsum,
+             objective: str) -> tuple[float, float, float, int]:
     """CPU seconds until a near answer and in all, how far the first answer is off, and mappings evaluated
     until the near one."""
     start = process_time()
@@ -61,8 +62,8 @@ def main(*arguments: str) -> None:
     for name, architecture, einsum in cases(list(arguments)):
         near, whole, first, evaluated = searched(architecture, einsum, objective)
         times.append(near)
-        print(f"{name:24} within {NEAR - 1:.0%} after {near:5.2f} of {whole:6.2f} CPU s, {evaluated:8,} mappings; "
-              f"the first was {first:.2f} times the last", flush=True)
+        print(f"{name:24} within {NEAR - 1:.0%} after {near:5.2f} of {whole:6.2f} CPU s, "
+              f"{evaluated:8,} mappings; the first was {first:.2f} times the last", flush=True)
     print(f"{sum(x <= 0.5 for x in times)} of {len(times)} within 0.5 s, the slowest {max(times):.2f} s")
 
 

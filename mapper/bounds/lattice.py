@@ -6,6 +6,7 @@ Every tile is a lattice point: one divisor a rank. What the lattice bound needs 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
@@ -52,6 +53,7 @@ class Lattice:
         #: Bounds on parts of the energy, likewise (see `lattice_least`).
         self.parts: dict[tuple[Hashable, ...], np.ndarray] = {}
         self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
+        self.coarse = False          # whether tiles that leave much of a level empty are left out
         self.depth = len(architecture.levels)
         self.fanouts = [prod(architecture.fanout(i)) for i in range(self.depth)]
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
@@ -80,6 +82,13 @@ class Lattice:
     def divisors(self) -> list[np.ndarray]:
         """The divisors of each extent, ascending."""
         return [np.array(divisors(int(n))) for n in self.extents]
+
+    def coarsened(self) -> Lattice:
+        """The same, in which tiles below the array fill their levels at least by half, as far as any do: it
+        proves nothing, but finds good tilings early."""
+        other = copy(self)
+        other.coarse, other._inside = True, {}
+        return other
 
     @property
     def limited(self) -> bool:

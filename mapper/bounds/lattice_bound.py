@@ -36,6 +36,7 @@ _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most
 _BATCHES = (0, 256, 4096, 65536)    # where to look again which of them may still be the best
 _KEPT = 16                    # tilings handed on
+_ARRAYS, _SHAPES, _PAIRS = 1024, 128, 2000     # tiles, shapes and pairs of both that are likely to be good
 _BETTER = 0.99                # told of at once: tilings with so much of the value of the last one, or less
 
 
@@ -81,14 +82,42 @@ class LatticeBound(Least):
         ways = self.l.inside(self.keep)
         if ways is None:
             return None
-        self.cutoff, self.told, self.tell = cutoff, cutoff, tell
-        self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
+        self._begin(cutoff, tell)
         for own in ways:
             self._every_pair(own)
         self.found.sort(key=lambda found: found[0])
         return self.cutoff, [self._tiling(*found) for found in self.found[:_KEPT]]
 
+    def _begin(self, cutoff: float, tell: Callable[[Tiling], None] | None) -> None:
+        self.cutoff, self.told, self.tell = cutoff, cutoff, tell
+        self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
+
+    def glimpse(self, cutoff: float, tell: Callable[[Tiling], None]) -> None:
+        """Hand `tell` tilings as `solve` does, of the pairs that are likely to be good; nothing is proven."""
+        self._begin(cutoff, tell)
+        for ways in self.l.inside(self.keep) or []:
+            self._likely_pairs(ways)
+
     # ---- pairs of a pass and an array shape ---------------------------------------------------
+
+    def _likely_pairs(self, ways: Ways) -> None:
+        """Look at the pairs with these ways of which the least is proven."""
+        least, unrolled, shapes = self._parts(ways), self._by_shape(), self.l.shapes
+        around = np.minimum.reduce([array + inside.min(initial=inf) for array, inside in least])
+        cycles = self.steps / self.l.instances
+        wide = np.argsort(self._objective(around.min() + unrolled, cycles), kind="stable")[:_SHAPES]
+        own = np.argsort(around, kind="stable")[:_ARRAYS]
+        array, shape = np.nonzero(self.l.divides(own, shapes[wide]))
+        array, shape = own[array], wide[shape]
+        way, which = ways.of(self.l.ratio(array, shapes[shape]))
+        array, shape = array[which], shape[which]
+        energy = np.minimum.reduce([outside[array] + inside[way] for outside, inside in least])
+        value = self._objective(energy + unrolled[shape], cycles[shape])
+        best = np.argsort(value, kind="stable")[:_PAIRS]
+        best = best[value[best] < self.cutoff]
+        if len(best):
+            pairs = self._pairs(ways, way[best], shapes[shape[best]], array[best])
+            self._look(ways, pairs, np.ones((len(least), len(best)), dtype=bool))
 
     def _every_pair(self, ways: Ways) -> None:
         """Look at all pairs with these ways, by what the tile of the array costs at the least."""

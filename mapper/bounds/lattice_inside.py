@@ -87,7 +87,11 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
     words = np.zeros(len(lattice.points))
     for name in names:
         words = words + lattice.volumes[name] * lattice.prices.held(level, name)
-    tiles = np.flatnonzero(words <= (inf if capacity is None else capacity))
+    fits = words <= (inf if capacity is None else capacity)
+    if lattice.coarse:
+        half = words >= words[fits].max(initial=0.0) / 2
+        fits &= half if names else np.isin(np.arange(len(fits)), ways.tile)
+    tiles = np.flatnonzero(fits)
     if len(tiles) * len(ways.tile) > 60 * _MOST_PAIRS:
         return None
     found, total = list[Ways](), 0

@@ -43,7 +43,8 @@ class Least(Traffic):
                 ("array", tensor.name, self.places[tensor.name][0], stationary, kept, sliders),
                 partial(self._by_array, tensor, stationary, kept, sliders))
             inside = inside + self._cached(
-                ("way", tensor.name, self.keep[self.middle + 1:], ways.stays, stationary, sliders),
+                ("way", self.l.coarse, tensor.name, self.keep[self.middle + 1:], ways.stays, stationary,
+                 sliders),
                 partial(self._by_way, tensor, ways, stationary, sliders))
         return array, inside
 

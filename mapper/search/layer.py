@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Callable, Iterator
@@ -40,6 +41,8 @@ ENUMERATE = 60_000
 _SOON = 100 * ENUMERATE
 #: So many choices of what levels keep are all looked at by their lattices.
 _KEEPS = 512
+#: At so many of them there is a glimpse before anything is proven.
+_GLIMPSES = 4
 
 
 def never() -> bool:
@@ -144,13 +147,15 @@ class LayerSearch:
             raise InfeasibleError(why_nothing_fits(self.space))
         if self.known is not None:
             self._improve(self.best)
-        if self.limits.dives:
+        covered = self._covered
+        if self.limits.dives and not covered:
             self._wander(self.best.keep)      # something good, however soon the search is stopped
         self.report(self.best.value, 0.0)
         self.trace.root = root = self._node(self.space.whole, 0.0, 0.0)
         dived = []
-        if self._covered:
+        if covered:
             self._push(self._by_keeps(root))
+            self._glimpse()
         else:
             self._push([root])
             dived = [node for node in [self._dive() for _ in range(self.limits.dives)] if node is not None]
@@ -190,6 +195,18 @@ class LayerSearch:
             root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
                                    method="lattice"))
         return root.parts
+
+    def _glimpse(self) -> None:
+        """Find something good soon: glimpse at the choices of what levels keep that promise most, and improve
+        the best mapping."""
+        assert self.best is not None
+        coarse = self.lattice.coarsened()
+        for _, _, node in heapq.nsmallest(_GLIMPSES if self.limits.dives else 0, self.heap):
+            if self._below(node) and not self._interrupted():
+                LatticeBound(coarse, node.region.keep, *self.powers, self.cap).glimpse(
+                    self.best.value, partial(self._try, node.region))
+        if self.limits.dives:
+            self._improve(self.best)
 
     def _draw(self, proven: float) -> None:
         """Where a gap is left, try to close it from mappings drawn anew. Until here nothing depends on the
@@ -325,24 +342,17 @@ class LayerSearch:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
         keep, cutoff = node.region.keep, self.best.value
-        options = self.space.order_options(node.region)
-
-        def likely(tiling: Tiling) -> Found:
-            start = Found(inf, keep, tuple(o[0] for o in options), tiling.factors)
-            if self.space.rules.orders_loops:
-                return start
-            return self.explorer.best_order(start, self._likely_orders(tiling))
-
         found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(
-            cutoff, lambda tiling: self._offer(likely(tiling)))
+            cutoff, partial(self._try, node.region))
         node.method = "" if found is None else "lattice"
         if found is None:
             return False
         node.value, tried = max(node.value, found[0]), list[Found]()
+        options = self.space.order_options(node.region)
         for tiling in found[1]:
             if self._interrupted() or tiling.value >= self.best.value * (1.0 - ROUNDING):
                 break
-            start = likely(tiling)
+            start = self._likely(node.region, tiling)
             if start.value > tiling.value * (1.0 + ROUNDING):
                 start = self.explorer.best_order(start, options)
             self._offer(start)
@@ -351,6 +361,20 @@ class LayerSearch:
             if node.value < self.best.value * (1.0 - ROUNDING) and start.value < cutoff * 1.1:
                 self._offer(self.explorer.climb(start, options))
         return True
+
+    def _try(self, region: Region, tiling: Tiling) -> None:
+        """Offer what a lattice has found on its way, if it fits."""
+        if not self._interrupted():
+            found = self._likely(region, tiling)
+            self._offer(found if found.value < inf else None)
+
+    def _likely(self, region: Region, tiling: Tiling) -> Found:
+        """A tiling under the best of the loop orders that may attain its bound; not evaluated where
+        constraints say which orders there are."""
+        options = self.space.order_options(region)
+        start = Found(inf, region.keep, tuple(o[0] for o in options), tiling.factors)
+        return start if self.space.rules.orders_loops else self.explorer.best_order(
+            start, self._likely_orders(tiling))
 
     def _likely_orders(self, tiling: Tiling) -> list[list[tuple[str, ...]]]:
         """By level the loop orders that may attain the bound of a tiling, as those of a template."""
