@@ -36,7 +36,7 @@ _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most
 _BATCHES = (0, 256, 4096, 65536)    # where to look again which of them may still be the best
 _KEPT = 16                    # tilings handed on
-_ARRAYS, _SHAPES, _PAIRS = 1024, 128, 2000     # tiles, shapes and pairs of both that are likely to be good
+_ARRAYS, _SHAPES, _PAIRS = 2048, 32, 500     # tiles, shapes and pairs of both that are likely to be good
 _BETTER = 0.99                # told of at once: tilings with so much of the value of the last one, or less
 
 

@@ -42,7 +42,7 @@ _SOON = 100 * ENUMERATE
 #: So many choices of what levels keep are all looked at by their lattices.
 _KEEPS = 512
 #: At so many of them there is a glimpse before anything is proven.
-_GLIMPSES = 4
+_GLIMPSES = 8
 
 
 def never() -> bool:
