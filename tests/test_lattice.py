@@ -137,6 +137,25 @@ def test_bounds_of_machines_of_any_depth_are_never_above_the_optimum_and_mostly_
     assert compared > 20 and attained > 0.75 * compared
 
 
+def test_a_glimpse_tells_of_whole_tilings_that_get_better_and_mostly_come_near_the_bound():
+    compared = near = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        architecture, einsum, keep = any_case(rng, rng.choice((2, 3, 4)))
+        powers, told = rng.choice(((1, 0), (1, 1))), []
+        lattice = Lattice(architecture, einsum)
+        LatticeBound(lattice.coarsened(), keep, *powers).glimpse(1e30, told.append)
+        proven, tilings = LatticeBound(lattice, keep, *powers).solve(1e30)
+        values = [tiling.value for tiling in told]
+        assert values == sorted(values, reverse=True)
+        assert all(value >= proven * (1 - 1e-9) for value in values)
+        for tiling in told:
+            assert tuple(tiling.factors.prod(axis=0)) == tuple(einsum.extents)
+        compared += bool(tilings)
+        near += bool(told) and values[-1] <= 1.2 * proven
+    assert compared > 40 and near > 0.75 * compared
+
+
 def machine(*levels, **limits):
     price = {kind: Figure(1.0, "") for kind in ("read", "fill", "update")}
     return Architecture("m", (Storage("DRAM", energy={k: Figure(100.0, "") for k in price}, **limits), *(
