@@ -135,6 +135,8 @@ class LatticeBound(Least):
             array, shape = np.nonzero((around[own][:, None] < room) & self.l.divides(own, shapes))
             array, (way, which) = own[array], ways.of(self.l.ratio(own[array], shapes[shape]))
             array, shape = array[which], shape[which]
+            may = self.l.windows.hopes.may(ways.asks[way], array)
+            array, shape, way = array[may], shape[may], way[may]
             near = np.stack([outside[array] + inside[way] < room[shape] for outside, inside in least])
             some = np.flatnonzero(near.any(axis=0))
             if len(some):

@@ -35,13 +35,15 @@ _PAIRS_AT_A_TIME = 1_000_000
 class Ways:
     """Ways through a pass in which the same streams stay. `tile`: the lattice point of the outermost level;
     `words` of every stream that move; `chain`: the points of all levels, outermost first, shape
-    (ways, levels); `orders`: for each level the class of the rank whose loop is innermost, -1 for any."""
+    (ways, levels); `orders`: for each level the class of the rank whose loop is innermost, -1 for any;
+    `asks`: what they ask of the loops outside, where windows slide (see `Hopes`)."""
 
     stays: frozenset[Stream]
     tile: np.ndarray
     words: dict[Stream, np.ndarray]
     chain: np.ndarray
     orders: np.ndarray = field(repr=False)
+    asks: np.ndarray
 
     @cached_property
     def _count(self) -> np.ndarray:
@@ -62,14 +64,14 @@ class Ways:
     def at(self, where: np.ndarray) -> Ways:
         """Some of them."""
         return Ways(self.stays, self.tile[where], {stream: w[where] for stream, w in self.words.items()},
-                    self.chain[where], self.orders[where])
+                    self.chain[where], self.orders[where], self.asks[where])
 
 
 def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
     """All ways through a pass, for what the levels below the array keep, by what stays; None when there are
     too many."""
-    unit = np.zeros(1, dtype=np.int64)
-    ways = [Ways(frozenset(), unit, {}, np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.int64))]
+    unit, none = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
+    ways = [Ways(frozenset(), unit, {}, none, none, unit)]
     for level in range(lattice.depth - 1, lattice.array_level, -1):
         found: list[Ways] = []
         for way in ways:
@@ -143,20 +145,27 @@ def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset
     own = {(name, level): lattice.volumes[name][outer] for name in names}
     chain = np.concatenate([outer[:, None], ways.chain], axis=1)
     every = quotients.prod(axis=1, dtype=float)
+    axes = lattice.windows.axes.values()
+    windows = [i for i, rank in enumerate(lattice.ranks) if any(rank in own for own in axes)]
+    # Loops of this level may be those that were asked for.
+    asked = np.where((ways.asks > 0) & (quotients[:, windows] > 1).any(axis=1), 1, ways.asks)
     found = []
     for index, (still, ranks) in _worth_while(lattice, moved):
-        words = {}
+        alone, followed, asks = dict[Stream, np.ndarray](), dict[Stream, np.ndarray](), np.zeros_like(asked)
         for stream, entering in ways.words.items():
-            if stream in stays:
-                words[stream] = entering
-            elif stream not in moved:
-                words[stream] = entering * every
-            else:
+            alone[stream] = followed[stream] = entering if stream in stays else entering * every
+            if stream in moved:
                 tensor = lattice.einsum.tensor(stream[0])
-                words[stream] = entering * _entering(lattice, tensor, tensor.name in still, ranks, ways.tile,
-                                                     quotients)
+                tiles, least, more = _entering(lattice, tensor, tensor.name in still, ranks, ways.tile, quotients)
+                alone[stream], followed[stream] = entering * tiles, entering * least
+                asks = lattice.windows.hopes.either(asks, more)
         orders = np.concatenate([np.full((len(outer), 1), index if moved else -1), ways.orders], axis=1)
-        found.append(Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders))
+        # Ways that asked for something before may ask for more at no price.
+        words = {stream: np.where(asked > 0, followed[stream], w) for stream, w in alone.items()}
+        found.append(Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders, asked))
+        if len(hoping := np.flatnonzero((asked == 0) & (asks > 0))):
+            way = Ways(stays | frozenset(own), outer, {**followed, **own}, chain, orders, asks)
+            found.append(way.at(hoping))
         if not moved:
             break
     return found
@@ -170,16 +179,19 @@ def _worth_while(lattice: Lattice, moved: frozenset[Stream]) -> list[tuple[int, 
 
 
 def _entering(lattice: Lattice, tensor: Tensor, still: bool, ranks: frozenset[str], tile: np.ndarray,
-              quotients: np.ndarray) -> np.ndarray:
-    """How many tiles of a tensor that is moved enter, `ranks` running innermost."""
+              quotients: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many tiles of a tensor that is moved enter, `ranks` running innermost: if no loop outside goes on
+    with the steps of a window, and if one does; and what that asks for."""
     own = [i for i, rank in enumerate(lattice.ranks) if not still or rank in tensor.ranks]
     tiles = quotients[:, own].prod(axis=1, dtype=float)
-    share = np.ones(len(tile))
+    alone, followed, asks = np.ones(len(tile)), np.ones(len(tile)), np.zeros(len(tile), dtype=np.int64)
     for rank in lattice.windows.sliders(tensor) & (ranks if not still else tensor.ranks):
-        steps = quotients[:, lattice.ranks.index(rank)]
-        share = np.where(steps > 1, np.minimum(share, lattice.windows.inside(
-            tensor, rank, tile, quotients)), share)
-    return tiles * share
+        slides = quotients[:, lattice.ranks.index(rank)] > 1
+        share, least, own_asks = lattice.windows.inside(tensor, rank, tile, quotients)
+        alone = np.where(slides, np.minimum(alone, share), alone)
+        followed = np.where(slides, np.minimum(followed, least), followed)
+        asks = lattice.windows.hopes.either(asks, np.where(slides, own_asks, 0))
+    return tiles * alone, tiles * followed, asks
 
 
 def _by_what_stays(ways: list[Ways]) -> list[Ways]:
@@ -190,20 +202,22 @@ def _by_what_stays(ways: list[Ways]) -> list[Ways]:
         streams = own[0].words
         together = Ways(stays, np.concatenate([w.tile for w in own]),
                         {stream: np.concatenate([w.words[stream] for w in own]) for stream in streams},
-                        np.concatenate([w.chain for w in own]), np.concatenate([w.orders for w in own]))
+                        np.concatenate([w.chain for w in own]), np.concatenate([w.orders for w in own]),
+                        np.concatenate([w.asks for w in own]))
         found.append(together.at(_undominated(together)))
     return found
 
 
 def _undominated(ways: Ways) -> np.ndarray:
-    """For every tile the ways that need fewer words than others, of one stream or another. What stays has
-    the words of the tile."""
+    """For every tile, and what is asked outside, the ways that need fewer words than others, of one stream or
+    another. What stays has the words of the tile."""
+    tiles = ways.tile * (int(ways.asks.max(initial=0)) + 1) + ways.asks
     keys = [np.unique(words, return_inverse=True)[1].ravel() for stream, words in ways.words.items()
             if stream not in ways.stays]
     if not keys:
-        return np.unique(ways.tile, return_index=True)[1]
-    order = np.lexsort([*reversed(keys), ways.tile])
-    tile, ranked = ways.tile[order], [key[order] for key in keys]
+        return np.unique(tiles, return_index=True)[1]
+    order = np.lexsort([*reversed(keys), tiles])
+    tile, ranked = tiles[order], [key[order] for key in keys]
     new = np.concatenate([[True], tile[1:] != tile[:-1]])
     if len(keys) == 1:
         return order[new]

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 Reach = Literal["level", "two", "any"]
 
 
+#: Of the steps of a window: the indices of its two ranks, their extents and coefficients, how far one
+#: iteration of all loops so far has moved, the step of the innermost one, and what spares words: loops that undo
+#: steps (2) or also those that go on with them (1).
+State = tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]], int, int, int]
+
+
 class Windows:
     """The axes of the tensors of a lattice that several ranks move."""
 
@@ -39,6 +45,7 @@ class Windows:
         #: Tensors along which some ranks step forth and others back.
         self.both_ways = {t.name for t in lattice.einsum.tensors if any(
             len({term.coefficient > 0 for term in axis}) > 1 for axis in self.axes[t.name].values())}
+        self.hopes = Hopes(lattice)
 
     def _moving(self, axis: Axis) -> list[Term]:
         return [term for term in axis if term.rank in self.l.ranks]
@@ -99,13 +106,15 @@ class Windows:
             least = np.minimum(least, total)
         return np.asarray(least / (moves[0][2] * moves[1][2]))
 
-    def inside(self, tensor: Tensor, slider: str, tile: np.ndarray, quotients: np.ndarray) -> np.ndarray:
+    def inside(self, tensor: Tensor, slider: str, tile: np.ndarray,
+               quotients: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The share that is left when `slider` steps innermost at a level with loops of so many iterations
-        around `tile`, and others may follow at any level outside; or less."""
+        around `tile`: if no loop outside goes on with its steps or undoes some, and if one may, or less;
+        and what that asks of the loops outside (see `Hopes`), 0 where it may not be."""
         axis, n = self.axes[tensor.name][slider], quotients[:, self.l.ranks.index(slider)]
         least = self.share(tensor, slider, tile, tile, n, "any")
         if not self.simple(tensor, slider):
-            return least
+            return least, least, np.zeros(len(tile), dtype=np.int64)
         own, other = sorted(self._moving(axis), key=lambda term: term.rank != slider)
         i, j = (self.l.ranks.index(term.rank) for term in (own, other))
         held = self.l.points[tile]
@@ -125,7 +134,15 @@ class Windows:
         spared[~ends] = np.array([0.0, np.nan, 1.0])[meets[which.ravel()]] if len(meets) else 0.0
         spared = np.where(np.isnan(spared), overlap, spared)
         follows = share - spared * (1.0 - taken / self._passes(axis)[tile]) / taken
-        return np.where(spared > 0, np.maximum(least, follows), share)
+        asks = np.zeros(len(tile), dtype=np.int64)
+        some = np.flatnonzero(~ends)
+        overlaps = (overlap[some] > 0).astype(np.int64)
+        kinds, which = np.unique(2 * which.ravel() + overlaps, return_inverse=True)
+        steps, both = [state[2:] for state in distinct.tolist()], (around[0], around[1])
+        codes = np.array([self.hopes.code(((i, j), both, *steps[kind // 2], 2 - kind % 2))
+                          for kind in kinds.tolist()], dtype=np.int64)
+        asks[some] = codes[which.ravel()] if len(kinds) else 0
+        return share, np.where(spared > 0, np.maximum(least, follows), share), np.where(spared > 0, asks, 0)
 
     def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
         """At every point, the share of the iterations of the other rank's loop next to the slider's that move
@@ -159,6 +176,50 @@ class Windows:
         table = _undo_table(int(self.l.extents[i]), abs(slider.coefficient),
                             int(self.l.extents[j]), abs(others[0].coefficient), deep)
         return np.asarray(table[self.l.grid[i], self.l.grid[j]])
+
+
+class Hopes:
+    """What ways through a pass ask of the loops outside: that one of them may undo steps of a window, or go on
+    with them. Each has a number; 0 asks for nothing, 1 for what the tile of the array does not tell."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.l = lattice
+        self._codes: dict[object, int] = {}
+        self._may: list[np.ndarray] = []
+
+    def code(self, state: State) -> int:
+        """The number of what steps in this state ask for."""
+        if state not in self._codes:
+            (i, j), (own, other), inside, first, least = state
+            table = np.array([[_may_meet(own, other, held, its, inside, first) >= least
+                               for its in divisors(other[0])] for held in divisors(own[0])])
+            self._codes[state] = len(self._may) + 2
+            self._may.append(table[self.l.grid[i], self.l.grid[j]])
+        return self._codes[state]
+
+    def either(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """What is asked for where one of two is enough: the other, where one asks for nothing."""
+        result = np.maximum(first, second)
+        both = np.flatnonzero((first > 0) & (second > 0) & (first != second))
+        result[both] = 1
+        pairs, which = np.unique(np.stack([first[both], second[both]], axis=1), axis=0, return_inverse=True)
+        for n, (one, two) in enumerate(pairs.tolist()):
+            if min(one, two) > 1:
+                if (one, two) not in self._codes:
+                    self._codes[one, two] = len(self._may) + 2
+                    self._may.append(self._may[one - 2] | self._may[two - 2])
+                result[both[which.ravel() == n]] = self._codes[one, two]
+        return result
+
+    def may(self, asked: np.ndarray, arrays: np.ndarray) -> np.ndarray:
+        """Whether what is asked for may be, around the tiles of the array (lattice points)."""
+        result = asked < 2
+        some = np.flatnonzero(~result)
+        if len(some):
+            codes, which = np.unique(asked[some], return_inverse=True)
+            table = np.stack([self._may[code - 2] for code in codes.tolist()])
+            result[some] = table[which.ravel(), arrays[some]]
+        return result
 
 
 def _advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
