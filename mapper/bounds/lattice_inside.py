@@ -150,25 +150,68 @@ def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset
     # Loops of this level may be those that were asked for.
     asked = np.where((ways.asks > 0) & (quotients[:, windows] > 1).any(axis=1), 1, ways.asks)
     found = []
-    for index, (still, ranks) in _worth_while(lattice, moved):
+    for order in _orders(lattice, moved):
         alone, followed, asks = dict[Stream, np.ndarray](), dict[Stream, np.ndarray](), np.zeros_like(asked)
         for stream, entering in ways.words.items():
             alone[stream] = followed[stream] = entering if stream in stays else entering * every
             if stream in moved:
                 tensor = lattice.einsum.tensor(stream[0])
-                tiles, least, more = _entering(lattice, tensor, tensor.name in still, ranks, ways.tile, quotients)
+                tiles, least, more = _entering(lattice, tensor, order, ways.tile, quotients)
                 alone[stream], followed[stream] = entering * tiles, entering * least
                 asks = lattice.windows.hopes.either(asks, more)
-        orders = np.concatenate([np.full((len(outer), 1), index if moved else -1), ways.orders], axis=1)
+        orders = np.concatenate([np.full((len(outer), 1), order.index if moved else -1), ways.orders], axis=1)
         # Ways that asked for something before may ask for more at no price.
         words = {stream: np.where(asked > 0, followed[stream], w) for stream, w in alone.items()}
-        found.append(Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders, asked))
-        if len(hoping := np.flatnonzero((asked == 0) & (asks > 0))):
+        way = Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders, asked)
+        matters = order.matters(lattice, quotients)
+        found.append(way.at(np.flatnonzero(matters)))
+        if len(hoping := np.flatnonzero(matters & (asked == 0) & (asks > 0))):
             way = Ways(stays | frozenset(own), outer, {**followed, **own}, chain, orders, asks)
             found.append(way.at(hoping))
         if not moved:
             break
     return found
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which loops of a level are innermost: those of a class, with its `index`, which leave the tensors
+    `still` in place, of all its `ranks`; or, where there are `late` ranks, a loop that a window slides along
+    (`slides`: its tensor and rank) and one of the `other` rank of the axis before those of the late ones."""
+
+    index: int
+    still: frozenset[str]
+    ranks: frozenset[str]
+    slides: tuple[str, str] = ("", "")
+    other: str = ""
+    late: frozenset[str] = frozenset()
+
+    def matters(self, lattice: Lattice, quotients: np.ndarray) -> np.ndarray:
+        """Where these orders tell more than those with all loops of the class innermost."""
+        if not self.late:
+            return np.ones(len(quotients), dtype=bool)
+        steps = quotients[:, [lattice.ranks.index(rank) for rank in (self.slides[1], self.other)]] > 1
+        return np.asarray(steps.all(axis=1) & _iterate(lattice, self.late, quotients))
+
+
+def _orders(lattice: Lattice, moved: frozenset[Stream]) -> Iterator[_Order]:
+    """Orders of the loops of a level that may be best for streams that are moved."""
+    names = {name for name, _ in moved}
+    for index, (still, ranks) in _worth_while(lattice, moved):
+        still = still & names
+        yield _Order(index, still, ranks)
+        for name in sorted(names - still) if still else ():
+            tensor = lattice.einsum.tensor(name)
+            for slider in sorted(lattice.windows.sliders(tensor) & ranks):
+                for other in lattice.windows.partner(tensor, slider):
+                    if late := (ranks & tensor.ranks) - {slider, other}:
+                        yield _Order(index, still, ranks, (name, slider), other, late)
+
+
+def _iterate(lattice: Lattice, ranks: frozenset[str], quotients: np.ndarray) -> np.ndarray:
+    """Where one of the `ranks` has a loop."""
+    own = [i for i, rank in enumerate(lattice.ranks) if rank in ranks]
+    return np.asarray((quotients[:, own] > 1).any(axis=1))
 
 
 def _worth_while(lattice: Lattice, moved: frozenset[Stream]) -> list[tuple[int, _Class]]:
@@ -178,19 +221,25 @@ def _worth_while(lattice: Lattice, moved: frozenset[Stream]) -> list[tuple[int, 
     return [x for x in classes if len(names) == 1 and names <= x[1][0]][:1] or classes
 
 
-def _entering(lattice: Lattice, tensor: Tensor, still: bool, ranks: frozenset[str], tile: np.ndarray,
+def _entering(lattice: Lattice, tensor: Tensor, order: _Order, tile: np.ndarray,
               quotients: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How many tiles of a tensor that is moved enter, `ranks` running innermost: if no loop outside goes on
-    with the steps of a window, and if one does; and what that asks for."""
-    own = [i for i, rank in enumerate(lattice.ranks) if not still or rank in tensor.ranks]
+    """How many tiles of a tensor that is moved enter: if no loop outside goes on with the steps of a window,
+    and if one does; and what that asks for."""
+    still, windows = tensor.name in order.still, lattice.windows
+    counts = tensor.ranks | (order.late if order.other in tensor.ranks else frozenset())
+    own = [i for i, rank in enumerate(lattice.ranks) if not still or rank in counts]
     tiles = quotients[:, own].prod(axis=1, dtype=float)
     alone, followed, asks = np.ones(len(tile)), np.ones(len(tile)), np.zeros(len(tile), dtype=np.int64)
-    for rank in lattice.windows.sliders(tensor) & (ranks if not still else tensor.ranks):
-        slides = quotients[:, lattice.ranks.index(rank)] > 1
-        share, least, own_asks = lattice.windows.inside(tensor, rank, tile, quotients)
+    for rank in sorted(windows.sliders(tensor) & (tensor.ranks if still else order.ranks)):
+        if order.slides[0] == tensor.name and order.slides[1] != rank:
+            continue
+        slides, ended = quotients[:, lattice.ranks.index(rank)] > 1, np.zeros(len(tile), dtype=bool)
+        for other in windows.partner(tensor, rank) if order.still and not still and not order.late else ():
+            ended = _iterate(lattice, (order.ranks & tensor.ranks) - {rank, other}, quotients)
+        share, least, more = windows.inside(tensor, rank, tile, quotients, ended)
         alone = np.where(slides, np.minimum(alone, share), alone)
         followed = np.where(slides, np.minimum(followed, least), followed)
-        asks = lattice.windows.hopes.either(asks, np.where(slides, own_asks, 0))
+        asks = windows.hopes.either(asks, np.where(slides, more, 0))
     return tiles * alone, tiles * followed, asks
 
 

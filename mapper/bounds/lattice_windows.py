@@ -28,8 +28,8 @@ Reach = Literal["level", "two", "any"]
 
 
 #: Of the steps of a window: the indices of its two ranks, their extents and coefficients, how far one
-#: iteration of all loops so far has moved, the step of the innermost one, and what spares words: loops that undo
-#: steps (2) or also those that go on with them (1).
+#: iteration of all loops so far has moved, the step of the innermost one, and what spares words: loops that
+#: undo steps (2) or also those that go on with them (1).
 State = tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]], int, int, int]
 
 
@@ -106,11 +106,17 @@ class Windows:
             least = np.minimum(least, total)
         return np.asarray(least / (moves[0][2] * moves[1][2]))
 
-    def inside(self, tensor: Tensor, slider: str, tile: np.ndarray,
-               quotients: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def partner(self, tensor: Tensor, slider: str) -> list[str]:
+        """The other rank of the axis of `slider`, if there is one other."""
+        axis = self.axes[tensor.name][slider]
+        return [t.rank for t in self._moving(axis) if t.rank != slider] if self.simple(tensor, slider) else []
+
+    def inside(self, tensor: Tensor, slider: str, tile: np.ndarray, quotients: np.ndarray,
+               ended: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The share that is left when `slider` steps innermost at a level with loops of so many iterations
         around `tile`: if no loop outside goes on with its steps or undoes some, and if one may, or less;
-        and what that asks of the loops outside (see `Hopes`), 0 where it may not be."""
+        and what that asks of the loops outside (see `Hopes`), 0 where it may not be. `ended`: where a loop of
+        another axis is the next that moves the tensor."""
         axis, n = self.axes[tensor.name][slider], quotients[:, self.l.ranks.index(slider)]
         least = self.share(tensor, slider, tile, tile, n, "any")
         if not self.simple(tensor, slider):
@@ -120,8 +126,10 @@ class Windows:
         held = self.l.points[tile]
         first = abs(own.coefficient) * held[:, i]
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
-        words, inside = _advance(n - (n - 1) * overlap, np.where(n > 1, first, 0), first, overlap,
-                            abs(other.coefficient) * held[:, j], quotients[:, j])
+        slid = n - (n - 1) * overlap
+        words, inside = _advance(slid, np.where(n > 1, first, 0), first, overlap,
+                                 abs(other.coefficient) * held[:, j], quotients[:, j])
+        words = np.where(ended, slid * quotients[:, j], words)
         share, taken = words / (n * quotients[:, j]), n * quotients[:, j]
         rest = [k for k, rank in enumerate(self.l.ranks) if rank in tensor.ranks and k not in (i, j)]
         ends = (quotients[:, rest] > 1).any(axis=1)
@@ -179,8 +187,8 @@ class Windows:
 
 
 class Hopes:
-    """What ways through a pass ask of the loops outside: that one of them may undo steps of a window, or go on
-    with them. Each has a number; 0 asks for nothing, 1 for what the tile of the array does not tell."""
+    """What ways through a pass ask of the loops outside: that one of them may undo steps of a window, or go
+    on with them. Each has a number; 0 asks for nothing, 1 for what the tile of the array does not tell."""
 
     def __init__(self, lattice: Lattice) -> None:
         self.l = lattice
