@@ -260,21 +260,40 @@ def _by_what_stays(ways: list[Ways]) -> list[Ways]:
 def _undominated(ways: Ways) -> np.ndarray:
     """For every tile, and what is asked outside, the ways that need fewer words than others, of one stream or
     another. What stays has the words of the tile."""
+    kept = _near_the_best(ways)
+    ways = ways.at(kept)
     tiles = ways.tile * (int(ways.asks.max(initial=0)) + 1) + ways.asks
     keys = [np.unique(words, return_inverse=True)[1].ravel() for stream, words in ways.words.items()
             if stream not in ways.stays]
     if not keys:
-        return np.unique(tiles, return_index=True)[1]
+        return kept[np.unique(tiles, return_index=True)[1]]
     order = np.lexsort([*reversed(keys), tiles])
     tile, ranked = tiles[order], [key[order] for key in keys]
     new = np.concatenate([[True], tile[1:] != tile[:-1]])
     if len(keys) == 1:
-        return order[new]
+        return kept[order][new]
     same = np.concatenate([[False], (tile[1:] == tile[:-1]) & np.logical_and.reduce(
         [key[1:] == key[:-1] for key in ranked])])
     if len(keys) > 2:
-        return order[~same]
+        return kept[order][~same]
     # Falling from tile to tile, so that the least so far is that of the tile.
     falling = ranked[1] - np.cumsum(new) * (int(ranked[1].max()) + 1)
     least = np.minimum.accumulate(falling)
-    return order[new | np.concatenate([[False], least[1:] < least[:-1]])]
+    return kept[order][new | np.concatenate([[False], least[1:] < least[:-1]])]
+
+
+def _near_the_best(ways: Ways) -> np.ndarray:
+    """The ways that need fewer words of some stream than one good way with the same tile does, which asks for
+    nothing: far fewer to be sorted than all of them."""
+    rows, moved = np.arange(len(ways.tile)), [w for s, w in ways.words.items() if s not in ways.stays]
+    scores = [np.sum(np.log(moved), axis=0), *moved] if len(moved) > 1 else moved
+    for score in scores:
+        tile, free = ways.tile[rows], rows[ways.asks[rows] == 0]
+        least = np.full(int(ways.tile.max(initial=0)) + 1, inf)
+        np.minimum.at(least, ways.tile[free], score[free])
+        best, good = np.full(len(least), -1), free[score[free] == least[ways.tile[free]]]
+        best[ways.tile[good]] = good
+        other = best[tile]
+        worse = np.logical_and.reduce([words[rows] >= words[other] for words in moved])
+        rows = rows[~worse | (other < 0) | (other == rows)]
+    return rows

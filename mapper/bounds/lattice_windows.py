@@ -10,7 +10,7 @@ n' - 1 then load nothing, or but the part f. Over all loops that do so the share
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from math import lcm
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +46,7 @@ class Windows:
         self.both_ways = {t.name for t in lattice.einsum.tensors if any(
             len({term.coefficient > 0 for term in axis}) > 1 for axis in self.axes[t.name].values())}
         self.hopes = Hopes(lattice)
+        self._inside: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
 
     def _moving(self, axis: Axis) -> list[Term]:
         return [term for term in axis if term.rank in self.l.ranks]
@@ -117,40 +118,66 @@ class Windows:
         around `tile`: if no loop outside goes on with its steps or undoes some, and if one may, or less;
         and what that asks of the loops outside (see `Hopes`), 0 where it may not be. `ended`: where a loop of
         another axis is the next that moves the tensor."""
-        axis, n = self.axes[tensor.name][slider], quotients[:, self.l.ranks.index(slider)]
-        least = self.share(tensor, slider, tile, tile, n, "any")
         if not self.simple(tensor, slider):
+            n = quotients[:, self.l.ranks.index(slider)]
+            least = self.share(tensor, slider, tile, tile, n, "any")
             return least, least, np.zeros(len(tile), dtype=np.int64)
+        rest = [k for k, rank in enumerate(self.l.ranks) if rank in tensor.ranks
+                and rank not in (slider, *self.partner(tensor, slider))]
+        ends = (quotients[:, rest] > 1).any(axis=1)
+        i, j = (self.l.ranks.index(rank) for rank in (slider, *self.partner(tensor, slider)))
+        where = self.l.grid[i, tile], self._order[i][quotients[:, i]], self.l.grid[j, tile], \
+            self._order[j][quotients[:, j]]
+        share, slid, least, asks = (table[where] for table in self._tables(tensor, slider, i, j))
+        share = np.where(ended, slid, share)
+        return share, np.where(ends, share, least), np.where(ends, 0, asks)
+
+    @cached_property
+    def _order(self) -> list[np.ndarray]:
+        """For each rank which of its divisors a number is."""
+        return [np.searchsorted(divisors(int(n)), np.arange(int(n) + 1)) for n in self.l.extents]
+
+    def _tables(self, tensor: Tensor, slider: str, i: int, j: int) -> tuple[np.ndarray, ...]:
+        """By what a tile holds and how often loops iterate, of the slider's rank and of the other (`i`, `j`):
+        the share if no loop outside goes on, without the other rank next, and if one may; what that asks."""
+        if (tensor.name, slider) not in self._inside:
+            sizes = [len(divisors(int(self.l.extents[k]))) for k in (i, i, j, j)]
+            index = np.indices(sizes).reshape(4, -1)
+            tile = index[0] * self.l.strides[i] + index[2] * self.l.strides[j]
+            n, m = self.l.divisors[i][index[1]], self.l.divisors[j][index[3]]
+            good = (self.l.extents[i] % (self.l.points[tile, i] * n) == 0) & (
+                self.l.extents[j] % (self.l.points[tile, j] * m) == 0)
+            tables = []
+            for values in self._followed(tensor, slider, tile[good], n[good], m[good]):
+                tables.append(np.zeros(len(tile), dtype=values.dtype))
+                tables[-1][good] = values
+            self._inside[tensor.name, slider] = tuple(table.reshape(sizes) for table in tables)
+        return self._inside[tensor.name, slider]
+
+    def _followed(self, tensor: Tensor, slider: str, tile: np.ndarray, n: np.ndarray,
+                  m: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `_tables` holds, where loops of the two ranks iterate `n` and `m` times around `tile`."""
+        axis, held = self.axes[tensor.name][slider], self.l.points[tile]
         own, other = sorted(self._moving(axis), key=lambda term: term.rank != slider)
         i, j = (self.l.ranks.index(term.rank) for term in (own, other))
-        held = self.l.points[tile]
         first = abs(own.coefficient) * held[:, i]
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
         slid = n - (n - 1) * overlap
         words, inside = _advance(slid, np.where(n > 1, first, 0), first, overlap,
-                                 abs(other.coefficient) * held[:, j], quotients[:, j])
-        words = np.where(ended, slid * quotients[:, j], words)
-        share, taken = words / (n * quotients[:, j]), n * quotients[:, j]
-        rest = [k for k, rank in enumerate(self.l.ranks) if rank in tensor.ranks and k not in (i, j)]
-        ends = (quotients[:, rest] > 1).any(axis=1)
+                                 abs(other.coefficient) * held[:, j], m)
+        share, taken = words / (n * m), n * m
         around = [(int(self.l.extents[k]), abs(term.coefficient)) for term, k in ((own, i), (other, j))]
-        states = np.stack([held[:, i] * quotients[:, i], held[:, j] * quotients[:, j], inside, first], axis=1)
-        distinct, which = np.unique(states[~ends].astype(np.int64), axis=0, return_inverse=True)
-        meets = np.array([_may_meet(*around, *state) for state in distinct.tolist()], dtype=np.int64)
+        states = np.stack([held[:, i] * n, held[:, j] * m, inside, first], axis=1).astype(np.int64).tolist()
+        meets = np.array([_may_meet(around[0], around[1], *state) for state in states])
         # The most that a single iteration of a loop outside loads less than a tile.
-        spared = np.zeros(len(tile))
-        spared[~ends] = np.array([0.0, np.nan, 1.0])[meets[which.ravel()]] if len(meets) else 0.0
-        spared = np.where(np.isnan(spared), overlap, spared)
+        spared = np.choose(meets, [0.0, overlap, 1.0])
         follows = share - spared * (1.0 - taken / self._passes(axis)[tile]) / taken
+        least = np.maximum(self.share(tensor, slider, tile, tile, n, "any"), follows)
         asks = np.zeros(len(tile), dtype=np.int64)
-        some = np.flatnonzero(~ends)
-        overlaps = (overlap[some] > 0).astype(np.int64)
-        kinds, which = np.unique(2 * which.ravel() + overlaps, return_inverse=True)
-        steps, both = [state[2:] for state in distinct.tolist()], (around[0], around[1])
-        codes = np.array([self.hopes.code(((i, j), both, *steps[kind // 2], 2 - kind % 2))
-                          for kind in kinds.tolist()], dtype=np.int64)
-        asks[some] = codes[which.ravel()] if len(kinds) else 0
-        return share, np.where(spared > 0, np.maximum(least, follows), share), np.where(spared > 0, asks, 0)
+        for row in np.flatnonzero(spared > 0).tolist():
+            asks[row] = self.hopes.code(((i, j), (around[0], around[1]), states[row][2], states[row][3],
+                                         1 if overlap[row] > 0 else 2))
+        return share, slid / n, np.where(spared > 0, least, share), asks
 
     def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
         """At every point, the share of the iterations of the other rank's loop next to the slider's that move
