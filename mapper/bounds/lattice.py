@@ -114,7 +114,11 @@ class Lattice:
         return tuple(prod(self.shape[i + 1:]) for i in range(len(self.shape)))
 
     def ratio(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """The lattice points of `points` / `others`, -1 where that is none."""
+        """The lattice points of `points` / `others`, of which `divides` says that they may be; -1 where that
+        is none."""
+        if self._codes is not None:
+            code, point = self._codes
+            return np.asarray(point[code[points] - code[others]])
         index = np.zeros(len(points), dtype=np.int64)
         for table, first, second in zip(self._ratios, self.grid, self.grid, strict=True):
             index += table[first[points], second[others]]
@@ -122,26 +126,42 @@ class Lattice:
 
     def divides(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Which of `others` (columns) may divide which of `points` (rows): surely where it says not."""
-        exponents, guards = self._exponents
+        exponents, guards, _ = self._exponents
         rest = (exponents[points] | guards)[:, None] - exponents[others][None, :]
         return np.asarray((rest & guards) == guards)
 
     @cached_property
-    def _exponents(self) -> tuple[np.ndarray, np.int64]:
+    def _exponents(self) -> tuple[np.ndarray, np.int64, bool]:
         """The prime exponents of every point side by side in one number, each below a bit of its own, which a
-        difference loses that would be negative; and all those bits. What finds no room is left out."""
-        packed, guards, room = np.zeros(len(self.points), dtype=np.int64), 0, 0
+        difference loses that would be negative; all those bits; and whether all exponents found room."""
+        packed, guards, room, every = np.zeros(len(self.points), dtype=np.int64), 0, 0, True
         for column, n in enumerate(self.extents.tolist()):
             for prime in sorted(set(prime_factors(n))):
                 powers = [prime ** k for k in range(1, prime_factors(n).count(prime) + 1)]
                 width = len(powers).bit_length() + 1
                 if room + width > 62:
+                    every = False
                     continue
                 exponent = sum(self.points[:, column] % power == 0 for power in powers)
                 packed |= np.asarray(exponent, dtype=np.int64) << room
                 room += width
                 guards |= 1 << (room - 1)
-        return packed, np.int64(guards)
+        return packed, np.int64(guards), every
+
+    @cached_property
+    def _codes(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """A number for every point, which is that of a quotient for differences of them, and the points by
+        their numbers; None where `divides` does not tell for sure whether there is a quotient."""
+        if not self._exponents[2]:
+            return None
+        code, stride = np.zeros(len(self.points), dtype=np.int64), 1
+        for column, n in enumerate(self.extents.tolist()):
+            for prime in sorted(set(prime_factors(n))):
+                powers = [prime ** k for k in range(1, prime_factors(n).count(prime) + 1)]
+                exponent = sum(self.points[:, column] % power == 0 for power in powers)
+                code += np.asarray(exponent, dtype=np.int64) * stride
+                stride *= len(powers) + 1
+        return code, np.argsort(code)
 
     @cached_property
     def _ratios(self) -> list[np.ndarray]:
