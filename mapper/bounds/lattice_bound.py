@@ -59,20 +59,21 @@ class LatticeBound(Least):
         if self.l.depth - self.middle > 2:
             return self._by_outside()
         ways = self.l.inside(self.keep)
-        least, cycles = inf, self.steps / self.l.instances
+        least = inf
         for own in ways or []:
             parts = [array.min() + inside.min() for array, inside in self._parts(own)]
-            energy = np.asarray(min(parts) + self._by_shape())
-            value = np.where(energy + self._leak(cycles) <= self.cap.most_energy(cycles),
-                             self._objective(energy, cycles), inf)
-            least = min(least, float(value.min(initial=inf)))
+            least = min(least, self._within_cap(min(parts) + self._by_shape()))
         return 0.0 if ways is None else least
 
     def _by_outside(self) -> float:
         """What is proven by the tile and the shape of the array, whatever happens inside."""
+        return self._within_cap(min(array.min() for array in self._arrays()) + self._by_shape())
+
+    def _within_cap(self, energy: np.ndarray) -> float:
+        """The least objective, by what energy the shapes of the array need at the least."""
         cycles = self.steps / self.l.instances
-        energy = np.asarray(min(array.min() for array in self._arrays()) + self._by_shape())
-        return float(self._objective(energy, cycles).min(initial=inf))
+        good = energy + self._leak(cycles) <= self.cap.most_energy(cycles)
+        return float(np.where(good, self._objective(energy, cycles), inf).min(initial=inf))
 
     def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
               ) -> tuple[float, list[Tiling]] | None:
