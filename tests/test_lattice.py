@@ -190,3 +190,20 @@ def test_layers_are_proved_optimal_and_the_proof_is_checked(architecture):
     forged = {**certificate.dual, "parts": certificate.dual["parts"][1:]}
     with pytest.raises(ValueError):
         rederive(architecture, CONV, "edp", certificate.value, forged)
+
+
+@pytest.mark.parametrize("objective", ["energy", "edp"])
+def test_windows_in_registers_of_each_tensor_leave_no_gap(objective):
+    """No loop outside an instance can undo what windows step inside, as the array unrolls R and S."""
+    array = {"mesh_x": 14, "mesh_y": 12}
+    bare = machine(("GLB", 55296, ALL, {}), *((f"{t}RF", words, frozenset(t), array)
+                                              for t, words in zip("WIO", (192, 12, 16), strict=True)))
+    prices = (200.0, 6.0, 1.0, 1.0, 1.0)
+    architecture = replace(bare, levels=tuple(
+        replace(level, energy={kind: Figure(price, "") for kind in level.energy})
+        for level, price in zip(bare.levels, prices, strict=True)))
+    layer = Einsum("conv1_1", ("K", "C", "P", "Q", "R", "S"), (64, 3, 224, 224, 3, 3), (
+        Tensor("W", axes("K", "C", "R", "S")), Tensor("O", axes("K", "P", "Q"), is_output=True),
+        Tensor("I", axes("C", (Term("P"), Term("R")), (Term("Q"), Term("S"))))))
+    certificate = LayerSearch(architecture, layer, objective).run()[1]
+    assert certificate.status == "optimal"
