@@ -16,7 +16,7 @@ from tilebound.mapping.timeloop import from_timeloop
 from tilebound.mapping.validate import validate
 from tilebound.model.evaluate import evaluate
 from tilebound.spec.nodes import Problems
-from tilebound.spec.reader import read_file
+from tilebound.spec.reader import read_text
 
 from test_frontend import bare
 
@@ -124,7 +124,7 @@ OTHER_EDITION = {"ispass2020-timeloop-04-model-conv1d+oc-3levelspatial-cp",
 
 def resolved_from_sources(name: str) -> tuple[Loaded, Loaded]:
     """A specification from its files, with the tables of the resolved one, and that one itself."""
-    twin, = read_file(PUBLIC / name / "input.yaml", Problems())
+    twin, = read_text((PUBLIC / name / "input.yaml").read_text(), Problems())
     files, define = unresolved()[name]
     tables = {key: twin[key] for key in ("ERT", "ART")}
     return load_specs([*files, tables], define=define), load_specs([PUBLIC / name / "input.yaml"])
@@ -185,7 +185,7 @@ def test_older_trees_load(name: str) -> None:
 def test_the_command_searches_files_as_published(name: str, tmp_path: Path,
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     files, _ = unresolved()[name]
-    twin, = read_file(PUBLIC / name / "input.yaml", Problems())
+    twin, = read_text((PUBLIC / name / "input.yaml").read_text(), Problems())
     tables = tmp_path / "tables.yaml"
     tables.write_text(json.dumps({key: twin[key].plain() for key in ("ERT", "ART")}))
     assert run(["map", "--json", "--objective", "energy", *map(str, [*files, tables])]) == 0
