@@ -37,37 +37,32 @@ class Arithmetic:
         return _estimate(table.units.unit(self.row, bits, float(given["node"])), bits)
 
 
-class Adder:
-    """An integer adder. Aladdin's, which Accelergy's classes mean, costs twice as much as Horowitz's at 32
-    bits, and every bit the same."""
+@dataclass(frozen=True)
+class Integer:
+    """An integer unit, `int_<row>` of Horowitz or `<library>_<row>`, whose figures grow with the width or,
+    where they are `square`, with the product of the widths."""
 
-    name = "adder"
-    classes: Mapping[str, Values] = {"int_adder": {}, "intadder": {"library": "aladdin"},
-                                     "aladdin_adder": {"library": "aladdin"}}
-    parameters = (_BITS, NODE, _LIBRARY)
-    source = _SOURCES
-
-    def estimate(self, given: Values, table: EnergyTable) -> Estimate:
-        bits, node, library = int(given["bits"]), float(given["node"]), given["library"]
-        if library == "horowitz":
-            return _estimate(table.units.unit("int_add", bits, node), bits)
-        return _estimate(table.units.unit(f"{library}_add", bits, node, linear=True), bits)
-
-
-class Multiplier:
-    """An integer multiplier. Aladdin's costs as the product of the widths, four times Horowitz's."""
-
-    name = "multiplier"
-    classes: Mapping[str, Values] = {"intmultiplier": {}, "int_multiplier": {},
-                                     "aladdin_multiplier": {"library": "aladdin"}}
-    parameters = (_BITS, NODE, _LIBRARY)
-    source = _SOURCES
+    name: str
+    row: str
+    square: bool
+    classes: Mapping[str, Values]
+    parameters: tuple[Parameter, ...] = (_BITS, NODE, _LIBRARY)
+    source: str = _SOURCES
 
     def estimate(self, given: Values, table: EnergyTable) -> Estimate:
         bits, node, library = int(given["bits"]), float(given["node"]), given["library"]
         if library == "horowitz":
-            return _estimate(table.units.unit("int_mult", bits, node), bits)
-        return _estimate(table.units.unit(f"{library}_mult", bits, node, square=True), bits)
+            return _estimate(table.units.unit(f"int_{self.row}", bits, node), bits)
+        return _estimate(table.units.unit(f"{library}_{self.row}", bits, node, linear=not self.square,
+                                          square=self.square), bits)
+
+
+#: Aladdin's, which Accelergy's classes mean, costs twice Horowitz's at 32 bits, every bit the same.
+ADDER = Integer("adder", "add", False, {"int_adder": {}, "intadder": {"library": "aladdin"},
+                                        "aladdin_adder": {"library": "aladdin"}})
+#: Aladdin's costs four times Horowitz's.
+MULTIPLIER = Integer("multiplier", "mult", True, {"intmultiplier": {}, "int_multiplier": {},
+                                                  "aladdin_multiplier": {"library": "aladdin"}})
 
 
 class IntMac:
@@ -83,8 +78,8 @@ class IntMac:
         bits, adder_bits = int(given["bits"]), int(given["adder_bits"])
         if not adder_bits and given["library"] == "horowitz":
             return _estimate(table.units.unit("int_mac", bits, float(given["node"])), bits)
-        product = Multiplier().estimate(given, table)
-        addition = Adder().estimate({**given, "bits": adder_bits or bits}, table)
+        product = MULTIPLIER.estimate(given, table)
+        addition = ADDER.estimate({**given, "bits": adder_bits or bits}, table)
         energy = known(summed([(1, product.actions["compute"]), (1, addition.actions["compute"])]))
         return Estimate(with_idle(energy), summed([(1, product.area), (1, addition.area)]),
                         summed([(1, product.leakage), (1, addition.leakage)]), access_bits=bits,
@@ -92,7 +87,7 @@ class IntMac:
 
 
 COMPONENTS = (
-    Adder(), Multiplier(), IntMac(),
+    ADDER, MULTIPLIER, IntMac(),
     Arithmetic("fpadder", "fp_add", {"fp_adder": {}}),
     Arithmetic("fpmultiplier", "fp_mult", {"fp_multiplier": {}}),
     Arithmetic("fpmac", "fp_mac", {"fp_mac": {}}))
