@@ -168,18 +168,12 @@ def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], laye
     """
     from .convert import convert as converted
     from .convert import dump
-    from .files import write_atomic
     from .loading import load_specs
 
     loaded = load_specs(specs, define=defined(define))
     for note in loaded.notes:
         click.echo(str(note), err=True)
-    text = dump(converted(loaded, dialect, layer))
-    if file is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomic(file, text)
-    return DONE
+    return _written(dump(converted(loaded, dialect, layer)), file)
 
 
 @cli.command()
@@ -227,24 +221,15 @@ def list_(kind: str | None) -> int:
 
 @cli.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["html", "text"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(["text", "html", "csv", "markdown"]), default="text",
+              show_default=True, help="csv: a row for each layer, in pJ and cycles.")
 @_file
 def report(result: Path, form: str, file: Path | None) -> int:
-    """The report on a result document, as text or as one HTML file."""
-    from .files import write_atomic
+    """The report on a result document: all of it as text or as one HTML file, or its tables."""
     from .report.document import load_document
+    from .report.output import FORMATS
 
-    document = load_document(result)
-    if form == "html":
-        from .report.html import render_html as render
-    else:
-        from .report.text import render_text as render
-    text = render(document)
-    if file is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomic(file, text)
-    return DONE
+    return _written(FORMATS[form](load_document(result)), file)
 
 
 @cli.command()
@@ -287,6 +272,17 @@ def _load(specs: Sequence[str], define: Sequence[str]) -> tuple[Loaded, Architec
     if problems or loaded.architecture is None or loaded.workload is None:
         raise SpecError(problems)
     return loaded, loaded.architecture, loaded.workload
+
+
+def _written(text: str, file: Path | None) -> int:
+    """Write `text` to the file, or else to stdout."""
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        from .files import write_atomic
+
+        write_atomic(file, text)
+    return DONE
 
 
 def _require_place(folder: Path | None) -> None:

@@ -10,6 +10,7 @@ from .errors import Problem, SpecError
 from .model.options import DEFAULT, Options, read_globals
 from .spec.fields import describe
 from .spec.nodes import Node, Problems, did_you_mean, locate, one_of
+from .spec.timeloop_names import look_at_version
 
 if TYPE_CHECKING:
     from .energy import Component
@@ -221,6 +222,7 @@ def _merge(documents: Iterable[Node], problems: Problems) -> tuple[dict[str, Nod
                 sections[key] = _joined(sections[key], node)
             elif key != "layer":
                 _add(sections, key, node, place, key, problems)
+            look_at_version(node, problems)
     if "workload" in sections and "problem" in sections:
         problems.error(sections["problem"], "both a workload and a problem; expected one of the two; "
                        f"the workload is at {sections['workload'].place}")

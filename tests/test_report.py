@@ -1,5 +1,6 @@
 """The result document, its schema, and the reports made from it."""
 
+import csv
 import doctest
 import io
 import json
@@ -19,6 +20,7 @@ from tilebound.report import chart, units
 from tilebound.report.document import digest, dumps, load_document, load_result, to_document
 from tilebound.report.html import render_html
 from tilebound.report.output import OUTPUTS, render_mappings, write_outputs
+from tilebound.report.rows import render_csv, render_markdown
 from tilebound.report.schema import json_schema, validate
 from tilebound.report.tables import Table, show
 from tilebound.report.text import render_text, summary
@@ -238,6 +240,18 @@ def test_summary_has_a_row_a_layer_and_a_total(document, result):
     assert str(result) == str(table)
 
 
+def test_rows_hold_the_figures_of_the_document(document):
+    rows = list(csv.DictReader(render_csv(document).splitlines()))
+    for row, layer in zip(rows, document["layers"], strict=True):
+        assert (row["name"], int(row["cycles"]), float(row["energy_pj"])) == (
+            layer["name"], layer["cycles"], layer["energy_pj"])
+        if "certificate" in layer:
+            assert float(row["lower_bound"]) == layer["certificate"]["lower_bound"]
+    tables = render_markdown(document).split("\n\n")[1:]
+    assert all(len({line.count("|") for line in table.splitlines()}) == 1 for table in tables)
+    assert all(any(f"| {layer['name']} | " in table for table in tables) for layer in document["layers"])
+
+
 class Page(HTMLParser):
     """Tags of a page, with a check that they close in order."""
 
@@ -285,6 +299,8 @@ def test_names_are_text_in_every_report(result, name):
     assert {tag for tag, _ in page.tags} <= plain
     assert name in "".join(page.data)
     assert name in render_text(document)
+    assert next(iter(csv.DictReader(render_csv(document).splitlines())))["name"] == name
+    assert "<" not in render_markdown(document)
     assert next(yaml.safe_load_all(render_mappings(document)))["layer"] == name
 
 

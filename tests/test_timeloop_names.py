@@ -129,3 +129,16 @@ def test_other_components_may_have_any_attributes(tmp_path: Path) -> None:
 def test_what_is_no_slip(name: str) -> None:
     assert nearly(name, ("n_words", "depth", "wire_energy", "entries", "fill_latency", "width", "block_size",
                          "word_bits", "tile_width")) is None
+
+
+@pytest.mark.parametrize(("text", "right"), [
+    (TREE, "  version: 0.4"), ("components:\n  version: 0.3\n  classes: []\n" + TREE, "version: 0.3"),
+    (PROBLEM.replace("name: gemm", "version: 0.4"), "version: 0.4")])
+def test_versions_that_are_not_known_are_refused(tmp_path, text, right):
+    load(text, tmp_path)
+    wrong = text.replace(right, right[:-3] + "9.1", 1)
+    with pytest.raises(SpecError) as caught:
+        load(wrong, tmp_path)
+    line = wrong[:wrong.index("9.1")].count("\n") + 1
+    assert [(x.line, x.message) for x in caught.value.problems] == [
+        (line, "version 9.1; expected one of 0.2, 0.3, 0.4")]

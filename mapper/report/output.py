@@ -8,6 +8,7 @@ from typing import Callable
 from ..files import write_atomic
 from .document import dumps
 from .html import render_html
+from .rows import render_csv, render_markdown
 from .schema import ResultDocument
 from .text import render_text
 
@@ -31,6 +32,9 @@ def render_mappings(document: ResultDocument) -> str:
 OUTPUTS: dict[str, Callable[[ResultDocument], str]] = {
     "result.json": dumps, "report.txt": render_text, "report.html": render_html,
     "mapping.yaml": render_mappings}
+#: The forms of a report that can be asked for.
+FORMATS: dict[str, Callable[[ResultDocument], str]] = {
+    "text": render_text, "html": render_html, "csv": render_csv, "markdown": render_markdown}
 
 
 def write_outputs(document: ResultDocument, folder: str | Path) -> list[Path]:

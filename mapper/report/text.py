@@ -116,14 +116,19 @@ def _pairs(rows: list[tuple[str, str]]) -> list[str]:
     return [f"{name.ljust(width)}  {value}" for name, value in rows]
 
 
-def _network_energy(document: ResultDocument) -> Iterator[str]:
+def energy_tables(document: ResultDocument) -> Iterator[Table]:
     """Energy of the whole network by level and by tensor."""
     whole = document["total"]["energy_pj"] or 1.0
     for by in ("level", "tensor"):
         table = Table((by, "energy", "share"))
         for name, energy in network_energy(document, by).items():
             table.add(name, units.energy(energy), units.percent(energy / whole))
-        yield from (*_heading(f"Energy by {by}", "-").splitlines(), *table.lines(), "")
+        yield table
+
+
+def _network_energy(document: ResultDocument) -> Iterator[str]:
+    for table in energy_tables(document):
+        yield from (*_heading(f"Energy by {table.header[0]}", "-").splitlines(), *table.lines(), "")
 
 
 def _layer(layer: LayerEntry, components: list[ComponentEntry], objective: str) -> Iterator[str]:

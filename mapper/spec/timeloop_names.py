@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from .nodes import Node, Problems, one_of
 
+#: Versions of Timeloop's and Accelergy's files that are read.
+VERSIONS = ("0.2", "0.3", "0.4")
+
 
 class Attributes:
     """Looks at the names of all attributes of one architecture.
@@ -74,6 +77,14 @@ def look_at_keys(node: Node, known: Iterable[str], what: str, problems: Problems
         else:
             problems.note(node.key(key), f"key {key!r} of {what} counts for nothing here; expected "
                           f"{one_of(names)}")
+
+
+def look_at_version(section: Node, problems: Problems) -> None:
+    """Report a `version` of a section, of one of its parts or of the shape of a problem that is not known."""
+    for part in (*section, section, section.get("shape")):
+        version = None if part is None else part.get("version")
+        if version is not None and str(version.value) not in VERSIONS:
+            problems.error(version, f"version {version.plain()!r}; expected {one_of(VERSIONS)}")
 
 
 def nearly(name: str, known: Iterable[str]) -> str | None:
