@@ -14,7 +14,7 @@ import pytest
 from tilebound.api import evaluate_layer, read_constraints, read_mapping
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation, _Builder
+from tilebound.bounds.relax import Relaxation
 from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Compute, Figure
 from tilebound.mapping.constraints import (
@@ -279,22 +279,22 @@ def test_every_mapping_is_a_point_of_the_program_that_costs_no_more(seed):
     if rng.random() < 0.7:
         architecture = one_price(rng, architecture)
     constraints = permitting(rng, mapping, einsum)
-    builder = _Builder(Relaxation(architecture, einsum, Rules(architecture, einsum, constraints)),
-                       region_of(rng, einsum, mapping))
-    builder.build(0.0)
+    relaxation = Relaxation(architecture, einsum, Rules(architecture, einsum, constraints))
+    program = relaxation.unfolded(region_of(rng, einsum, mapping), 0.0)
+    energy, *limits = program.posynomials
     cost = evaluate(architecture, einsum, mapping)
     factors = np.array([[b.factors(k).get(r, 1) for r in einsum.ranks] for b in mapping for k in KINDS])
-    point = np.zeros(builder.width)
+    point = np.zeros(program.variables)
     point[:factors.size] = np.log(real_factors(factors, np.array(einsum.extents))).ravel()
-    point[builder.cycles] = np.log(cost.cycles)
+    point[program.cycles] = np.log(cost.cycles)
     known = slice(0, factors.size + 1)
-    assert np.all(builder.lower[known] <= point[known] + 1e-9)
-    assert np.all(point[known] <= builder.upper[known] + 1e-9)
-    for i in range(factors.size + 1, builder.used):     # helper variables as low as they may be
-        point[i] = max(np.log(c(point)) for c in builder.constraints if np.all(c.exponents[:, i] == -1))
-    assert all(c(point) <= 1 + 1e-9 for c in builder.constraints)
-    total = sum(p(point) for p in builder.energy)
-    assert total - builder.offset <= cost.energy_pj + 1e-10 * total
+    assert np.all(program.lower[known] <= point[known] + 1e-9)
+    assert np.all(point[known] <= program.upper[known] + 1e-9)
+    for i in range(factors.size + 1, program.variables):     # helper variables as low as they may be
+        point[i] = max(np.log(c(point)) for c in limits if np.all(c.exponents[:, i] == -1))
+    assert all(c(point) <= 1 + 1e-9 for c in limits)
+    total = energy(point)
+    assert total - program.offset <= cost.energy_pj + 1e-10 * total
 
 
 # ---- the search ----------------------------------------------------------------------------------

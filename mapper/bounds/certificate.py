@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .program import Multipliers, Posynomial, Program
+from .program import Multipliers, Program
 
 
 def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
     """A value that the program's optimum is not below (natural logarithm), for ANY finite
     `multipliers` (negative ones count as zero): inf when they prove that no point satisfies the
     constraints, -inf when they prove nothing."""
-    if program.objective is not None and program.energy_power and (
-            np.maximum(multipliers.objective, 0.0).sum() <= 0.0):
-        return np.inf if _contradiction(program, multipliers) else -np.inf
+    weights = np.maximum(multipliers.values, 0.0)
+    if program.energy_power and weights[program.owner == 0].sum() <= 0.0:
+        return np.inf if _contradiction(program, weights) else -np.inf
     constant, linear = lower_plane(program, multipliers)
     bound = constant + _least(program, linear)
     return bound if np.isfinite(bound) else -np.inf
@@ -29,43 +29,32 @@ def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
 def lower_plane(program: Program, multipliers: Multipliers) -> tuple[float, np.ndarray]:
     """(a, g) with `a + g . v` no more than what the program makes least, at every point v that satisfies the
     constraints. Some multiplier of the objective, where there is one, is above zero."""
-    constant, linear = _constraint_plane(program, multipliers)
+    weights = np.maximum(multipliers.values, 0.0)
+    if program.energy_power:
+        own = program.owner == 0
+        weights[own] *= program.energy_power / weights[own].sum()
+    constant, linear = _weighted(program, weights)
     linear[program.cycles] += program.cycles_power
-    if program.objective is not None and program.energy_power:
-        weights = np.maximum(multipliers.objective, 0.0)
-        part, slope = _lower_plane(program.objective, weights * (program.energy_power / weights.sum()))
-        constant, linear = constant + part, linear + slope
     return constant, linear
 
 
-def _contradiction(program: Program, multipliers: Multipliers) -> bool:
+def _contradiction(program: Program, weights: np.ndarray) -> bool:
     """Whether the weighted constraints alone ask for more than their limit at every point."""
-    scale = sum(float(np.maximum(w, 0.0).sum()) for w in multipliers.constraints)
+    weights = np.where(program.owner == 0, 0.0, weights)
+    scale = weights.sum()
     if not 0.0 < scale < np.inf:
         return False
-    weights = Multipliers(multipliers.objective, tuple(w / scale for w in multipliers.constraints))
-    constant, linear = _constraint_plane(program, weights)
+    constant, linear = _weighted(program, weights / scale)
     excess = constant + _least(program, linear)
     return bool(np.isfinite(excess) and excess > 1e-9)
 
 
-def _constraint_plane(program: Program, multipliers: Multipliers) -> tuple[float, np.ndarray]:
-    """(a, g) with `a + g . v <= 0` wherever every constraint holds."""
-    constant, linear = 0.0, np.zeros(program.variables)
-    for constraint, weights in zip(program.constraints, multipliers.constraints, strict=True):
-        weights = np.maximum(weights, 0.0)
-        if weights.sum() > 0.0:
-            part, slope = _lower_plane(constraint, weights)
-            constant, linear = constant + part, linear + slope
-    return constant, linear
-
-
-def _lower_plane(posynomial: Posynomial, weights: np.ndarray) -> tuple[float, np.ndarray]:
-    """(a, g) with `a + g . v <= sum(weights) * log posynomial(v)` for every v."""
-    used = weights > 0.0
-    w = weights[used]
-    constant = float(w @ (posynomial.logs[used] - np.log(w / w.sum())))
-    return constant, w @ posynomial.exponents[used]
+def _weighted(program: Program, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """(a, g) with `a + g . v <= sum over all posynomials of W log posynomial(v)` for every v, W the sum of
+    the `weights` of its monomials."""
+    used = np.flatnonzero(weights)
+    w, totals = weights[used], program.totals(weights)[program.owner[used]]
+    return float(w @ (program.logs[used] - np.log(w / totals))), w @ program.exponents[used]
 
 
 def _least(program: Program, linear: np.ndarray) -> float:

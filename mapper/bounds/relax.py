@@ -7,25 +7,30 @@ touches of partial sums) the constant part is subtracted at the end (`Program.of
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
-from math import exp, log, prod
+from math import log, prod
+from typing import Any
 
 import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..mapping.rules import Rules
+from ..mapping.splits import real_factors
 from ..mapping.template import slot
-from ..model.energy import gate, leakage_per_cycle
 from ..model.network import entry_price
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
+from .assemble import Assembly, folded
 from .cap import UNCAPPED, Cap
 from .open_prices import OpenPrices
 from .prices import Prices
-from .program import Posynomial, Program
+from .program import Posynomial, Program, merged
 from .region import TRIVIAL, Region, open_slots
-from .terms import Terms
+from .terms import TensorTerms, Terms, is_plain
+
+#: Terms of tensors that are kept at most: a bound on memory.
+_KEPT = 1024
 
 
 class Relaxation:
@@ -46,7 +51,10 @@ class Relaxation:
         self.prices = OpenPrices(Prices(architecture, einsum), einsum)
         most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
         self.least_cycles = max(einsum.macs / most_parallel, least_steps)
+        self.column = {rank: i for i, rank in enumerate(einsum.ranks)}
         self.products: dict[tuple[tuple[int, ...], frozenset[str] | None], np.ndarray] = {}      # of factors
+        self._widest = self._whole_ranges()
+        self._compiled: dict[tuple[Any, ...], TensorTerms] = {}
         self._last: tuple[tuple[Region, float], Program | None] | None = None
 
     def program(self, region: Region, energy_power: int, cycles_power: int,
@@ -57,24 +65,101 @@ class Relaxation:
         # All objectives are asked of the same constraints, and mostly one after the other.
         key = region, floor if self.cap.energy_power and self.cap.cycles_power else 0.0
         if self._last is None or self._last[0] != key:
-            builder = _Builder(self, region)
-            empty = np.any(builder.lower > builder.upper + 1e-12)
-            self._last = key, None if empty else builder.build(key[1])
+            whole = self.unfolded(region, key[1])
+            self._last = key, None if whole is None else folded(whole)
         program = self._last[1]
-        return None if program is None else replace(
-            program, objective=program.objective if energy_power else None, energy_power=energy_power,
-            cycles_power=cycles_power)
+        return None if program is None else program.asking(energy_power, cycles_power)
+
+    def unfolded(self, region: Region, floor: float) -> Program | None:
+        """The same for the least energy, with the variables that the region fixes."""
+        lower, upper = self.ranges(region)
+        if np.any(lower > upper + 1e-12):
+            return None
+        tensors = [self._terms(tensor, region, lower, upper) for tensor in self.einsum.tensors]
+        return Assembly(self, region, tensors).program(floor)
 
     def point(self, region: Region, solution: np.ndarray) -> np.ndarray:
         """A solution of the region's program as logarithms of factors, shape (slots, ranks)."""
-        builder = _Builder(self, region)
-        full = builder.lower[:self.size].copy()
-        free = np.flatnonzero(builder.upper[:self.size] > builder.lower[:self.size])
-        full[free] = solution[:len(free)]
-        return full.reshape(3 * self.depth, len(self.einsum.ranks))
+        lower, upper = self.ranges(region)
+        free = upper > lower
+        lower[free] = solution[:np.count_nonzero(free)]
+        return lower
+
+    # ---- ranges of factors ---------------------------------------------------------------------
+
+    def _whole_ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ranges of all mappings (see `ranges`)."""
+        lower, upper = np.zeros((2, 3 * self.depth, len(self.einsum.ranks)))
+        for rank, rows in self.slots.items():
+            for row in rows:
+                least, most = self.rules.limits(row, rank)
+                if rank in self.imperfect:      # the outermost one stands for extent / tile, not rounded
+                    least = max(least - 1, 1)
+                lower[row, self.column[rank]], upper[row, self.column[rank]] = log(least), log(most)
+        return lower, upper
+
+    def ranges(self, region: Region) -> tuple[np.ndarray, np.ndarray]:
+        """Least and most of the logarithms of the factors in `region`, each of shape (slots, ranks)."""
+        lower, upper = (table.copy() for table in self._widest)
+        for rank, factors in region.fixed:
+            logs = np.log(real_factors(factors, self.einsum.extent[rank]))
+            lower[:, self.column[rank]] = upper[:, self.column[rank]] = logs
+        for level, inner in enumerate(region.innermost):
+            row = slot(level, "temporal")
+            if inner == TRIVIAL:
+                upper[row] = 0.0
+            for rank in self.rules.inside(level, inner) if inner and self.rules.orders_loops else ():
+                upper[row, self.column[rank]] = 0.0     # none runs inside `inner`
+            if inner and inner not in self.imperfect:
+                i = row, self.column[inner]
+                lower[i] = max(lower[i], log(smallest_prime(self.einsum.extent[inner])))
+        return lower, upper
+
+    # ---- what is compiled once -------------------------------------------------------------------
+
+    def _terms(self, tensor: Tensor, region: Region, lower: np.ndarray, upper: np.ndarray) -> TensorTerms:
+        """What `tensor` adds to the program of `region`, whose ranges are `lower` and `upper`: the same for
+        all regions that agree in what is asked for here, whatever else they fix."""
+        exact, iterates, names = self._sight[tensor.name]
+        kept, loose = region.levels(tensor.name)
+        outside = region.innermost[:max((*kept, *loose), default=0)]
+        order = tuple(inner if inner == TRIVIAL or inner in tensor.ranks else None for inner in outside)
+        key = (tensor.name, kept, loose, order if names else tuple(map(bool, order)),
+               np.where(upper > lower, -1.0, lower)[exact].tobytes(), (upper[iterates] > 0.0).tobytes())
+        if key not in self._compiled:
+            if len(self._compiled) >= _KEPT:
+                self._compiled.clear()
+            self._compiled[key] = _Builder(self, region).terms(tensor)
+        return self._compiled[key]
+
+    @cached_property
+    def _sight(self) -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
+        """By tensor what matters of a region for its posynomials but the levels that keep it: the slots whose
+        factors matter where they are fixed, shape (slots, ranks); those of which it matters whether they may
+        iterate; and whether the names of innermost loops matter, or only whether they move the tensor."""
+        found = {}
+        spatial = [slot(i, kind) for i in range(self.depth) for kind in ("y", "x")]
+        iterates = np.zeros((3 * self.depth, len(self.einsum.ranks)), dtype=bool)
+        iterates[:, [self.column[rank] for rank in self.imperfect]] = True
+        for tensor in self.einsum.tensors:
+            shaped = {t.rank for axis in tensor.projection if not is_plain(axis) for t in axis}
+            exact = np.zeros_like(iterates)
+            exact[:, [self.column[rank] for rank in shaped]] = True
+            if tensor.is_output:        # copies of partial sums
+                exact[np.ix_(spatial, [r not in tensor.ranks for r in self.einsum.ranks])] = True
+            found[tensor.name] = exact, iterates, bool(shaped or self.imperfect)
+        return found
 
 
 class _Builder(Terms):
+    """Builds what a tensor adds to the program of a region. Of the region it looks only at what
+    `Relaxation._terms` asks for."""
+
+    def __init__(self, relaxation: Relaxation, region: Region) -> None:
+        super().__init__(relaxation, region)
+        self.energy: list[Posynomial] = []
+        self.offset = 0.0
+
     # ---- traffic -------------------------------------------------------------------------------
 
     def stream(self, tensor: Tensor, child: int) -> Posynomial:
@@ -229,101 +314,27 @@ class _Builder(Terms):
             seen |= ranks
         return count
 
-    # ---- the program ---------------------------------------------------------------------------
+    # ---- what a tensor adds --------------------------------------------------------------------
 
-    def build(self, floor: float) -> Program | None:
-        """The program of the least energy; see `Relaxation.program` for `floor`."""
-        self._fanouts()
-        self._capacities()
-        macs = float(self.einsum.macs)
-        prices, units = self.r.prices, self.factors(self.spatial(0, self.r.depth))
-        busy = prices.busy(self.region)
-        self.lower[self.cycles] = log(self.r.least_cycles * busy)
-        # A range of no width would be hard on the solver.
-        self.upper[self.cycles] = log(min(macs * exp(self._slowest()), self.r.cap.most_cycles)) + 1e-6
-        if self.arch.compute.lockstep is None:
-            self.at_most(self.monomial(macs * busy, -units), self.cycles)
-        else:       # what units take in a cycle is not a matter of the loops that are unrolled over them
-            self.lower[self.cycles] = log(max(macs * prices.effectual / self.arch.compute.instances, 1.0))
-        if self.lower[self.cycles] >= self.upper[self.cycles]:
-            return None
-        self._charge(prices.computes(self.region), self.monomial())
-        self.offset += prices.rounded_away(self.region)
-        for tensor in self.einsum.tensors:
-            self._tensor(tensor)
-        self._bandwidths()
-        for i, level in enumerate(self.arch.levels):
-            if leak := leakage_per_cycle(level) * prices.awake:
-                switch, switched = gate(self.arch, i)
-                rows = self.spatial(0, switch) if switch == self.r.depth or self.region.keep[switch] else []
-                at_work = self.monomial(1.0, self.factors(rows))
-                # On average more than half of the instances over which a loop is spread are at work.
-                cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
-                          for rank in self.r.imperfect for row in rows)
-                self._charge(leak * switched * 0.5 ** cut, self.variable(self.cycles) * at_work)
-        # Where nothing costs energy the bound is as good as zero.
-        self.energy = self.energy or [self.monomial(1e-300)]
-        energy = Posynomial(np.concatenate([p.exponents for p in self.energy]),
-                            np.concatenate([p.logs for p in self.energy]))
-        self._cap(energy, floor)
-        return self._compact(energy)
+    def terms(self, tensor: Tensor) -> TensorTerms:
+        """All that `tensor` adds to the program."""
+        self._charge_all(tensor)
+        reads, writes = self._asked(tensor)
+        room = {i: self.tile(tensor, i).scaled(share) for i, level in enumerate(self.arch.levels)
+                if level.capacity_words is not None and tensor.name in self.region.keep[i]
+                and (share := self.r.prices.held(i, tensor.name)) > 0.0}
 
-    def _cap(self, energy: Posynomial, floor: float) -> None:
-        """Hold `energy`, before the offset K, to a cap on what it is after. Where that is a product with
-        cycles, the energy is at least P F / (F + K) for every P (see `bound.proven_value`)."""
-        cap = self.r.cap
-        if not cap or not cap.energy_power:
-            return
-        most = float(cap.most_energy(1.0))
-        if not most:        # a limit of nothing has no logarithm; without it the bound is weaker
-            return
-        if not cap.cycles_power:
-            self.constraints.append(energy.scaled(1.0 / (most + self.offset)))
-        elif floor > 0.0 or not self.offset:
-            least = 1.0 / (1.0 + self.offset / floor) if self.offset else 1.0     # 1 for a floor of inf
-            power = cap.cycles_power / cap.energy_power
-            self.constraints.append((energy * self.variable(self.cycles, power)).scaled(least / most))
+        def kept(p: Posynomial) -> Posynomial:
+            return Posynomial(*merged(p.exponents[:, :self.used], p.logs, np.zeros(len(p.logs)))[:2])
 
-    def _slowest(self) -> float:
-        """More than the logarithm of cycles per multiply-accumulate of any mapping."""
-        figures = [b for x in self.arch.levels
-                   for b in (x.read_bandwidth, x.write_bandwidth, x.shared_bandwidth) if b]
-        scales = [s for x in self.arch.levels for _, s in x.bandwidth_scale]
-        return 20.0 + log(max([1.0, *scales]) / min([1.0, *figures])) if figures else 0.1
+        energy = sum(self.energy, Posynomial(np.zeros((0, self.width)), np.zeros(0)))
+        room, reads, writes = ({i: kept(p) for i, p in own.items()} for own in (room, reads, writes))
+        return TensorTerms(kept(energy), self.offset, room, reads, writes,
+                           tuple(map(kept, self.constraints)), self.upper[self.r.size + 1:self.used])
 
     def _charge(self, price: float, words: Posynomial) -> None:
         if price > 0.0:
             self.energy.append(words.scaled(price))
-
-    def _fanouts(self) -> None:
-        for limit in self.r.limits:
-            rows = [slot(limit.level, kind) for kind in limit.kinds]
-            self.constraints.append(self.monomial(1.0 / limit.most, self.factors(rows)))
-            self.label("array", limit.level, "".join(limit.kinds))
-        if self.r.rules.workers:
-            every = self.factors(self.spatial(0, self.r.depth))
-            least = self.r.rules.workers / self._rounded(0, self.r.depth)
-            self.constraints.append(self.monomial(least, -every))
-
-    def _rounded(self, first: int, last: int, ranks: frozenset[str] | None = None) -> float:
-        """At most the ratio of the spatial factors of `ranks` (default all) at the levels first to last - 1
-        to what stands for them in the program: the outermost loop over a rank is rounded up, which is
-        less than twice."""
-        rows = self.spatial(first, last)
-        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.imperfect
-                          if ranks is None or rank in ranks)
-
-    def _capacities(self) -> None:
-        for i, level in enumerate(self.arch.levels):
-            if level.capacity_words is None:
-                continue
-            kept = [self.tile(t, i).scaled(share) for t in self.einsum.tensors
-                    if t.name in self.region.keep[i] and (share := self.r.prices.held(i, t.name)) > 0.0]
-            for words in kept[1:]:
-                kept[0] = kept[0] + words
-            if kept:
-                self.constraints.append(kept[0].scaled(1.0 / max(level.capacity_words, 1e-9)))
-                self.label("capacity", i)
 
     def _segments(self, tensor: Tensor) -> list[tuple[list[int], list[int]]]:
         """For each level that surely keeps `tensor`: itself with the levels further inside that may, up
@@ -356,7 +367,8 @@ class _Builder(Terms):
         entry = entry_price(self.arch.levels[level].network)
         return self._price(level, tensor, action) + (entry and entry * self._moved(level, tensor))
 
-    def _tensor(self, tensor: Tensor) -> None:
+    def _charge_all(self, tensor: Tensor) -> None:
+        """The energy of all words of `tensor` that move."""
         for parents, children in self._segments(tensor):
             action = "update" if tensor.is_output else "read"
             shares = _shares([self._sent(i, tensor, action) for i in parents])
@@ -384,12 +396,12 @@ class _Builder(Terms):
             cast = all(self.arch.levels[i].network.multicast for i in range(first, parent))
             copies = self.factors(self.spatial(0, first if cast else parent), reused)
             self._refetch(share, size, copies, self._requests(tensor, first, child),
-                          self._rounded(0, parent, reused), at_mac=child == self.r.depth and not any(
+                          self.rounded(0, parent, reused), at_mac=child == self.r.depth and not any(
                               self.may_iterate(r, self.spatial(first, child)) for r in reused))
         if end < self.r.depth:
             copies = self.factors(self.spatial(0, end), reused)
             self._refetch(self._price(end, tensor, "fill"), size, copies, self._filled(tensor, end),
-                          self._rounded(0, end, reused))
+                          self.rounded(0, end, reused))
 
     def _refetch(self, price: float, size: int, copies: np.ndarray, words: Posynomial,
                  rounded: float, at_mac: bool = False) -> None:
@@ -409,62 +421,27 @@ class _Builder(Terms):
         self._charge(price, words * self.monomial(1.0, -copies))
         self.offset += price * size
 
-    def _bandwidths(self) -> None:
-        for i, level in enumerate(self.arch.levels):
-            scale, rounded = dict(level.bandwidth_scale), self._rounded(0, i)
-            reads, writes = list[Posynomial](), list[Posynomial]()
-            for tensor in self.einsum.tensors:
-                for parents, children in self._segments(tensor):
-                    weight = scale.get(tensor.name, 1.0)
-                    if parents[0] == i and weight > 0.0:
-                        share = weight / rounded * self._moved(i, tensor)
-                        spread = self.monomial(share, -self.factors(self.spatial(0, i)))
-                        (writes if tensor.is_output else reads).append(
-                            self._requests(tensor, i, children[0]) * spread)
-                    if children[-1] == i and weight > 0.0 and not tensor.is_output:
-                        share = weight / rounded * self._moved(i, tensor)
-                        writes.append(self.stream(tensor, i).scaled(share))
-            for words, bandwidth, name in (
-                    (reads, level.read_bandwidth, "read_bandwidth"),
-                    (writes, level.write_bandwidth, "write_bandwidth"),
-                    (reads + writes, level.shared_bandwidth, "shared_bandwidth")):
-                if words and bandwidth:
-                    total = words[0]
-                    for more in words[1:]:
-                        total = total + more
-                    self.at_most(total.scaled(1.0 / bandwidth), self.cycles)
-                    self.label(name, i)
+    def _asked(self, tensor: Tensor) -> tuple[dict[int, Posynomial], dict[int, Posynomial]]:
+        """By level the words that each instance at work reads and writes for `tensor`, where bandwidth counts
+        them."""
+        reads, writes = dict[int, Posynomial](), dict[int, Posynomial]()
+        for parents, children in self._segments(tensor):
+            parent, child = parents[0], children[-1]
+            if share := self._weight(parent, tensor):
+                spread = self.monomial(share, -self.factors(self.spatial(0, parent)))
+                (writes if tensor.is_output else reads)[parent] = self._requests(
+                    tensor, parent, children[0]) * spread
+            if child < self.r.depth and not tensor.is_output and (share := self._weight(child, tensor)):
+                writes[child] = self.stream(tensor, child).scaled(share)
+        return reads, writes
 
-    def _compact(self, objective: Posynomial) -> Program:
-        """Fold fixed variables into the constants, drop unused ones, merge equal monomials."""
-        free = np.flatnonzero(self.upper > self.lower)
-        position = {int(v): i for i, v in enumerate(free)}
-
-        def fold(p: Posynomial) -> Posynomial:
-            logs = p.logs + p.exponents @ np.where(self.upper > self.lower, 0.0, self.lower)
-            exponents = p.exponents[:, free]
-            merged: dict[bytes, int] = {}
-            where = [merged.setdefault(row.tobytes(), len(merged)) for row in exponents]
-            if len(merged) == len(logs):
-                return Posynomial(exponents, logs)
-            top = logs.max()
-            sums = np.bincount(where, weights=np.exp(logs - top))
-            first = np.unique(where, return_index=True)[1]
-            return Posynomial(exponents[first], np.log(sums) + top)
-
-        groups = []
-        for rank, extent in zip(self.einsum.ranks, self.einsum.extents, strict=True):
-            members = [self.index(s, rank) for s in range(3 * self.r.depth)]
-            loose = [position[m] for m in members if m in position]
-            if loose:
-                fixed = sum(self.lower[m] for m in members if m not in position)
-                groups.append((np.array(loose), log(extent) - fixed))
-        folded = [(self.labels.get(i), fold(c)) for i, c in enumerate(self.constraints)]
-        constraints = [(label, c) for label, c in folded if np.any(c.exponents) or c.logs.max() > 1e-9]
-        return Program(fold(objective), tuple(c for _, c in constraints),
-                       self.lower[free], self.upper[free], tuple(groups), position[self.cycles],
-                       1, 0, self.offset,
-                       {i: label for i, (label, _) in enumerate(constraints) if label is not None})
+    def _weight(self, level: int, tensor: Tensor) -> float:
+        """What a word that an instance moves in the dense run counts at its bandwidth."""
+        spec = self.arch.levels[level]
+        if not (spec.read_bandwidth or spec.write_bandwidth or spec.shared_bandwidth):
+            return 0.0
+        weight = dict(spec.bandwidth_scale).get(tensor.name, 1.0)
+        return weight / self.rounded(0, level) * self._moved(level, tensor) if weight > 0.0 else 0.0
 
 
 def _shares(prices: list[float]) -> list[float]:

@@ -66,8 +66,9 @@ def log_slopes(program: Program, multipliers: Multipliers, relaxation: Relaxatio
     """By figure, how much the least value of the program (a logarithm) falls per unit of the figure's
     logarithm. The two axes of an array count apart; each widens the array as a whole."""
     slopes: dict[Label, float] = defaultdict(float)
+    totals = program.totals(multipliers.values)[1:]
     for i, label in program.labels.items():
-        slope = max(float(multipliers.constraints[i].sum()), 0.0)
+        slope = max(float(totals[i]), 0.0)
         for axis in (label.axes or "-") if label.kind == "array" else "-":
             slopes[Label(label.kind, label.level, axis.strip("-"))] += slope if slope > _NONE else 0.0
     # Cycles have a least that follows from the arrays as well.

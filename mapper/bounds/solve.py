@@ -35,14 +35,11 @@ def solve(program: Program) -> Relaxed:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
-    matrix = sparse.csc_matrix(
-        (np.concatenate(rows.values), (np.concatenate(rows.row), np.concatenate(rows.column))),
-        shape=(rows.count, rows.variables))
     cones = [clarabel.ZeroConeT(rows.zeros), clarabel.NonnegativeConeT(rows.linear)]
     cones += [clarabel.ExponentialConeT()] * rows.exponentials
+    nothing = sparse.csc_matrix((rows.unknowns, rows.unknowns))
     solution = clarabel.DefaultSolver(
-        sparse.csc_matrix((rows.variables, rows.variables)), rows.cost, matrix,
-        np.concatenate(rows.right), cones, settings).solve()
+        nothing, rows.cost, rows.matrix(), np.concatenate(rows.right), cones, settings).solve()
     status = str(solution.status)
     if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
         ray = np.array(solution.z)
@@ -66,93 +63,68 @@ def _second_try(program: Program) -> Relaxed:
 
 
 class _Rows:
-    """The rows of `right - matrix @ unknowns in cones`: equalities, inequalities, then cones.
+    """The rows of `right - matrix @ unknowns in cones`: equalities, inequalities, then exponential cones.
 
-    The unknowns are the variables, one bound t on the log of the objective, and one number u a
-    monomial of every posynomial with two or more: exp(monomial [- t]) <= u, sum u <= 1.
+    The unknowns are the variables, one bound t on the logarithm of the objective, and one number u a
+    monomial of every posynomial with two or more: exp(monomial [- t]) <= u, sum u <= 1. A posynomial of a
+    single monomial is an inequality.
     """
 
     def __init__(self, program: Program) -> None:
-        self.row: list[np.ndarray] = []
-        self.column: list[np.ndarray] = []
-        self.values: list[np.ndarray] = []
-        self.right: list[np.ndarray] = []
         self.count = 0
-        self.program = program
-        n = program.variables
-        self.bound = n                              # index of t
-        wide = [(p, top) for p, top in self._posynomials() if len(p.logs) > 1]
-        narrow = [(p, top) for p, top in self._posynomials() if len(p.logs) == 1]
-        self.variables = n + 1 + sum(len(p.logs) for p, _ in wide)
-        self.cost = np.zeros(self.variables)
+        self.entries: list[tuple[np.ndarray, ...]] = []      # row, column, value
+        self.right: list[np.ndarray] = []
+        n, asked = program.variables, int(program.sizes[0] > 0)
+        several = program.sizes[program.owner] > 1
+        self.narrow, self.wide = np.flatnonzero(~several), np.flatnonzero(several)
+        self.exponentials, first = len(self.wide), n + asked        # the first of the u
+        self.unknowns = first + self.exponentials
+        self.cost = np.zeros(self.unknowns)
         self.cost[program.cycles] = program.cycles_power
-        self.cost[self.bound] = program.energy_power
+        self.cost[n:first] = program.energy_power
 
-        for members, total in program.groups:
-            self._add(np.zeros(len(members), int), members, np.ones(len(members)), [total])
-        if program.objective is None:
-            self._add(np.zeros(1, int), np.array([self.bound]), np.ones(1), [0.0])
+        self._add([total for _, total in program.groups], *(
+            (np.full(len(members), i), members, 1.0) for i, (members, _) in enumerate(program.groups)))
         self.zeros = self.count
-
         finite = np.flatnonzero(np.isfinite(program.upper))
-        self._add(np.arange(n), np.arange(n), -np.ones(n), -program.lower)
-        self._add(np.arange(len(finite)), finite, np.ones(len(finite)), program.upper[finite])
-        self.narrow_at: dict[int, int] = {}
-        for p, top in narrow:                       # a single monomial is a linear constraint
-            self.narrow_at[id(p)] = self.count
-            columns = np.flatnonzero(p.exponents[0])
-            entries = p.exponents[0, columns]
-            if top:
-                columns, entries = np.append(columns, self.bound), np.append(entries, -1.0)
-            self._add(np.zeros(len(columns), int), columns, entries, [-p.logs[0]])
-        offset = n + 1
-        for p, _ in wide:
-            k = len(p.logs)
-            self._add(np.zeros(k, int), offset + np.arange(k), np.ones(k), [1.0])
-            offset += k
+        self._add(-program.lower, (np.arange(n), np.arange(n), -1.0))
+        self._add(program.upper[finite], (np.arange(len(finite)), finite, 1.0))
+        exponents, owner = program.exponents[self.narrow], program.owner[self.narrow]
+        row, column = np.nonzero(exponents)
+        self.narrow_at = self._add(-program.logs[self.narrow], (row, column, exponents[row, column]),
+                                   (np.flatnonzero(owner == 0), n, -1.0))
+        exponents, owner = program.exponents[self.wide], program.owner[self.wide]
+        each, sums = np.arange(self.exponentials), np.unique(owner, return_inverse=True)[1]
+        self._add(np.ones(sums.max(initial=-1) + 1), (sums, first + each, 1.0))
         self.linear = self.count - self.zeros
+        row, column = np.nonzero(exponents)
+        right = np.stack([program.logs[self.wide], np.ones(len(each)), np.zeros(len(each))], axis=1)
+        self.wide_at = self._add(right.ravel(), (3 * row, column, -exponents[row, column]),
+                                 (3 * np.flatnonzero(owner == 0), n, 1.0), (3 * each + 2, first + each, -1.0))
 
-        self.wide_at: dict[int, int] = {}
-        self.exponentials = 0
-        offset = n + 1
-        for p, top in wide:
-            k = len(p.logs)
-            self.wide_at[id(p)] = self.count
-            r, c = np.nonzero(p.exponents)
-            each = np.arange(k)
-            parts = [(3 * r, c, -p.exponents[r, c]), (3 * each + 2, offset + each, -np.ones(k))]
-            if top:
-                parts.append((3 * each, np.full(k, self.bound), np.ones(k)))
-            right = np.zeros(3 * k)
-            right[0::3], right[1::3] = p.logs, 1.0
-            rows, columns, values = (np.concatenate(x) for x in zip(*parts, strict=True))
-            self._add(rows, columns, values, right)
-            self.exponentials += k
-            offset += k
-
-    def _posynomials(self) -> list[tuple[Posynomial, bool]]:
-        top = [] if self.program.objective is None else [(self.program.objective, True)]
-        return top + [(c, False) for c in self.program.constraints]
-
-    def _add(self, row: np.ndarray, column: np.ndarray, values: np.ndarray, right: object) -> None:
-        right = np.asarray(right, dtype=float)
-        self.row.append(row + self.count)
-        self.column.append(column)
-        self.values.append(values)
-        self.right.append(right)
+    def _add(self, right: Any, *entries: tuple[Any, Any, Any]) -> int:
+        """Add rows with these entries, and say where they begin."""
+        start = self.count
+        self.entries += [np.broadcast_arrays(row + start, column, value) for row, column, value in entries]
+        self.right.append(np.asarray(right, dtype=float))
         self.count += len(right)
+        return start
+
+    def matrix(self) -> Any:
+        """All entries, column by column."""
+        from scipy import sparse
+
+        row, column, value = (np.concatenate(x) for x in zip(*self.entries, strict=True))
+        order = np.lexsort((row, column))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=self.unknowns))])
+        return sparse.csc_matrix((value[order], row[order], starts), shape=(self.count, self.unknowns))
 
     def multipliers(self, dual: np.ndarray) -> Multipliers:
         """Multiplier a monomial: minus the first entry of its cone's dual, or the row's dual."""
-        def of(p: Posynomial) -> np.ndarray:
-            if id(p) in self.narrow_at:
-                return np.maximum(0.0, dual[self.narrow_at[id(p)]:][:1])
-            start = self.wide_at[id(p)]
-            return np.maximum(0.0, -dual[start:start + 3 * len(p.logs):3])
-
-        objective = self.program.objective
-        return Multipliers(np.zeros(0) if objective is None else of(objective),
-                           tuple(of(c) for c in self.program.constraints))
+        values = np.zeros(len(self.narrow) + len(self.wide))
+        values[self.narrow] = dual[self.narrow_at:][:len(self.narrow)]
+        values[self.wide] = -dual[self.wide_at::3]
+        return Multipliers(np.maximum(values, 0.0))
 
 
 def solve_cvxpy(program: Program) -> Relaxed:
@@ -169,25 +141,24 @@ def solve_cvxpy(program: Program) -> Relaxed:
     # One epigraph row a monomial, so that each has a multiplier of its own.
     epigraphs = []
     t = cp.Variable()
-    posynomials: list[tuple[Posynomial, Any]] = [(c, None) for c in program.constraints]
-    if program.objective is not None:
-        posynomials.insert(0, (program.objective, t))
+    objective, *constraints = program.posynomials
+    tops: list[tuple[Posynomial, Any]] = [(c, 0) for c in constraints]
+    if len(objective.logs):
+        tops.insert(0, (objective, t))
         goal = goal + program.energy_power * t
-    for p, top in posynomials:
+    for p, top in tops:
         y = cp.Variable(len(p.logs))
-        rows = p.logs + p.exponents @ v - (0 if top is None else top) <= y
+        rows = p.logs + p.exponents @ v - top <= y
         epigraphs.append(rows)
         limits += [rows, cp.log_sum_exp(y) <= 0]
     problem = cp.Problem(cp.Minimize(goal), limits)
     problem.solve(solver=cp.CLARABEL)
     if problem.status not in ("optimal", "optimal_inaccurate"):
         return Relaxed(np.inf, np.zeros(program.variables), nothing_proven(program))
-    duals = [np.maximum(np.atleast_1d(row.dual_value), 0.0) for row in epigraphs]
-    objective = duals.pop(0) if program.objective is not None else np.zeros(0)
-    return Relaxed(float(problem.value), v.value, Multipliers(objective, tuple(duals)))
+    duals = [np.atleast_1d(row.dual_value) for row in epigraphs]
+    return Relaxed(float(problem.value), v.value, Multipliers(np.maximum(np.concatenate(duals), 0.0)))
 
 
 def nothing_proven(program: Program) -> Multipliers:
     """Multipliers of zero, which prove no bound."""
-    return Multipliers(np.zeros(0 if program.objective is None else len(program.objective.logs)),
-                       tuple(np.zeros(len(c.logs)) for c in program.constraints))
+    return Multipliers(np.zeros(len(program.logs)))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import exp, log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..mapping.splits import real_factors
 from ..mapping.template import slot
 from ..workload.einsum import Axis, Tensor
-from .arrays import smallest_prime
-from .program import Label, Posynomial
-from .region import TRIVIAL, Region
+from .program import Posynomial
+from .region import Region
 
 if TYPE_CHECKING:
     from .relax import Relaxation
@@ -20,53 +19,42 @@ if TYPE_CHECKING:
 _AUXILIARY = 64     # room for helper variables; unused ones are dropped
 
 
+@dataclass(frozen=True)
+class TensorTerms:
+    """What one tensor adds to a program, over its variables and helper variables of its own."""
+
+    energy: Posynomial                  # pJ, without `offset`, which is subtracted
+    offset: float
+    room: dict[int, Posynomial]         # by level, the words of it that are held there
+    reads: dict[int, Posynomial]        # by level, words that are read for it by each instance
+    writes: dict[int, Posynomial]
+    limits: tuple[Posynomial, ...]      # at most 1
+    ceilings: np.ndarray                # of the helper variables, logarithms
+
+
 class Terms:
-    """The variables of the program of one region, and what is constrained so far."""
+    """The variables of the program of one region, and helper variables so far."""
 
     def __init__(self, relaxation: Relaxation, region: Region) -> None:
         self.r = relaxation
         self.arch = relaxation.architecture
         self.einsum = relaxation.einsum
         self.region = region
-        self.fixed = dict(region.fixed)
-        self.column = {rank: i for i, rank in enumerate(self.einsum.ranks)}
+        self.column = relaxation.column
         self.cycles = relaxation.size
         self.width = relaxation.size + 1 + _AUXILIARY
         self.used = relaxation.size + 1
         self.lower = np.zeros(self.width)
         self.upper = np.zeros(self.width)
-        self.constraints: list[Posynomial] = []
-        self.labels: dict[int, Label] = {}      # of some constraints, by their place
-        self.energy: list[Posynomial] = []
-        self.offset = 0.0
+        self.constraints: list[Posynomial] = []      # of helper variables
         self.streams: dict[tuple[str, int], Posynomial] = {}
         self.tiles: dict[tuple[str, int], Posynomial] = {}
         self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
-        self._ranges()
+        least, most = relaxation.ranges(region)
+        self.lower[:relaxation.size], self.upper[:relaxation.size] = least.ravel(), most.ravel()
         self.loose = self.upper > self.lower
 
     # ---- variables -------------------------------------------------------------------------
-
-    def _ranges(self) -> None:
-        for rank in self.einsum.ranks:
-            for s in self.r.slots[rank]:
-                least, most = self.r.rules.limits(s, rank)
-                if rank in self.r.imperfect:      # the outermost one stands for extent / tile, not rounded
-                    least = max(least - 1, 1)
-                self.lower[self.index(s, rank)] = log(least)
-                self.upper[self.index(s, rank)] = log(most)
-            if rank in self.fixed:
-                for s, factor in enumerate(real_factors(self.fixed[rank], self.einsum.extent[rank])):
-                    i = self.index(s, rank)
-                    self.lower[i] = self.upper[i] = log(factor)
-        for level, inner in enumerate(self.region.innermost):
-            for rank in self.einsum.ranks if inner == TRIVIAL else ():
-                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0
-            for rank in self.r.rules.inside(level, inner) if inner else ():
-                self.upper[self.index(slot(level, "temporal"), rank)] = 0.0     # none runs inside `inner`
-            if inner and inner not in self.r.imperfect:
-                i = self.index(slot(level, "temporal"), inner)
-                self.lower[i] = max(self.lower[i], log(smallest_prime(self.einsum.extent[inner])))
 
     def index(self, row: int, rank: str) -> int:
         return row * len(self.einsum.ranks) + self.column[rank]
@@ -79,10 +67,6 @@ class Terms:
         row = np.zeros((1, self.width))
         row[0, index] = power
         return Posynomial(row, np.zeros(1))
-
-    def label(self, kind: str, level: int, axes: str = "") -> None:
-        """Say which figure of the machine the last constraint holds to."""
-        self.labels[len(self.constraints) - 1] = Label(kind, level, axes)
 
     def at_most(self, posynomial: Posynomial, index: int) -> None:
         """Constrain `posynomial <= exp(v[index])`."""
@@ -133,6 +117,14 @@ class Terms:
         """Whether `rank` may have a factor above 1 in one of the slots."""
         return any(self.upper[self.index(row, rank)] > 0 for row in rows)
 
+    def rounded(self, first: int, last: int, ranks: frozenset[str] | None = None) -> float:
+        """At most the ratio of the spatial factors of `ranks` (default all) at the levels first to last - 1
+        to what stands for them in the program: the outermost loop over a rank is rounded up, which is
+        less than twice."""
+        rows = self.spatial(first, last)
+        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.imperfect
+                          if ranks is None or rank in ranks)
+
     # ---- extents of tensor axes --------------------------------------------------------------
 
     def axis(self, axis: Axis, rows: list[int], times: dict[str, np.ndarray] | None = None) -> Posynomial:
@@ -140,6 +132,8 @@ class Terms:
 
         `times` multiplies the extents of a rank by more factors (a window that slides over them).
         """
+        if is_plain(axis):
+            return self.monomial(1.0, self.factors(rows, frozenset((axis[0].rank,))))
         parts = [self.factors(rows, frozenset((t.rank,))) for t in axis]
         if times:
             parts = [p + times[t.rank] if t.rank in times else p for p, t in zip(parts, axis, strict=True)]
@@ -186,3 +180,8 @@ class Terms:
         for axis in tensor.projection:
             words = words * self.axis(axis, self.inside(level))
         return words
+
+
+def is_plain(axis: Axis) -> bool:
+    """Whether the length of an axis is the extent of a rank, whatever that is."""
+    return len(axis) == 1 and abs(axis[0].coefficient) == 1
