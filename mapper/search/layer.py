@@ -43,6 +43,8 @@ _SOON = 100 * ENUMERATE
 _KEEPS = 512
 #: At so many of them there is a glimpse before anything is proven.
 _GLIMPSES = 8
+#: Lattices tell mappings apart from the best that are worse by this share of its value, or by half of that.
+_TIES = 8 * ROUNDING
 
 
 def never() -> bool:
@@ -103,6 +105,7 @@ class LayerSearch:
         self.known, self.among, self.cap = known, among, cap(among)
         self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps, self.cap)
         self.lattice = Lattice(architecture, einsum, self.space.rules)
+        self.capped: dict[Keep, float] = {}     # by what levels keep, the least known of what `among` limits
         self.objective = objective
         self.powers = OBJECTIVES[objective]
         self.limits = limits
@@ -191,7 +194,9 @@ class LayerSearch:
     def _by_keeps(self, root: Node) -> list[Node]:
         """A part of everything for each choice of what levels keep, bounded by its lattice alone."""
         for region in self.space.choices.decide(root.region, None):
-            value = LatticeBound(self.lattice, region.keep, *self.powers, self.cap).quick()
+            ruled_out = self.capped.get(region.keep, 0.0) > self.cap.most * (1.0 + _TIES / 2)
+            value = inf if ruled_out else LatticeBound(
+                self.lattice, region.keep, *self.powers, self.cap).quick()
             root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
                                    method="lattice"))
         return root.parts
@@ -343,7 +348,7 @@ class LayerSearch:
         assert self.best is not None
         keep, cutoff = node.region.keep, self.best.value
         found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(
-            cutoff, partial(self._try, node.region))
+            cutoff * (1.0 + _TIES), partial(self._try, node.region))
         node.method = "" if found is None else "lattice"
         if found is None:
             return False
@@ -414,6 +419,11 @@ class LayerSearch:
                         key=lambda x: x.value, default=None)
 
     # ---- the answer ------------------------------------------------------------------------------
+
+    def least_by_keep(self) -> dict[Keep, float]:
+        """By what levels keep, where that was looked at, a value that no such mapping is below."""
+        parts = self.trace.root.parts if self.trace.root is not None else []
+        return {part.region.keep: part.value for part in parts if self._fresh(part.region)}
 
     def mapping(self, found: Found) -> Mapping:
         levels = tuple(level.name for level in self.space.architecture.levels)

@@ -46,7 +46,6 @@ def paces(ways: Sequence[np.ndarray], extents: Sequence[int],
 
 def _least(rows: np.ndarray, *values: np.ndarray) -> np.ndarray:
     """For each of the different rows, where the first of the `values` is least, among equals the next."""
-    _, group = np.unique(rows, axis=0, return_inverse=True)
-    order = np.lexsort((*reversed(values), group.ravel()))
-    groups = group.ravel()[order]
-    return np.asarray(order[np.flatnonzero(np.diff(groups, prepend=-1))])
+    code = np.ravel_multi_index(tuple(rows.T), tuple(rows.max(axis=0, initial=0) + 1))
+    order = np.lexsort((*reversed(values), code))
+    return np.asarray(order[np.flatnonzero(np.diff(code[order], prepend=-1))])

@@ -33,6 +33,7 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
         replace(limits if asked else _EFFORT, seconds=seconds, stopped=limits.stopped), first.seed,
         constraints=first.space.rules.constraints, known=best, among=(first.objective, best.value))
     second.lattice = first.lattice      # the same tiles; much of it is known by now
+    second.capped = first.least_by_keep()
     mapping, then = second.run()
     assert second.best is not None
     found = first.explorer.values(second.best.keep, second.best.orders, second.best.factors[None])
