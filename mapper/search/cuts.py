@@ -15,7 +15,7 @@ from typing import Callable, Iterator
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import Cap
 from ..bounds.cuts import Chain, Costs, Cuts, Keep, Nests
-from .layer import never
+from .local import never
 from .space import Mapspace
 
 Place = tuple[int, str]

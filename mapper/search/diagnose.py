@@ -42,8 +42,8 @@ def _tensors(space: Mapspace) -> list[str]:
 def _ranks(space: Mapspace) -> list[str]:
     """Ranks whose factors cannot multiply to the extent."""
     lines = []
-    for rank, ways in space.ways.items():
-        if len(ways):
+    for rank, ways in space.counts.items():
+        if ways:
             continue
         asked = [f"{level.level} {kind} {_text(rules.range(rank))}" for level in space.rules.by_level
                  for kind, rules in (("temporal", level.temporal), ("spatial", level.spatial))

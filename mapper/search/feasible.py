@@ -92,10 +92,10 @@ def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...],
               accept: Callable[[np.ndarray], bool] | None = None) -> np.ndarray | None:
     """A factor array that fits, keeps to the constraints and is accepted; None when there is none (or
     when none was found in a good number of steps)."""
-    if not all(map(len, space.ways.values())) or space.most_workers < space.rules.workers:
+    if not all(space.counts.values()) or space.most_workers < space.rules.workers:
         return None
     fit = Fit(space, keep, accept)
-    ranks = sorted(space.einsum.ranks, key=lambda r: len(space.ways[r]))
+    ranks = sorted(space.einsum.ranks, key=lambda r: space.counts[r])
     if fit.solve(ranks):
         return fit.factors()
     if accept is not None or fit.steps <= fit.most:

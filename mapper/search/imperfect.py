@@ -23,7 +23,7 @@ from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits, Node, never, proof_of
+from .layer import LayerSearch, Limits, Node, proof_of
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
@@ -63,7 +63,6 @@ class ImperfectExplorer(Explorer):
 
     def __init__(self, space: Mapspace, energy_power: int, cycles_power: int, cap: Cap = UNCAPPED) -> None:
         super().__init__(space, energy_power, cycles_power, cap)
-        self.stopped = never
         self.fast = counts_fast(space)
         self._estimators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._known: dict[tuple[Keep, Orders, bytes], float] = {}
@@ -191,9 +190,7 @@ class ImperfectSearch(LayerSearch):
     low = 1.0                    # what mappings cost at the least, to what they do by estimate
 
     def _explorer(self) -> Explorer:
-        explorer = ImperfectExplorer(self.space, *self.powers, self.cap)
-        explorer.stopped = self._interrupted
-        return explorer
+        return ImperfectExplorer(self.space, *self.powers, self.cap)
 
     def _begin(self) -> None:
         self.limits = replace(self.limits, climbs=_CLIMBS)

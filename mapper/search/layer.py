@@ -30,7 +30,7 @@ from ..mapping.template import Template
 from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
 from .keeps import Decision, Keep
-from .local import Explorer, Found
+from .local import Explorer, Found, never
 from .result import OBJECTIVES, Certificate, cap
 from .space import Mapspace
 from .trace import Trace
@@ -45,11 +45,6 @@ _KEEPS = 512
 _GLIMPSES = 8
 #: Lattices tell mappings apart from the best that are worse by this share of its value, or by half of that.
 _TIES = 8 * ROUNDING
-
-
-def never() -> bool:
-    """For `Limits.stopped`: nobody stops the search."""
-    return False
 
 
 @dataclass(frozen=True)
@@ -111,6 +106,7 @@ class LayerSearch:
         self.limits = limits
         self.report = report or (lambda value, bound: None)
         self.explorer = self._explorer()
+        self.explorer.stopped = self._interrupted
         self.seed = seed
         self.rng = np.random.default_rng(0)
         self.started = monotonic()
@@ -257,12 +253,16 @@ class LayerSearch:
             regions = self.space.choices.decide(node.region, node.decision)
         else:
             regions = self.space.split(node.region)
+        for region in regions:
+            if self._interrupted():     # what is known of some parts proves nothing
+                node.parts = []
+                return [node]
+            node.parts.append(self._node(region, node.floor, node.value))
         node.split = True
-        node.parts = [self._node(region, node.floor, node.value) for region in regions]
         return [part for part in node.parts if part.value < self.best.value]
 
     def _begin(self) -> None:
-        """Find some first mapping."""
+        """Find some first mapping, and go on from there by small steps."""
         if self.known is not None:
             known = self.known.factors[None]
             self._offer(self.explorer.best_of(self.known.keep, self.known.orders, known))
@@ -270,6 +270,9 @@ class LayerSearch:
         for keep in (everything, *self.space.choices.smallest()):
             if self.best is None or not self._interrupted():
                 self._offer(self.explorer.start(keep))
+        if self.best is not None and self.known is None:
+            options = self.space.order_options(self.space.root(self.best.keep))
+            self._offer(self.explorer.rise(self.best, options))
 
     def _interrupted(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started > self.limits.seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from math import inf, prod
+from typing import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,12 @@ _DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
 _LIKELY = 1             # loop orders of a level tried where zeros are left out
 _CHUNK = 65536          # mappings handed to the evaluator at a time
+_STEPS = 200            # of single factors, which are quick
+
+
+def never() -> bool:
+    """For `Explorer.stopped`: nobody stops the search."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Explorer:
         self.cap = cap
         self.powers = (energy_power, cycles_power)
         self.evaluated = 0
+        self.stopped: Callable[[], bool] = never
         self._levels = tuple(level.name for level in space.architecture.levels)
         self._evaluators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._model = SparseModel(space.architecture, space.einsum) if space.architecture.sparse else None
@@ -168,6 +176,10 @@ class Explorer:
         def fits(factors: np.ndarray) -> bool:
             return bool(np.isfinite(self.values(keep, self._first_orders, factors[None])[0]))
 
+        outermost = np.ones((3 * self.space.depth, len(self.space.einsum.ranks)), dtype=np.int64)
+        outermost[slot(0, "temporal")] = self.space.einsum.extents
+        if fits(outermost):         # no tiles are smaller
+            return self.best_of(keep, self._first_orders, outermost[None])
         factors = first_fit(self.space, keep, fits) if self._model else first_fit(self.space, keep)
         return None if factors is None else self.best_of(keep, self._first_orders, factors[None])
 
@@ -177,15 +189,14 @@ class Explorer:
 
     def draw(self, keep: Keep, rng: np.random.Generator) -> Found | None:
         """The best of some factors drawn at random, under the first loop order."""
-        ways = [self.space.ways[r] for r in self.space.einsum.ranks]
-        rows = [rng.integers(0, len(w), _CANDIDATES) for w in ways]
-        if self.cap.most_cycles < inf and self._model is None:
-            rows = self._parallel(ways, [rng.integers(0, len(w), _DRAWN) for w in ways])
-        drawn = [w[own] for w, own in zip(ways, rows, strict=True)]
-        return self.best_of(keep, self._first_orders, np.stack(drawn, axis=2))
+        drawn = (self._parallel(rng) if self.cap.most_cycles < inf and self._model is None else
+                 self.space.drawn(rng, _CANDIDATES))
+        return self.best_of(keep, self._first_orders, drawn)
 
-    def _parallel(self, ways: list[np.ndarray], rows: list[np.ndarray]) -> list[np.ndarray]:
+    def _parallel(self, rng: np.random.Generator) -> np.ndarray:
         """Of splits drawn for each rank the first that fill arrays well enough to be as fast as asked."""
+        ways = [self.space.ways[r] for r in self.space.einsum.ranks]
+        rows = [rng.integers(0, len(w), _DRAWN) for w in ways]
         levels = range(self.space.depth)
         spatial = [slot(i, kind) for i in levels for kind in ("x", "y")]
         fanouts = np.array([n for i in levels for n in self.space.architecture.fanout(i)])
@@ -194,7 +205,7 @@ class Explorer:
             spread *= w[:, spatial][own]
         workers = self.space.einsum.macs / self.cap.most_cycles
         fast = np.flatnonzero((spread <= fanouts).all(axis=1) & (spread.prod(axis=1) >= workers))
-        return [own[fast[:_CANDIDATES]] for own in rows]
+        return np.stack([w[own[fast[:_CANDIDATES]]] for w, own in zip(ways, rows, strict=True)], axis=2)
 
     # ---- local improvement -------------------------------------------------------------------
 
@@ -209,8 +220,19 @@ class Explorer:
 
     def climb(self, found: Found, options: list[list[tuple[str, ...]]], rounds: int = 40) -> Found:
         """Move prime factors, one or two at a time, and change the orders, while that helps."""
+        return self._ascend(found, options, self._neighbours, rounds, self.stopped)
+
+    def rise(self, found: Found, options: list[list[tuple[str, ...]]]) -> Found:
+        """The same with one factor at a time: from far off, much better so soon that nothing stops it."""
+        return self._ascend(found, options, self._one_move_away, _STEPS, never)
+
+    def _ascend(self, found: Found, options: list[list[tuple[str, ...]]],
+                near: Callable[[np.ndarray], np.ndarray], rounds: int, stopped: Callable[[], bool]) -> Found:
+        """Go to the best of what is `near`, or change the orders where that is no better, while it helps."""
         for _ in range(rounds):
-            better = self.best_of(found.keep, found.orders, self._neighbours(found.factors))
+            if stopped():
+                return found
+            better = self.best_of(found.keep, found.orders, near(found.factors))
             if better is not None and better.value < found.value:
                 found = better
                 continue
@@ -220,16 +242,24 @@ class Explorer:
             found = reordered
         return found
 
+    def _able(self, factors: np.ndarray) -> np.ndarray:
+        """The moves of factors that are there."""
+        rank, source, _target, prime = self._moves.T
+        return self._moves[factors[source, rank] % prime == 0]
+
+    def _one_move_away(self, factors: np.ndarray) -> np.ndarray:
+        moves = self._able(factors)
+        single = np.repeat(factors[None], len(moves), axis=0)
+        _apply(single, moves)
+        return single
+
     def _neighbours(self, factors: np.ndarray) -> np.ndarray:
         """All factor arrays one move away, and two moves of different ranks away."""
-        rank, source, _target, prime = self._moves.T
-        able = factors[source, rank] % prime == 0
-        moves = self._moves[able]
+        moves = self._able(factors)
         first, second = np.triu_indices(len(moves), 1)
         apart = moves[first, 0] != moves[second, 0]
         first, second = first[apart], second[apart]
-        single = np.repeat(factors[None], len(moves), axis=0)
-        _apply(single, moves)
+        single = self._one_move_away(factors)
         double = np.repeat(factors[None], len(first), axis=0)
         _apply(double, moves[first])
         _apply(double, moves[second])

@@ -31,7 +31,8 @@ from .differences import difference
 from .explain import explained
 from .front import POINTS, FrontSearch
 from .imperfect import layer_search
-from .layer import LayerSearch, Limits, never
+from .layer import LayerSearch, Limits
+from .local import never
 from .potential import potentials
 from .progress import ProgressEvent
 from .relief import with_conflict

@@ -18,6 +18,7 @@ from ..mapping.rules import Rules
 from ..mapping.splits import Place, imperfect_splits, smallest_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum, footprint
+from .factors import WholeSplits, whole_splits
 from .keeps import Keep, KeepChoices
 from .pace import paces
 
@@ -62,6 +63,21 @@ class Mapspace:
         """For each rank every split over all slots; shape (ways, slots), 1 where it may not go."""
         return {rank: self.splits(rank) for rank in self.einsum.ranks}
 
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many `ways` there are for each rank; those into whole factors are not listed for that."""
+        return {rank: len(self.ways[rank]) if rank in self.imperfect else self._whole(rank).count
+                for rank in self.einsum.ranks}
+
+    def drawn(self, rng: np.random.Generator, number: int) -> np.ndarray:
+        """Factor arrays with a way of each rank, all equally likely; shape (number, slots, ranks)."""
+        columns = [self.ways[rank][rng.integers(0, len(self.ways[rank]), number)] if rank in self.imperfect
+                   else self._whole(rank).draw(rng, number, 3 * self.depth) for rank in self.einsum.ranks]
+        return np.stack(columns, axis=2)
+
+    def _whole(self, rank: str) -> WholeSplits:
+        return whole_splits(self.architecture, self.rules, self.slots[rank], rank, self.einsum.extent[rank])
+
     def splits(self, rank: str) -> np.ndarray:
         """Every split of one rank (see `ways`)."""
         extent, allowed = self.einsum.extent[rank], list(self.slots[rank])
@@ -81,7 +97,9 @@ class Mapspace:
 
     def require_ways(self) -> None:
         """Raise TooManySplits where remainders allow more splits of a rank than can be listed."""
-        len(self.ways)
+        for rank in self.imperfect:
+            if not self._unlimited(rank, list(self.slots[rank])):
+                self.splits(rank)
 
     def _unlimited(self, rank: str, rows: list[int]) -> bool:
         """Whether remainders of `rank` may be of any length in all of the slots `rows`."""
@@ -137,7 +155,7 @@ class Mapspace:
     @property
     def size(self) -> float:
         """Mappings before any pruning: splits x loop orders x keep/bypass choices."""
-        splits = prod(float(len(w)) for w in self.ways.values())
+        splits = prod(float(n) for n in self.counts.values())
         return splits * self.order_count * self.choices.count
 
     @property
@@ -264,7 +282,7 @@ class Mapspace:
     def combinations(self, region: Region) -> float:
         """Splits of the ranks left open, times loop orders."""
         fixed = dict(region.fixed)
-        splits = prod(float(len(self.ways[r])) for r in self.einsum.ranks if r not in fixed)
+        splits = prod(float(self.counts[r]) for r in self.einsum.ranks if r not in fixed)
         return splits * prod(float(len(o)) for o in self.order_options(region))
 
     def split(self, region: Region) -> list[Region]:
@@ -278,7 +296,7 @@ class Mapspace:
                 idle = [TRIVIAL] if all(f[row] == 1 for f in fixed.values()) else []
                 return [region.with_innermost(level, r) for r in idle + options]
         loose = [r for r in self.ranks if r not in fixed]
-        rank = min(loose, key=lambda r: (r not in self._kernels, len(self.ways[r]), r))
+        rank = min(loose, key=lambda r: (r not in self._kernels, self.counts[r], r))
         return [region.with_factors(rank, tuple(int(f) for f in way))
                 for way in self._agreeing(region, rank)]
 
@@ -290,7 +308,7 @@ class Mapspace:
             for axis in tensor.projection:
                 moving = [t.rank for t in axis if t.rank in self.ranks]
                 if len(moving) > 1:
-                    found.add(min(moving, key=lambda r: (len(self.ways[r]), r)))
+                    found.add(min(moving, key=lambda r: (self.counts[r], r)))
         return frozenset(found)
 
     def _agreeing(self, region: Region, rank: str) -> np.ndarray:

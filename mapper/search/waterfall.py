@@ -51,8 +51,7 @@ def fitting_share(space: Mapspace) -> tuple[float, str]:
     """The share of the mapspace that fits, from mappings drawn at random; where none of them does, a share
     that is not passed with 95 % confidence (three over their number)."""
     rng = np.random.default_rng(0)
-    rows = [ways[rng.integers(0, len(ways), _DRAWN)] for ways in space.ways.values()]
-    factors = np.stack(rows, axis=2)
+    factors = space.drawn(rng, _DRAWN)
     good = space.allowed(factors)
     kept = {name: rng.integers(0, len(columns), _DRAWN) for name, columns in space.choices.columns.items()}
     for i, level in enumerate(space.architecture.levels):
@@ -100,6 +99,6 @@ def _left(space: Mapspace, node: Node, best: float, states: tuple[str, ...]) -> 
 def _most(space: Mapspace, node: Node) -> float:
     """At most the mappings of a region: those of its choices that are open, whatever its innermost loops."""
     fixed = dict(node.region.fixed)
-    splits = prod(float(len(ways)) for rank, ways in space.ways.items() if rank not in fixed)
+    splits = prod(float(n) for rank, n in space.counts.items() if rank not in fixed)
     keeps = prod(float(len(left)) for left in space.choices.left(node.region).values())
     return splits * keeps * space.order_count
