@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations, pairwise, permutations, product
+from itertools import combinations, pairwise
 from math import inf, prod
 
 import numpy as np
@@ -27,28 +27,23 @@ from tilebound.search.space import Mapspace
 from tilebound.search.waterfall import fitting_share, raw_size
 from tilebound.workload.graph import WorkloadGraph
 
+from brute import every_mapping
 from test_report import Page
 from test_search import gemm, three_level, two_level
 
 
 def least_by_choice(space, objective):
     """By (keep, innermost loops that iterate) the least objective, by looking at every mapping."""
-    factors = space.enumerate(space.root(space.keeps[0]))
-    factors = factors[space.allowed(factors)]
-    names = tuple(level.name for level in space.architecture.levels)
     energy_power, cycles_power = OBJECTIVES[objective]
     best = {}
-    for keep in space.keeps:
-        for orders in product(permutations(space.ranks), repeat=space.depth - 1):
-            template = Template(names, keep, (*orders, space.ranks))
-            cost = evaluate_batch(space.architecture, space.einsum, template, factors)
-            values = np.where(cost.valid, cost.energy_pj ** energy_power * cost.cycles ** cycles_power, inf)
-            inner = np.stack([innermost(factors[:, 3 * i] > 1, order, space.ranks)
-                              for i, order in enumerate(orders)], axis=1)
-            for code in np.unique(inner, axis=0):
-                own = values[(inner == code).all(axis=1)].min()
-                loops = tuple(("", *space.ranks)[i] for i in code)
-                best[keep, loops] = min(own, best.get((keep, loops), inf))
+    for template, factors, cost in every_mapping(space.architecture, space.einsum):
+        values = np.where(cost.valid, cost.energy_pj ** energy_power * cost.cycles ** cycles_power, inf)
+        inner = np.stack([innermost(factors[:, 3 * i] > 1, order, space.einsum.ranks)
+                          for i, order in enumerate(template.orders[:-1])], axis=1)
+        for code in np.unique(inner, axis=0):
+            own = values[(inner == code).all(axis=1)].min()
+            loops = tuple(("", *space.einsum.ranks)[i] for i in code)
+            best[template.keep, loops] = min(own, best.get((template.keep, loops), inf))
     return best
 
 

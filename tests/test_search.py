@@ -7,24 +7,20 @@ import json
 import random
 import signal
 import threading
-from itertools import permutations, product
-from math import inf
 
 import pytest
 from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
-from tilebound.mapping.template import Template
 from tilebound.mapping.validate import check_mapping
-from tilebound.model.batch import evaluate_batch
 from tilebound.model.evaluate import evaluate
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import LayerSearch, Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES, objective_value
-from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 from tilebound.workload.graph import WorkloadGraph
 
+from brute import least
 from strategies import axes
 
 
@@ -68,24 +64,6 @@ def three_level(middle=200, inner=12, x=2, y=2, keep=frozenset(), **more):
         Compute("MAC", x, y, energy=figures(compute=1.0)))
 
 
-def by_brute_force(architecture, einsum):
-    """The least of every objective over every keep/bypass choice, loop order and factorisation."""
-    space = Mapspace(architecture, einsum)
-    factors = space.enumerate(space.root(space.keeps[0]))
-    factors = factors[space.allowed(factors)]
-    names = tuple(level.name for level in architecture.levels)
-    orders = [tuple(r for r in einsum.ranks if r not in p) + p for p in permutations(space.ranks)]
-    best = dict.fromkeys(OBJECTIVES, inf)
-    for keep in space.keeps:
-        for choice in product(orders, repeat=space.depth - 1):
-            template = Template(names, keep, (*choice, orders[0]))
-            cost = evaluate_batch(architecture, einsum, template, factors)
-            for objective, (energy_power, cycles_power) in OBJECTIVES.items():
-                values = cost.energy_pj[cost.valid] ** energy_power * cost.cycles[cost.valid] ** cycles_power
-                best[objective] = min(best[objective], float(values.min(initial=inf)))
-    return best
-
-
 SMALL = [
     pytest.param(two_level(), gemm(8, 6, 4), id="gemm, two levels"),
     pytest.param(two_level(20), mttkrp(4, 2, 3, 4), id="mttkrp, two levels"),
@@ -101,7 +79,7 @@ SMALL = [
 
 @pytest.mark.parametrize("architecture, einsum", SMALL)
 def test_the_search_agrees_with_brute_force(architecture, einsum):
-    truth = by_brute_force(architecture, einsum)
+    truth = least(architecture, einsum)
     for objective in OBJECTIVES:
         mapping, certificate = LayerSearch(architecture, einsum, objective).run()
         assert certificate.lower_bound <= truth[objective] * (1 + 1e-9)
@@ -119,7 +97,7 @@ def test_gemms_are_proved_optimal(seed):
     rng = random.Random(seed)
     einsum = gemm(*(rng.choice((2, 3, 4, 6, 8)) for _ in range(3)))
     architecture = three_level(rng.choice((40, 100, 300)), rng.choice((3, 6, 20)), rng.choice((1, 2, 4)), 2)
-    truth = by_brute_force(architecture, einsum)
+    truth = least(architecture, einsum)
     for objective in OBJECTIVES:
         _, certificate = LayerSearch(architecture, einsum, objective).run()
         assert certificate.status == "optimal"
@@ -157,7 +135,7 @@ def test_a_certificate_survives_json_and_proves_what_it_states(architecture, ein
 def test_a_tensor_that_the_outermost_level_may_not_keep():
     architecture = three_level(bypass=frozenset("B"))
     einsum = gemm(4, 4, 4)
-    truth = by_brute_force(architecture, einsum)
+    truth = least(architecture, einsum)
     for objective in OBJECTIVES:
         _, certificate = LayerSearch(architecture, einsum, objective).run()
         assert certificate.lower_bound <= truth[objective] * (1 + 1e-9) <= certificate.value * (1 + 2e-9)
@@ -222,7 +200,7 @@ def test_a_time_limit_leaves_a_sound_answer():
     result = search_network(three_level(), small_network(), time_limit=1e-6)
     for layer in result.layers[:1]:
         assert not check_mapping(three_level(), layer.einsum, layer.mapping)
-        truth = by_brute_force(three_level(), layer.einsum)["edp"]
+        truth = least(three_level(), layer.einsum)["edp"]
         assert layer.certificate.lower_bound <= truth <= layer.certificate.value
         assert layer.certificate.status == "time_limit"
 

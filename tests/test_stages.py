@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import defaultdict
 from dataclasses import replace
 from functools import cache
-from itertools import permutations, product
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -19,8 +20,6 @@ from tilebound.bounds.lattice_bound import LatticeBound
 from tilebound.bounds.relax import Relaxation
 from tilebound.hardware.architecture import Figure
 from tilebound.mapping.constraints import Constraints, LevelConstraints
-from tilebound.mapping.template import Template
-from tilebound.model.batch import evaluate_batch
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.search.check import rederive
@@ -31,6 +30,7 @@ from tilebound.search.space import Mapspace
 from tilebound.search.stages import second_stage
 from tilebound.workload.graph import WorkloadGraph
 
+from brute import every_mapping
 from test_imperfect_search import IN_ARRAY, ROW
 from test_search import conv, gemm, mttkrp, three_level, two_level
 
@@ -38,19 +38,10 @@ from test_search import conv, gemm, mttkrp, three_level, two_level
 @cache
 def every_cost(case):
     """Energy and cycles of all mappings, by keep/bypass choice."""
-    architecture, einsum = CASES[case]
-    space = Mapspace(architecture, einsum)
-    factors = space.enumerate(space.root(space.keeps[0]))
-    factors = factors[space.allowed(factors)]
-    names = tuple(level.name for level in architecture.levels)
-    orders = [tuple(r for r in einsum.ranks if r not in p) + p for p in permutations(space.ranks)]
-    costs = []
-    for keep in space.keeps:
-        found = [evaluate_batch(architecture, einsum, Template(names, keep, (*choice, orders[0])), factors)
-                 for choice in product(orders, repeat=space.depth - 1)]
-        costs.append((keep, *(np.concatenate([getattr(x, name)[x.valid] for x in found])
-                              for name in ("energy_pj", "cycles"))))
-    return costs
+    found = defaultdict(list)
+    for template, _, cost in every_mapping(*CASES[case]):
+        found[template.keep].append((cost.energy_pj[cost.valid], cost.cycles[cost.valid]))
+    return [(keep, *map(np.concatenate, zip(*costs, strict=True))) for keep, costs in found.items()]
 
 
 def all_costs(case):
