@@ -69,7 +69,8 @@ def small(rng: Random) -> tuple[Architecture, Einsum]:
             return architecture, einsum
 
 
-@pytest.mark.parametrize("seed", [*range(15), *(pytest.param(x, marks=pytest.mark.slow) for x in range(15, 90))])
+@pytest.mark.parametrize("seed", [
+    *range(15), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(15, 90))])
 def test_the_optimum_is_that_of_exhaustion(seed: int) -> None:
     rng = Random(f"small {seed}")
     architecture, einsum = small(rng)
