@@ -23,10 +23,11 @@ from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits, Node, proof_of
+from .layer import LayerSearch, Limits
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
+from .tree import Node, proof_of
 
 #: Regions with at most so many mappings are enumerated where these are evaluated many at a time.
 ENUMERATE = 600_000
@@ -196,25 +197,36 @@ class ImperfectSearch(LayerSearch):
         self.limits = replace(self.limits, climbs=_CLIMBS)
         if not self.explorer.fast:      # bounds of parts prove next to nothing where none is enumerated
             self.limits = replace(self.limits, bounds=min(self.limits.bounds, _BOUNDS))
-        soon = self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE
         if self.known is not None:      # good, whatever its estimate
             keep, orders, factors = self.known.keep, self.known.orders, self.known.factors
             LayerSearch._offer(self, replace(self.known, value=self.explorer.exact(keep, orders, factors)))
             return
-        if soon:                        # proven by itself
-            super()._begin()
+        self.whole = whole = LayerSearch(
+            self.space.architecture, self.space.einsum, self.objective,
+            replace(self.limits, seconds=self.limits.seconds / 2), self.seed, self._hear,
+            self.space.rules.constraints.whole)
+        if self.space.choices.count:
+            whole._begin()              # soon there, while it takes long to list all remainders
+        if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
+            super()._begin()            # proven by itself
             return
-        whole = LayerSearch(self.space.architecture, self.space.einsum, self.objective,
-                            replace(self.limits, seconds=self.limits.seconds / 2), self.seed,
-                            lambda value, bound: self.report(value, 0.0), self.space.rules.constraints.whole)
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
-        self.whole = whole
-        super()._offer(whole.best)
         self._improve(self.best)
         self._hurry()
         if self.best is None:
             super()._begin()
+
+    def _hear(self, value: float, bound: float) -> None:
+        """Take over what the search for whole factors has found."""
+        assert self.whole is not None
+        super()._offer(self.whole.best)
+        self.report(value, 0.0)
+
+    @property
+    def evaluated(self) -> int:
+        """Mappings costed so far."""
+        return self.explorer.evaluated + (0 if self.whole is None else self.whole.evaluated)
 
     def _hurry(self) -> None:
         """Improve a mapping that takes few steps in time."""
@@ -235,7 +247,8 @@ class ImperfectSearch(LayerSearch):
         self.best, closed = best, best.value
         root = self._node(self.space.whole, 0.0, 0.0)
         self._push([root])
-        while self.heap and self.solves < solves and self.heap[0][0] < best.value * (1.0 - worth):
+        while (self.heap and self.solves < solves and self.heap[0][0] < best.value * (1.0 - worth)
+               and not self._interrupted()):
             node = self._pop()
             if node.region.open:
                 self._push(self._split(node))
@@ -258,8 +271,7 @@ class ImperfectSearch(LayerSearch):
         found = super()._certificate(root, proven)
         if self.whole is None:
             return found
-        return replace(found, bound_solves=found.bound_solves + self.whole.solves,
-                       evaluated=found.evaluated + self.whole.explorer.evaluated)
+        return replace(found, bound_solves=found.bound_solves + self.whole.solves)
 
     def _close(self, node: Node) -> bool:
         mappings = self.space.combinations(node.region)

@@ -8,18 +8,17 @@ What has been proven when the search stops is the least bound among the regions 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from math import inf
 from time import monotonic
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import numpy as np
 
 from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor
 from ..bounds.lattice import Lattice, Tiling
 from ..bounds.lattice_bound import LatticeBound
-from ..bounds.program import Multipliers
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
 from ..errors import InfeasibleError
@@ -29,11 +28,12 @@ from ..mapping.nest import Mapping
 from ..mapping.template import Template
 from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
-from .keeps import Decision, Keep
+from .keeps import Keep
 from .local import Explorer, Found, never
 from .result import OBJECTIVES, Certificate, cap
 from .space import Mapspace
 from .trace import Trace
+from .tree import Node, proof_of, relaxed
 
 #: Regions with at most so many mappings are enumerated instead of bounded.
 ENUMERATE = 60_000
@@ -63,27 +63,6 @@ class Limits:
     stopped: Callable[[], bool] = never
 
 
-@dataclass(eq=False)
-class Node:
-    """A region with what has been proven of it, and its parts once it is split."""
-
-    region: Region
-    bound: Bound
-    value: float                     # proven: no mapping of the region lies below
-    floor: float                     # proven: nor has one less energy, pJ
-    floor_proof: Multipliers | None = None      # of the floor, where it is not that of the region outside
-    decision: Decision | None = None            # what a region is split by in which not all keeps are decided
-    parts: list[Node] = field(default_factory=list)
-    split: bool = False              # into these parts, of which there may be none
-    method: str = ""                 # how it was closed: "enumerated", "lattice", or not at all
-
-    def all(self) -> Iterator[Node]:
-        """The region, and the parts it was split into, theirs included."""
-        yield self
-        for part in self.parts:
-            yield from part.all()
-
-
 class LayerSearch:
     """The state of one search; `run` returns the best mapping and its certificate.
 
@@ -98,7 +77,6 @@ class LayerSearch:
                  among: tuple[str, float] | None = None) -> None:
         self.space = Mapspace(architecture, einsum, constraints)
         self.known, self.among, self.cap = known, among, cap(among)
-        self.relaxation = Relaxation(architecture, einsum, self.space.rules, self.space.least_steps, self.cap)
         self.lattice = Lattice(architecture, einsum, self.space.rules)
         self.capped: dict[Keep, float] = {}     # by what levels keep, the least known of what `among` limits
         self.objective = objective
@@ -117,6 +95,17 @@ class LayerSearch:
         self.inside = 0              # solves in which more is decided than what levels keep
         self.heap: list[tuple[float, int, Node]] = []
         self.pushed = 0
+
+    @cached_property
+    def relaxation(self) -> Relaxation:
+        """What the programs of regions are built from."""
+        return Relaxation(self.space.architecture, self.space.einsum, self.space.rules,
+                          self.space.least_steps, self.cap)
+
+    @property
+    def evaluated(self) -> int:
+        """Mappings costed so far."""
+        return self.explorer.evaluated
 
     @property
     def _by_energy(self) -> bool:
@@ -140,7 +129,7 @@ class LayerSearch:
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        if self.space.choices.count:
+        if self.best is None and self.space.choices.count:
             self._begin()
         if self.best is None:
             raise InfeasibleError(why_nothing_fits(self.space))
@@ -149,7 +138,6 @@ class LayerSearch:
         covered = self._covered
         if self.limits.dives and not covered:
             self._wander(self.best.keep)      # something good, however soon the search is stopped
-        self.report(self.best.value, 0.0)
         self.trace.root = root = self._node(self.space.whole, 0.0, 0.0)
         dived = []
         if covered:
@@ -280,7 +268,7 @@ class LayerSearch:
     def _done(self, bound: float) -> bool:
         assert self.best is not None
         self.report(self.best.value, min(bound, self.best.value))
-        self.trace.proven(self.explorer.evaluated, bound)
+        self.trace.proven(self.evaluated, bound)
         return (bound >= self.best.value * (1.0 - max(self.limits.gap, ROUNDING))
                 or self.inside >= self.limits.bounds or self.solves - self.inside >= self.limits.choices
                 or self._interrupted())
@@ -288,8 +276,10 @@ class LayerSearch:
     def _offer(self, found: Found | None) -> None:
         if found is not None:
             better = self.best is None or found.value < self.best.value
-            self.trace.offered(found, self.explorer.evaluated, better)
-            self.best = found if better else self.best
+            self.trace.offered(found, self.evaluated, better)
+            if better:
+                self.best = found
+                self.report(found.value, min(self.trace.bound, found.value))
 
     def _below(self, node: Node) -> bool:
         """Whether the region may hold a mapping better than the best by more than rounding."""
@@ -441,7 +431,7 @@ class LayerSearch:
         return self.mapping(self.best), Certificate(
             objective=self.objective, value=value, lower_bound=0.0, relaxed_bound=0.0, status="time_limit",
             mapspace_size=self.space.size, classes=0, classes_pruned=0, bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started, among=self.among)
+            evaluated=self.evaluated, seconds=monotonic() - self.started, among=self.among)
 
     def _certificate(self, root: Node, proven: float) -> Certificate:
         assert self.best is not None
@@ -455,36 +445,7 @@ class LayerSearch:
         regions = list(root.all())
         return Certificate(
             objective=self.objective, value=value, lower_bound=proven,
-            relaxed_bound=min(_relaxed(root, 0.0), value), status=status, mapspace_size=self.space.size,
+            relaxed_bound=min(relaxed(root, 0.0), value), status=status, mapspace_size=self.space.size,
             classes=len(regions), classes_pruned=sum(map(self._ruled_out, regions)), bound_solves=self.solves,
-            evaluated=self.explorer.evaluated, seconds=monotonic() - self.started,
+            evaluated=self.evaluated, seconds=monotonic() - self.started,
             dual=proof_of(root, proven), among=self.among)
-
-
-def _relaxed(node: Node, least: float) -> float:
-    """What the programs prove where nothing is decided but what levels keep."""
-    least = max(least, node.bound.value)
-    if node.region.open and node.parts:
-        return min(_relaxed(part, least) for part in node.parts)
-    return least
-
-
-def proof_of(node: Node, proven: float) -> dict[str, Any]:
-    """What re-derives that no mapping of the region is below `proven`: its multipliers and, where
-    they do not suffice, how it was closed or the proofs of its parts (see `search.check`)."""
-    proof: dict[str, Any] = {"multipliers": _flat(node.bound.multipliers)}
-    if node.floor_proof is not None:
-        proof["floor"] = _flat(node.floor_proof)
-    if node.bound.value >= proven:
-        return proof
-    if node.method:
-        proof["method"] = node.method
-    if node.parts or node.split:
-        if node.decision is not None:
-            proof["decision"] = list(node.decision)
-        proof["parts"] = [proof_of(part, proven) for part in node.parts]
-    return proof
-
-
-def _flat(multipliers: Multipliers | None) -> list[float] | None:
-    return None if multipliers is None else multipliers.flat()

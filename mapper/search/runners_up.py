@@ -11,9 +11,10 @@ from ..bounds.region import TRIVIAL, Region
 from ..mapping.template import slot
 from .explanation import RunnerUp
 from .keeps import Decision, Keep
-from .layer import LayerSearch, Node
+from .layer import LayerSearch
 from .local import Found
 from .result import Certificate
+from .tree import Node
 from .waterfall import leaves
 
 _LATTICES = 24          # choices of what levels keep that are looked into,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .keeps import Keep
-    from .layer import Node
     from .local import Found
+    from .tree import Node
 
 _MOST = 400     # moments kept; the bound may rise many times
 
@@ -40,11 +40,16 @@ class Trace:
         """Note a mapping that was found, `better` than all before or not."""
         self.best[found.keep] = min(found.value, self.best.get(found.keep, inf))
         if better:
-            self._note(evaluated, found.value, self.moments[-1].bound if self.moments else 0.0)
+            self._note(evaluated, found.value, self.bound)
+
+    @property
+    def bound(self) -> float:
+        """The bound proven so far, 0 for none."""
+        return self.moments[-1].bound if self.moments else 0.0
 
     def proven(self, evaluated: int, bound: float) -> None:
         """Note what has been proven."""
-        if self.moments and bound > self.moments[-1].bound:
+        if self.moments and bound > self.bound:
             self._note(evaluated, self.moments[-1].value, min(bound, self.moments[-1].value))
 
     def _note(self, evaluated: int, value: float, bound: float) -> None:

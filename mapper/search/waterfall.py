@@ -12,8 +12,8 @@ from ..bounds.bound import ROUNDING
 from ..mapping.template import slot
 from ..workload.einsum import footprint
 from .explanation import Drop
-from .layer import Node
 from .space import Mapspace
+from .tree import Node
 
 _DRAWN = 4096           # mappings drawn to see how many fit
 
