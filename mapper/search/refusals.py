@@ -1,0 +1,80 @@
+"""What a search refuses before it begins."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from ..errors import Problem, SpecError
+from ..hardware.architecture import Architecture
+from ..mapping.constraints import Constraints
+from ..mapping.splits import MOST_SPLITS, TooManySplits
+from ..model.cost import Semantics
+from ..model.network import require_tolls
+from ..workload.einsum import Einsum
+from ..workload.graph import WorkloadGraph
+from .result import PARETO, require_objective
+from .space import Mapspace
+from .uneven import uneven_problems
+
+#: Counts stay exact in the floats of the fast evaluation up to here.
+MOST_OPERATIONS = 2 ** 50
+
+
+def require_options(objective: str, gap: float, time_limit: float | None, jobs: int, seed: int,
+                    points: int) -> None:
+    """Raise a ValueError for an option that is out of its range."""
+    require_objective(objective)
+    if not 0.0 <= gap <= 1.0:
+        raise ValueError(f"gap is {gap}; expected a number from 0 to 1")
+    if time_limit is not None and not time_limit > 0.0:
+        raise ValueError(f"time_limit is {time_limit}; expected seconds, more than 0")
+    if jobs < 1 or seed < 0:
+        raise ValueError(f"jobs is {jobs} and seed {seed}; expected 1 or more, and 0 or more")
+    if points < 2:
+        raise ValueError(f"points is {points}; expected 2 or more")
+
+
+def require_searchable(architecture: Architecture, graph: WorkloadGraph, objective: str,
+                       constraints: Constraints, semantics: Semantics) -> None:
+    """Raise a SpecError for all that cannot be searched."""
+    require_tolls(architecture, ways=semantics == "exact")
+    problems = [Problem(architecture.name, 0, 0, reason)
+                for reason in _of_machine(architecture, objective, constraints, semantics)]
+    problems += [Problem(graph.name, 0, 0, f"layer {einsum.name}: {reason}")
+                 for einsum in graph for reason in _of_layer(architecture, einsum, constraints)]
+    if problems:
+        raise SpecError(problems)
+
+
+def _of_machine(architecture: Architecture, objective: str, constraints: Constraints,
+                semantics: Semantics) -> Iterator[str]:
+    """What of a machine and of what is asked of its mappings cannot be bounded."""
+    remainders = constraints != constraints.whole
+    if semantics != "exact":
+        theirs = "a search in timeloop semantics expects none: what Timeloop counts for them is not bounded"
+        if remainders:
+            yield f"remainders in the constraints; {theirs}"
+        if architecture.sparse:
+            yield f"formats, gating or skipping; {theirs}"
+    elif architecture.sparse and remainders:
+        yield "remainders in the constraints; a search where zeros are left out or gated expects none"
+    if constraints.uneven:
+        yield from uneven_problems(architecture, constraints)
+    if objective == PARETO and (constraints.uneven or remainders):
+        asked = "uneven mappings" if constraints.uneven else "remainders"
+        yield f"{asked} in the constraints; a search for a front expects none"
+
+
+def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> Iterator[str]:
+    """What of a layer cannot be searched: bounds and the fast evaluation of many mappings take tiles for
+    boxes, and their counts have to be exact."""
+    for flat in einsum.flattened:
+        yield f"flattened rank {flat.rank}; a search expects plain ranks; given mappings can be evaluated"
+    if einsum.macs > MOST_OPERATIONS:
+        yield f"{einsum.macs} operations; a search expects at most {MOST_OPERATIONS}"
+    elif not einsum.flattened:
+        try:
+            Mapspace(architecture, einsum, constraints).require_ways()
+        except TooManySplits:
+            yield ("remainders allow too many ways to split a rank; a search expects at most "
+                   f"{MOST_SPLITS}")
