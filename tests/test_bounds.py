@@ -9,17 +9,20 @@ import pytest
 from cvxpy.error import SolverError
 from tilebound.bounds import bound as bounding
 from tilebound.bounds import solve as solving
-from tilebound.bounds.bound import bound_region, energy_floor
+from tilebound.bounds.bound import bound_region, energy_floor, parts_values
 from tilebound.bounds.certificate import certified_log_bound
 from tilebound.bounds.program import Multipliers
 from tilebound.bounds.region import TRIVIAL, Region
 from tilebound.bounds.relax import Relaxation, _Builder
 from tilebound.bounds.solve import solve, solve_cvxpy
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
+from tilebound.mapping.constraints import NONE, Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.template import Template
 from tilebound.model.evaluate import evaluate
 from tilebound.model.reuse import placed_loops, words_received
+from tilebound.search.local import Explorer
+from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from strategies import axes, charging, gated, random_architecture, random_case, random_einsum, random_mapping
@@ -60,6 +63,58 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
         bound = bound_region(relaxation, region, energy_power, cycles_power, floor)
         value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
         assert bound.value <= value * (1 + 1e-9), (energy_power, cycles_power)
+
+
+def random_part(rng, space, region):
+    """A part of a region, or none where it cannot be split."""
+    parts = list(space.choices.decide(region, space.choices.next_decision(region)) if region.open else
+                 space.split(region) if {rank for rank, _ in region.fixed} < set(space.ranks) else ())
+    return rng.choice(parts) if parts else None
+
+
+def random_path(rng, constraints=NONE):
+    """A mapspace and some regions of it, each a part of the one before."""
+    architecture, einsum, _ = random_case(rng)
+    architecture = rng.choice((gated, charging, lambda rng, x: x))(rng, architecture)
+    space = Mapspace(architecture, einsum, constraints)
+    regions = [space.whole] if space.choices.count else []
+    while regions and (part := random_part(rng, space, regions[-1])) is not None:
+        regions.append(part)
+    return space, regions
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_programs_do_not_depend_on_what_was_compiled_before(seed):
+    rng = random.Random(seed)
+    space, regions = random_path(rng, Constraints(imperfect=rng.random() < 0.3))
+    regions += [part for region in regions for part in [random_part(rng, space, region)] if part is not None]
+    relaxation = Relaxation(space.architecture, space.einsum, space.rules)
+    for region in rng.sample(regions, len(regions)):
+        fresh, again = (x.program(region, 1, 1) for x in (
+            Relaxation(space.architecture, space.einsum, space.rules), relaxation))
+        assert (fresh is None) == (again is None)
+        for name in () if fresh is None else ("exponents", "logs", "sizes", "lower", "upper", "offset"):
+            assert np.array_equal(getattr(fresh, name), getattr(again, name)), (region, name)
+        assert fresh is None or fresh.labels == again.labels
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_multipliers_of_a_region_prove_of_its_parts_lies_below_every_mapping_of_these(seed):
+    rng = random.Random(seed)
+    space, regions = random_path(rng)
+    small = [region for region in regions if not region.open and space.combinations(region) <= 1000]
+    relaxation, powers = Relaxation(space.architecture, space.einsum, space.rules), rng.choice(POWERS)
+    explorer = Explorer(space, *powers)
+    least = [min((explorer.values(region.keep, orders, factors).min(initial=np.inf) for orders, factors in
+                  space.in_order(region, space.enumerate(region))), default=np.inf) for region in small]
+    for region in regions:
+        floor = energy_floor(relaxation, region)[0]
+        bound = bound_region(relaxation, region, *powers, floor)
+        own, *shown = parts_values(bound.plane, relaxation, [region, *small])
+        assert own == pytest.approx(bound.value, rel=1e-9) or bound.plane is None
+        for part, value, true in zip(small, shown, least, strict=True):
+            if regions.index(region) <= regions.index(part):
+                assert value <= true * (1 + 1e-9), (region, part)
 
 
 @pytest.mark.parametrize("seed", range(12))

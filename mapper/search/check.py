@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from ..bounds.bound import proven_value
+from ..bounds.bound import Plane, parts_values, plane_of, proven_value
 from ..bounds.cap import Cap
 from ..bounds.cuts import Nests
 from ..bounds.lattice import Lattice
@@ -84,40 +84,47 @@ class _Checker:
             return 0.0
         return proven_value(program, _multipliers(program, values), 0.0)
 
-    def bound(self, region: Region, proof: dict[str, Any], floor: float) -> float:
-        """What the multipliers of the region itself prove."""
-        program = self.relaxation.program(region, *self.powers, floor)
-        if program is None:
-            return inf
+    def bound(self, region: Region, proof: dict[str, Any], floor: float) -> tuple[float, Plane | None]:
+        """What the multipliers of the region itself prove of it, and of its parts."""
         values = proof.get("multipliers")
-        return 0.0 if values is None else proven_value(program, _multipliers(program, values), floor)
+        program = self.relaxation.program(region, *self.powers, floor)
+        if program is None or values is None:
+            return inf if program is None else 0.0, None
+        multipliers = _multipliers(program, values)
+        return (proven_value(program, multipliers, floor),
+                plane_of(self.relaxation, region, program, multipliers, floor))
 
-    def proven(self, region: Region, proof: Any, floor: float) -> tuple[float, float]:
+    def proven(self, region: Region, proof: Any, floor: float, least: float = 0.0) -> tuple[float, float]:
         """What is proven of a region by multipliers alone where nothing is decided but what levels keep,
-        and by all its multipliers and the proofs of its parts together."""
+        and by all its multipliers and the proofs of its parts together; `least`: by those of the region
+        that it is a part of."""
         if not isinstance(proof, dict):
             raise ProofError("a proof is no mapping")
         floor = max(floor, self.floor(region, proof.get("floor")))
-        relaxed = value = self.bound(region, proof, floor)
+        own, below = self.bound(region, proof, floor)
+        relaxed = value = max(own, least)
         if proof.get("method") == "enumerated":
             return relaxed, max(value, self.enumerate(region))
         if proof.get("method") == "lattice":
             value = max(value, self.lattice(region))
         if "parts" in proof:
-            found = [self.proven(part, own, floor) for part, own in self.parts(region, proof)]
+            parts, proofs = self.parts(region, proof)
+            shown = parts_values(below, self.relaxation, parts)
+            found = [self.proven(part, own, floor, least)
+                     for part, own, least in zip(parts, proofs, shown, strict=True)]
             value = max(value, min((x for _, x in found), default=inf))
             if region.open:
                 relaxed = max(relaxed, min((x for x, _ in found), default=inf))
         return relaxed, value
 
-    def parts(self, region: Region, proof: dict[str, Any]) -> list[tuple[Region, Any]]:
+    def parts(self, region: Region, proof: dict[str, Any]) -> tuple[list[Region], list[Any]]:
         """The parts of a region with their proofs."""
         parts, proofs = self.space.split(region), proof["parts"]
         if region.open:
             parts = self.space.choices.decide(region, _decision(region, proof.get("decision")))
         if not isinstance(proofs, list) or len(parts) != len(proofs):
             raise ProofError(f"no proofs for the {len(parts)} parts of a region, one each")
-        return list(zip(parts, proofs, strict=True))
+        return parts, proofs
 
     def enumerate(self, region: Region) -> float:
         """The least objective of all mappings of the region."""

@@ -16,7 +16,7 @@ from typing import Callable
 
 import numpy as np
 
-from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor
+from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor, parts_values
 from ..bounds.lattice import Lattice, Tiling
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.region import Region
@@ -241,11 +241,12 @@ class LayerSearch:
             regions = self.space.choices.decide(node.region, node.decision)
         else:
             regions = self.space.split(node.region)
-        for region in regions:
+        shown = parts_values(node.bound.plane, self.relaxation, regions)
+        for region, least in zip(regions, shown, strict=True):
             if self._interrupted():     # what is known of some parts proves nothing
                 node.parts = []
                 return [node]
-            node.parts.append(self._node(region, node.floor, node.value))
+            node.parts.append(self._node(region, node.floor, max(node.value, least)))
         node.split = True
         return [part for part in node.parts if part.value < self.best.value]
 
@@ -300,6 +301,8 @@ class LayerSearch:
 
     def _node(self, region: Region, floor: float, least: float) -> Node:
         """Bound a region, of whose mappings `floor` and `least` have been proven."""
+        if self.best is not None and least >= self.best.value:      # nothing better is in it
+            return Node(region, Bound(least, None), least, floor)
         fresh, proof = self._fresh(region), None
         if self._by_product and (fresh or not self.solves):
             self.solves += 1
