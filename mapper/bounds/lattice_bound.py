@@ -29,7 +29,7 @@ from .lattice import Lattice, Tiling
 from .lattice_inside import Stream, Ways
 from .lattice_least import Least
 from .lattice_ports import ports
-from .lattice_traffic import Pairs
+from .lattice_traffic import Costed, Pairs
 from .lattice_variants import Variant, Variants
 
 _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
@@ -50,7 +50,7 @@ class LatticeBound(Least):
         self.powers = (energy_power, cycles_power)
         self.cap = cap
         self.steps = self.macs * self.prices.busy(keep)     # cycles of one unit, at the least
-        self.variants = Variants(lattice)
+        self.variants = Variants(lattice, frozenset(n for n, own in self.places.items() if len(own) == 3))
         self.ports = list(ports(lattice, keep))
 
     def quick(self) -> float:
@@ -159,10 +159,10 @@ class LatticeBound(Least):
             outside = self._table("", frozenset())[some.a]
             best = np.flatnonzero(least + outside < self._budget(some.instances))
             if len(best):
-                some, full = some.at(best), {name: words[best] for name, words in full.items()}
+                costed = Costed(some, full, least).at(best)
                 for variant in self.variants.of(still & stays, ranks, stays):
                     for other in (variant, *self.variants.going_on(variant)):
-                        self._evaluate(other, ways, some, full, least[best])
+                        self._evaluate(other, ways, costed)
 
     # ---- variants ------------------------------------------------------------------------------
 
@@ -185,10 +185,9 @@ class LatticeBound(Least):
                 + self._at_compute(tensor, pairs)
         return cost
 
-    def _evaluate(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray],
-                  least: np.ndarray) -> None:
-        """Find the least objective of a variant, for all extents of the ranks that are coupled. `least`: what
-        pairs need at the least, but for the outer boundary, pJ."""
+    def _evaluate(self, variant: Variant, ways: Ways, costed: Costed) -> None:
+        """Find the least objective of a variant, for all extents of the ranks that are coupled."""
+        pairs, least = costed.pairs, costed.least
         columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
         held = [i for i, r in enumerate(self.l.ranks) if r in variant.held]
         sizes = [self.l.shape[i] for i in columns]
@@ -208,41 +207,55 @@ class LatticeBound(Least):
                 fits &= admitted[i][inside][:, choice]
                 if variant.goes_on and self.l.ranks[i] in variant.slides[variant.goes_on]:
                     fits &= choice[None, :] > inside[:, None]
-                if variant.goes_on and self.l.ranks[i] == variant.outer:
+                if (variant.goes_on or variant.throughout) and self.l.ranks[i] == variant.outer:
                     fits &= (choice < self.l.shape[i] - 1)[None, :]
                 point += (choice[None, :] - inside[:, None]) * self.l.strides[i]
             outside = np.where(fits, table[np.where(fits, point, 0)], inf)
             room = self._budget(pairs.instances[own]) - least[own]
             pair, which = np.nonzero(outside < room[:, None])
-            self._best_of(variant, ways, pairs, full, own[pair], outside[pair, which], chosen[:, which],
-                          least[own[pair]])
+            self._best_of(variant, ways, costed, own[pair], outside[pair, which], chosen[:, which])
 
-    def _best_of(self, variant: Variant, ways: Ways, pairs: Pairs, full: dict[str, np.ndarray],
-                 where: np.ndarray, outside: np.ndarray, chosen: np.ndarray, least: np.ndarray) -> None:
+    def _best_of(self, variant: Variant, ways: Ways, costed: Costed, where: np.ndarray, outside: np.ndarray,
+                 chosen: np.ndarray) -> None:
         """Find the least objective of a variant at the pairs `where`, each with an outer cost and the extents
         `chosen` of the ranks that are coupled, those first that may be the best."""
-        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
-        moving = variant.still | variant.far | set(variant.slides)
-        value = self._objective(least + outside, self.steps / pairs.instances[where])
-        order = np.argsort(value, kind="stable")
+        least = costed.least[where] + outside
+        order = np.argsort(self._objective(least, self.steps / costed.pairs.instances[where]), kind="stable")
         for start, stop in zip(_BATCHES, [*_BATCHES[1:], len(order)], strict=True):
             own = order[start:stop]
-            own = own[least[own] + outside[own] < self._budget(pairs.instances[where[own]])]
+            own = own[least[own] < self._budget(costed.pairs.instances[where[own]])]
             if not len(own):
                 return
-            some, energy = pairs.at(where[own]), self.base + outside[own]
-            steps = {self.l.ranks[i]: self.l.divisors[i][choice[own]] / self.l.points[some.a, i]
-                     for i, choice in zip(columns, chosen, strict=True)}
-            words: dict[Stream, np.ndarray] = {}
-            for tensor in self.tensors:
-                tiles = self._tiles(tensor, variant, some, steps)
-                words.update(self._words(tensor, some, tiles))
-                if tensor.name in moving:
-                    energy = energy + self._at_compute(tensor, some) + self._streams(tensor, some, words)
-                else:
-                    energy = energy + full[tensor.name][where[own]]
-            cycles = self._cycles(variant, some, words, self._point(variant, some, chosen[:, own]))
-            self._keep_best(variant, ways, some, energy, cycles, chosen[:, own])
+            some, choice = costed.at(where[own]), chosen[:, own]
+            energy, cycles = self._figures(variant, ways, some, outside[own], choice)
+            good = self._objective(energy, cycles) < self.cutoff
+            for finer, loose in self.variants.finer(variant, ways.asks[some.pairs.way], some.pairs.a):
+                again = costed.at(np.unique(where[own][good & loose]))
+                for each in finer if len(again.least) else ():
+                    self._evaluate(each, ways, again)
+                good &= ~loose
+            if len(best := np.flatnonzero(good)):
+                self._keep_best(variant, ways, some.pairs.at(best), energy[best], cycles[best],
+                                choice[:, best])
+
+    def _figures(self, variant: Variant, ways: Ways, costed: Costed, outside: np.ndarray,
+                 chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energy, pJ, and cycles of pairs in a variant, with these outer costs and coupled extents."""
+        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
+        moving = variant.still | variant.far | set(variant.slides) | {variant.follows}
+        pairs, energy = costed.pairs, self.base + outside
+        steps = {self.l.ranks[i]: self.l.divisors[i][choice] / self.l.points[pairs.a, i]
+                 for i, choice in zip(columns, chosen, strict=True)}
+        words: dict[Stream, np.ndarray] = {}
+        for tensor in self.tensors:
+            words.update(self._words(tensor, pairs, self._tiles(tensor, variant, pairs, steps)))
+            if tensor.name == variant.follows:
+                words.update(self._followed(tensor, variant, ways, pairs, steps))
+            if tensor.name in moving:
+                energy = energy + self._at_compute(tensor, pairs) + self._streams(tensor, pairs, words)
+            else:
+                energy = energy + costed.full[tensor.name]
+        return energy, self._cycles(variant, pairs, words, self._point(variant, pairs, chosen))
 
     def _point(self, variant: Variant, pairs: Pairs, chosen: np.ndarray) -> np.ndarray:
         """The tile of the array, with the extents `chosen` in the ranks that are coupled."""
@@ -275,13 +288,29 @@ class LatticeBound(Least):
             return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps)
         slider, = sliders
         if self.l.windows.simple(tensor, slider):
-            return passes * self.l.windows.run(tensor, slider, pairs.t, pairs.a, steps)
+            between = 1.0 if tensor.name in variant.still else self._between(tensor, steps)
+            return passes * self.l.windows.run(tensor, slider, pairs.t, pairs.a, steps, between)
         return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps, "two")
 
     def _words(self, tensor: Tensor, pairs: Pairs, tiles: np.ndarray) -> dict[Stream, np.ndarray]:
         """Words of the streams of a tensor: so many times what stays of it, everything else in each pass."""
         return {stream: words * (tiles if stream in pairs.stays else self.above[pairs.a])
                 for stream, words in pairs.words.items() if stream[0] == tensor.name}
+
+    def _followed(self, tensor: Tensor, variant: Variant, ways: Ways, pairs: Pairs,
+                  steps: dict[str, np.ndarray]) -> dict[Stream, np.ndarray]:
+        """Words of a tensor of which loops outside an instance go on with the steps inside."""
+        level = self.places[tensor.name][1]
+        tile = ways.chain[pairs.way, level - self.middle - 1]
+        between = self._between(tensor, steps) if variant.throughout else None
+        spared = self.l.windows.spared(ways.asks[pairs.way], tile, pairs.a, steps, between)
+        alone = pairs.words[tensor.name, level] + ways.spare[pairs.way]
+        words = alone - spared * self.l.volumes[tensor.name][tile]
+        return {(tensor.name, level): words * self.above[pairs.a]}
+
+    def _between(self, tensor: Tensor, steps: dict[str, np.ndarray]) -> np.ndarray | float:
+        """Iterations of the middle loops that do not move a tensor, as far as they are known."""
+        return prod([n for rank, n in steps.items() if rank not in tensor.ranks], start=1.0)
 
     # ---- the objective -------------------------------------------------------------------------
 

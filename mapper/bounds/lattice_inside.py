@@ -9,7 +9,7 @@ stays, are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 from typing import Iterator
@@ -36,7 +36,8 @@ class Ways:
     """Ways through a pass in which the same streams stay. `tile`: the lattice point of the outermost level;
     `words` of every stream that move; `chain`: the points of all levels, outermost first, shape
     (ways, levels); `orders`: for each level the class of the rank whose loop is innermost, -1 for any;
-    `asks`: what they ask of the loops outside, where windows slide (see `Hopes`)."""
+    `asks`: what they ask of the loops outside, where windows slide (see `Hopes`); `spare`: how many words
+    more there are if that is not so, of the stream that asks."""
 
     stays: frozenset[Stream]
     tile: np.ndarray
@@ -44,6 +45,7 @@ class Ways:
     chain: np.ndarray
     orders: np.ndarray = field(repr=False)
     asks: np.ndarray
+    spare: np.ndarray
 
     @cached_property
     def _count(self) -> np.ndarray:
@@ -64,14 +66,14 @@ class Ways:
     def at(self, where: np.ndarray) -> Ways:
         """Some of them."""
         return Ways(self.stays, self.tile[where], {stream: w[where] for stream, w in self.words.items()},
-                    self.chain[where], self.orders[where], self.asks[where])
+                    self.chain[where], self.orders[where], self.asks[where], self.spare[where])
 
 
 def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
     """All ways through a pass, for what the levels below the array keep, by what stays; None when there are
     too many."""
     unit, none = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
-    ways = [Ways(frozenset(), unit, {}, none, none, unit)]
+    ways = [Ways(frozenset(), unit, {}, none, none, unit, np.zeros(1))]
     for level in range(lattice.depth - 1, lattice.array_level, -1):
         found: list[Ways] = []
         for way in ways:
@@ -104,6 +106,8 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
         part = ways.at(inner)
         tensors = [t for t in lattice.einsum.tensors if any(t.name == name for name, _ in ways.stays)]
         quotients = lattice.points[outer] // lattice.points[part.tile]
+        some = np.flatnonzero(~lattice.windows.hopes.ended(part.asks, quotients))
+        part, outer, quotients = part.at(some), outer[some], quotients[some]
         for stays, where in _by_mask(lattice, tensors, quotients):
             found += _run(lattice, level, names, stays, part.at(where), outer[where], quotients[where])
         if sum(len(way.tile) for way in found) > _PAIRS_AT_A_TIME:
@@ -142,42 +146,57 @@ def _run(lattice: Lattice, level: int, names: frozenset[str], unmoved: frozenset
     that makes a difference."""
     stays = frozenset(stream for stream in ways.stays if stream[0] in unmoved)
     moved = ways.stays - stays
-    own = {(name, level): lattice.volumes[name][outer] for name in names}
-    chain = np.concatenate([outer[:, None], ways.chain], axis=1)
+    found = []
+    for order in _orders(lattice, moved) if moved else [_Order(-1, frozenset(), frozenset())]:
+        rows = np.flatnonzero(order.matters(lattice, quotients))
+        if len(rows):
+            own = {(name, level): lattice.volumes[name][outer[rows]] for name in names}
+            found += _in_order(lattice, order, stays, ways.at(rows), own, outer[rows], quotients[rows])
+    return found
+
+
+def _in_order(lattice: Lattice, order: _Order, stays: frozenset[Stream], ways: Ways,
+              own: dict[Stream, np.ndarray], outer: np.ndarray, quotients: np.ndarray) -> list[Ways]:
+    """The ways with loops in this order around them, which leave the streams `stays` in place, and with the
+    words of the level's `own` streams: if nothing outside does what they ask for, and if something may."""
+    moved, hopes = ways.stays - stays, lattice.windows.hopes
     every = quotients.prod(axis=1, dtype=float)
     axes = lattice.windows.axes.values()
     windows = [i for i, rank in enumerate(lattice.ranks) if any(rank in own for own in axes)]
     # Loops of this level may be those that were asked for.
     asked = np.where((ways.asks > 0) & (quotients[:, windows] > 1).any(axis=1), 1, ways.asks)
-    found = []
-    for order in _orders(lattice, moved):
-        alone, followed, asks = dict[Stream, np.ndarray](), dict[Stream, np.ndarray](), np.zeros_like(asked)
-        for stream, entering in ways.words.items():
-            alone[stream] = followed[stream] = entering if stream in stays else entering * every
-            if stream in moved:
-                tensor = lattice.einsum.tensor(stream[0])
-                tiles, least, more = _entering(lattice, tensor, order, ways.tile, quotients)
-                alone[stream], followed[stream] = entering * tiles, entering * least
-                asks = lattice.windows.hopes.either(asks, more)
-        orders = np.concatenate([np.full((len(outer), 1), order.index if moved else -1), ways.orders], axis=1)
-        # Ways that asked for something before may ask for more at no price.
-        words = {stream: np.where(asked > 0, followed[stream], w) for stream, w in alone.items()}
-        way = Ways(stays | frozenset(own), outer, {**words, **own}, chain, orders, asked)
-        matters = order.matters(lattice, quotients)
-        found.append(way.at(np.flatnonzero(matters)))
-        if len(hoping := np.flatnonzero(matters & (asked == 0) & (asks > 0))):
-            way = Ways(stays | frozenset(own), outer, {**followed, **own}, chain, orders, asks)
-            found.append(way.at(hoping))
-        if not moved:
-            break
+    alone, followed, asks = dict[Stream, np.ndarray](), dict[Stream, np.ndarray](), np.zeros_like(asked)
+    for stream, entering in ways.words.items():
+        alone[stream] = followed[stream] = entering if stream in stays else entering * every
+        if stream in moved:
+            tensor = lattice.einsum.tensor(stream[0])
+            tiles, least, more = _entering(lattice, tensor, order, ways.tile, quotients)
+            alone[stream], followed[stream] = entering * tiles, entering * least
+            asks = hopes.either(asks, more)
+    chain = np.concatenate([outer[:, None], ways.chain], axis=1)
+    orders = np.concatenate([np.full((len(outer), 1), order.index), ways.orders], axis=1)
+    # Ways that asked for something before may ask for more at no price.
+    words = {stream: np.where(asked > 0, followed[stream], w) for stream, w in alone.items()}
+    still_asked = np.where((asked > 0) & (asks > 0), 1, asked)
+    found, stays = [], stays | frozenset(own)
+    if order.apart is None:
+        found.append(Ways(stays, outer, {**words, **own}, chain, orders, still_asked, ways.spare * every))
+    hoping = (asked == 0) & (asks > 0)
+    for other in order.parts:
+        hoping &= ~other.matters(lattice, quotients)
+    if hoping.any():
+        spare = np.sum([alone[stream] - followed[stream] for stream in moved], axis=0)
+        way = Ways(stays, outer, {**followed, **own}, chain, orders, asks, spare)
+        found.append(way.at(np.flatnonzero(hoping)))
     return found
 
 
 @dataclass(frozen=True)
 class _Order:
     """Which loops of a level are innermost: those of a class, with its `index`, which leave the tensors
-    `still` in place, of all its `ranks`; or, where there are `late` ranks, a loop that a window slides along
-    (`slides`: its tensor and rank) and one of the `other` rank of the axis before those of the late ones."""
+    `still` in place, of all its `ranks`; or a loop that a window slides along (`slides`: its tensor and rank)
+    and one of the `other` rank of the axis, before those of the `late` ranks, or where none of those `apart`
+    iterates, of what asks for something outside. The latter are `parts` of the former."""
 
     index: int
     still: frozenset[str]
@@ -185,12 +204,16 @@ class _Order:
     slides: tuple[str, str] = ("", "")
     other: str = ""
     late: frozenset[str] = frozenset()
+    apart: frozenset[str] | None = None
+    parts: tuple[_Order, ...] = ()
 
     def matters(self, lattice: Lattice, quotients: np.ndarray) -> np.ndarray:
         """Where these orders tell more than those with all loops of the class innermost."""
-        if not self.late:
+        if not self.other:
             return np.ones(len(quotients), dtype=bool)
         steps = quotients[:, [lattice.ranks.index(rank) for rank in (self.slides[1], self.other)]] > 1
+        if self.apart is not None:
+            return np.asarray(steps.all(axis=1) & ~_iterate(lattice, self.apart, quotients))
         return np.asarray(steps.all(axis=1) & _iterate(lattice, self.late, quotients))
 
 
@@ -199,13 +222,26 @@ def _orders(lattice: Lattice, moved: frozenset[Stream]) -> Iterator[_Order]:
     names = {name for name, _ in moved}
     for index, (still, ranks) in _worth_while(lattice, moved):
         still = still & names
-        yield _Order(index, still, ranks)
+        parts = tuple(_parts(lattice, _Order(index, still, ranks), names))
+        yield _Order(index, still, ranks, parts=parts)
+        yield from parts
         for name in sorted(names - still) if still else ():
             tensor = lattice.einsum.tensor(name)
             for slider in sorted(lattice.windows.sliders(tensor) & ranks):
                 for other in lattice.windows.partner(tensor, slider):
                     if late := (ranks & tensor.ranks) - {slider, other}:
                         yield _Order(index, still, ranks, (name, slider), other, late)
+
+
+def _parts(lattice: Lattice, order: _Order, names: set[str]) -> Iterator[_Order]:
+    """The orders apart for windows that either of two ranks may slide along."""
+    for name in sorted(names):
+        tensor = lattice.einsum.tensor(name)
+        sliders = lattice.windows.sliders(tensor) & (tensor.ranks if name in order.still else order.ranks)
+        for slider in sorted(sliders):
+            for other in sliders & set(lattice.windows.partner(tensor, slider)):
+                rest = (tensor.ranks & frozenset(lattice.ranks)) - {slider, other}
+                yield replace(order, slides=(name, slider), other=other, apart=rest)
 
 
 def _iterate(lattice: Lattice, ranks: frozenset[str], quotients: np.ndarray) -> np.ndarray:
@@ -252,7 +288,7 @@ def _by_what_stays(ways: list[Ways]) -> list[Ways]:
         together = Ways(stays, np.concatenate([w.tile for w in own]),
                         {stream: np.concatenate([w.words[stream] for w in own]) for stream in streams},
                         np.concatenate([w.chain for w in own]), np.concatenate([w.orders for w in own]),
-                        np.concatenate([w.asks for w in own]))
+                        np.concatenate([w.asks for w in own]), np.concatenate([w.spare for w in own]))
         found.append(together.at(_undominated(together)))
     return found
 

@@ -70,7 +70,7 @@ class Least(Traffic):
 
         The tiles of the instances together have at least the positions of the tile of the array, of
         which along a window there are at least as many as either rank has; a step along it brings in at
-        least half of those of the slider."""
+        least those of the slider, or half of them where one in two may be undone."""
         words = self._passes(tensor) if stationary else self.above
         for axis in tensor.projection:
             ranks = [t.rank for t in axis if t.rank in self.l.ranks]
@@ -78,7 +78,8 @@ class Least(Traffic):
             if len(own) == 1:
                 words = words * np.minimum.reduce(list(own.values()))
             elif own and stays:
-                steps = [np.maximum(own[rank] / 2, 1.0) for rank in own if rank in sliders]
+                steps = [own[rank] * np.where(self.l.windows.undone(axis, rank, False), 0.5, 1.0)
+                         for rank in own if rank in sliders]
                 words = words * np.minimum.reduce([np.maximum.reduce(list(own.values())), *steps])
         place, one = (self.places[tensor.name][0], np.arange(len(words))), np.ones(len(words))
         return self._transfer(tensor, place, (self.l.depth, place[1]), words, words, one, one)

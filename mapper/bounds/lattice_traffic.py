@@ -40,6 +40,21 @@ class Pairs:
                      {stream: w[where] for stream, w in self.words.items()}, self.instances[where])
 
 
+@dataclass(frozen=True)
+class Costed:
+    """Pairs, with the energy of every tensor below the middle level if each pass loads it anew (`full`, pJ),
+    and what they need at the least, but for the outer boundary (`least`, pJ)."""
+
+    pairs: Pairs
+    full: dict[str, np.ndarray]
+    least: np.ndarray
+
+    def at(self, where: np.ndarray) -> Costed:
+        """Some of them."""
+        return Costed(self.pairs.at(where), {name: anew[where] for name, anew in self.full.items()},
+                      self.least[where])
+
+
 class Traffic:
     """Energies for one keep/bypass choice; or other figures that are counted like them, at other prices
     (see `lattice_ports`)."""
@@ -125,7 +140,7 @@ class Traffic:
         for rank in sliders:
             i = self.l.ranks.index(rank)
             n = (steps or {}).get(rank, self.l.extents[i] / self.l.points[:, i][outer])
-            own = self.l.windows.share(tensor, rank, tile, outer, None if steps is None else n, reach)
+            own = self.l.windows.share(tensor, rank, tile, outer, None if steps is None else n, reach, steps)
             share = np.minimum(share, np.where(n > 1, own, 1.0))
         return share
 

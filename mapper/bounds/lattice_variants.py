@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from ..workload.einsum import Tensor
 from .lattice import Lattice
 
@@ -17,7 +19,8 @@ class Variant:
     of the ranks that `slides` gives, of the middle loop, or, if the rank is held, of the outer one.
     `coupled`: the ranks of which it matters by how much the middle tile exceeds that of the array. `goes_on`:
     of this tensor outer loops (that of `outer` first) may undo steps of the middle one, or go on with them,
-    since no other loop moves it before."""
+    since no other loop moves it before. `follows`: loops of the middle level may do so with steps of this
+    tensor inside an instance, and then outer loops too, if they do `throughout`."""
 
     outer: str
     held: frozenset[str] = frozenset()
@@ -26,13 +29,16 @@ class Variant:
     slides: dict[str, frozenset[str]] = field(default_factory=dict)
     coupled: frozenset[str] = frozenset()
     goes_on: str = ""
+    follows: str = ""
+    throughout: bool = False
 
 
 class Variants:
     """The variants of one Einsum on one machine."""
 
-    def __init__(self, lattice: Lattice) -> None:
-        self.lattice = lattice
+    def __init__(self, lattice: Lattice, single: frozenset[str]) -> None:
+        """`single`: the tensors that one level inside an instance keeps, and no more."""
+        self.lattice, self.single = lattice, single
         self.tensors = lattice.einsum.tensors
         self.middle = lattice.array_level
         self.everything = frozenset(lattice.ranks)
@@ -87,14 +93,43 @@ class Variants:
         for name, sliders in variant.slides.items() if self.middle else ():
             tensor = self.lattice.einsum.tensor(name)
             for rank in sorted(sliders & variant.coupled - variant.held):
-                axis = {term.rank for term in self.lattice.windows.axes[name][rank]} & self.everything
+                axis = frozenset(t.rank for t in self.lattice.windows.axes[name][rank]) & self.everything
                 others = (tensor.ranks & self.everything) - axis
                 for outer in self._following(variant.outer, tensor, axis):
                     yield replace(variant, outer=outer, held=variant.held | others, goes_on=name,
                                   coupled=variant.coupled | axis,
                                   slides={**variant.slides, name: frozenset((rank,))})
 
-    def _following(self, outer: str, tensor: Tensor, axis: set[str]) -> list[str]:
+    def finer(self, variant: Variant, asks: np.ndarray, array: np.ndarray
+              ) -> Iterator[tuple[list[Variant], np.ndarray]]:
+        """Variants that cover a variant and tell more, and of which pairs: with these tiles of the `array`,
+        and with what their ways through a pass ask of the loops outside."""
+        windows = self.lattice.windows
+        for name, axis, where in () if variant.follows else windows.hopes.of(self.single, asks):
+            yield list(self._followed(variant, self.lattice.einsum.tensor(name), axis)), where
+        for name in (variant.goes_on, variant.follows if variant.throughout else ""):
+            ranks = self.everything - self.lattice.einsum.tensor(name).ranks if name else frozenset()
+            if ranks - variant.coupled - variant.held and name not in variant.still:
+                yield [replace(variant, coupled=variant.coupled | ranks)], np.ones(len(array), dtype=bool)
+        for name, sliders in variant.slides.items():
+            tensor = self.lattice.einsum.tensor(name)
+            for slider in sorted(sliders & variant.coupled - variant.held) if name != variant.goes_on else ():
+                other = frozenset(windows.partner(tensor, slider))
+                if other and not other <= variant.coupled | variant.held:
+                    meets = windows.meets(tensor, slider, 1) | windows.meets(tensor, slider, 2)
+                    yield [replace(variant, coupled=variant.coupled | other)], meets[array]
+
+    def _followed(self, variant: Variant, tensor: Tensor, axis: frozenset[str]) -> Iterator[Variant]:
+        """Variants that cover those of its mappings in which loops of an axis outside an instance may go on
+        with steps of a tensor inside, or undo them: of the middle level, and then of the outer one."""
+        yield replace(variant, follows=tensor.name, coupled=variant.coupled | axis)
+        others = (tensor.ranks & self.everything) - axis
+        outward = self.middle and not variant.goes_on
+        for outer in self._following(variant.outer, tensor, axis) if outward else ():
+            yield replace(variant, outer=outer, held=variant.held | others, coupled=variant.coupled | axis,
+                          follows=tensor.name, throughout=True)
+
+    def _following(self, outer: str, tensor: Tensor, axis: frozenset[str]) -> list[str]:
         """Which outer costs there are if the first outer loop that moves `tensor` is one of an axis, for
         variants with the outer cost `outer`."""
         if outer in self.lattice.ranks:
@@ -111,6 +146,9 @@ class Variants:
         still = variant.still | variant.far
         ranks = [self.everything - self.lattice.einsum.tensor(name).ranks for name in sorted(still)]
         sliders = frozenset[str]().union(*variant.slides.values()) - variant.held
+        if variant.follows:
+            windows = self.lattice.windows.axes[variant.follows]
+            sliders |= variant.coupled & frozenset(windows) - variant.held
         return self.arranged(frozenset.intersection(*ranks) if ranks else sliders, sliders)
 
     def arranged(self, inner: frozenset[str], sliders: frozenset[str]) -> tuple[tuple[str, ...], ...]:

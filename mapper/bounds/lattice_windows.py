@@ -11,13 +11,15 @@ n' - 1 then load nothing, or but the part f. Over all loops that do so the share
 from __future__ import annotations
 
 from functools import cache, cached_property
-from math import lcm
-from typing import TYPE_CHECKING, Literal
+from itertools import permutations
+from math import lcm, prod
+from typing import TYPE_CHECKING, Iterable, Literal, Sequence
 
 import numpy as np
 
 from ..workload.einsum import Axis, Tensor, Term
 from .arrays import divisors, smallest_prime
+from .lattice_hopes import Hopes, State, advance, may_meet
 
 if TYPE_CHECKING:
     from .lattice import Lattice
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
 Reach = Literal["level", "two", "any"]
 
 
-#: Of the steps of a window: the indices of its two ranks, their extents and coefficients, how far one
-#: iteration of all loops so far has moved, the step of the innermost one, and what spares words: loops that
-#: undo steps (2) or also those that go on with them (1).
-State = tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]], int, int, int]
+#: Of loops, how far an iteration moves a tensor, and how many there are.
+Loops = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Windows:
@@ -60,9 +60,11 @@ class Windows:
         return frozenset(self.axes[tensor.name])
 
     def share(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
-              steps: np.ndarray | None, reach: Reach) -> np.ndarray:
+              steps: np.ndarray | None, reach: Reach,
+              others: dict[str, np.ndarray] | None = None) -> np.ndarray:
         """The share that is left when `slider` steps innermost, `steps` times (None: as often as is best),
-        each time by the extents `outer`; or less. `tile` and `outer` are lattice points."""
+        each time by the extents `outer`; or less. `tile` and `outer` are lattice points; `others`: how often
+        other loops of the same level step, where that is known."""
         axis = self.axes[tensor.name][slider]
         term = next(t for t in axis if t.rank == slider)
         i = self.l.ranks.index(slider)
@@ -73,9 +75,12 @@ class Windows:
         share = fresh + (1.0 - fresh) / n
         one_way = tensor.name not in self.both_ways
         if reach == "level" and self.simple(tensor, slider):
-            return np.asarray(share - self._spared(axis, term)[outer] / n
-                              - self._repeated(axis, term)[outer] * (1.0 - fresh) / n)
-        undone = self._undone(axis, term, reach == "any")[outer] & (n > 1)
+            next_to = self.partner(tensor, slider)[0]
+            j = self.l.ranks.index(next_to)
+            m = (others or {}).get(next_to, self.l.extents[j] / self.l.points[outer, j])
+            once, twice = (self.meets(tensor, slider, times)[outer] for times in (1, 2))
+            return np.asarray(share - (once + twice * (1.0 - fresh)) * (1.0 - 1.0 / m) / n)
+        undone = self.undone(axis, slider, reach == "any")[outer] & (n > 1)
         if undone.any():
             least = smallest_prime(int(self.l.extents[i])) if steps is None else n
             every = 1.0 / self._passes(axis)[outer] if one_way else 0.0
@@ -83,29 +88,52 @@ class Windows:
         return np.asarray(share)
 
     def run(self, tensor: Tensor, slider: str, tile: np.ndarray, array: np.ndarray,
-            steps: dict[str, np.ndarray]) -> np.ndarray:
+            steps: dict[str, np.ndarray], between: np.ndarray | float) -> np.ndarray:
         """The share that is left, exactly, when no loop but those of the axis of `slider` moves the tensor at
-        a level before loops of the same axis follow at the level outside; `steps` of both of its ranks.
+        a level before loops of the same axis follow at the level outside; `steps` of both of its ranks, and
+        the iterations of loops `between` that do not move it.
 
         `tile` and `array` are lattice points; the tile of the level is larger than `array` by the steps."""
         axis = self.axes[tensor.name][slider]
-        own, other = sorted(self._moving(axis), key=lambda term: term.rank != slider)
-        i, j = (self.l.ranks.index(term.rank) for term in (own, other))
-        one, held, whole = np.ones(len(tile)), self.l.points[array], self.l.extents
-        moves = [(abs(term.coefficient) * held[:, k], steps.get(term.rank, one), whole[k] / held[:, k])
-                 for term, k in ((own, i), (other, j))]
-        width, (first, n, _) = self.l.interval(axis)[tile], moves[0]
+        around = sorted(self._moving(axis), key=lambda term: term.rank != slider)
+        inner, outer = self._loops(around, array, steps)
+        width, (first, n), still = self.l.interval(axis)[tile], inner[0], (0.0 * inner[0][0], between)
         overlap = np.maximum(1.0 - first / width, 0.0)
         inside, words = np.where(n > 1, first, 0.0), n - (n - 1) * overlap
-        words, inside = _advance(words, inside, first, overlap, moves[1][0], moves[1][1])
-        least = np.full(len(tile), np.inf)
-        for order in ((0, 1), (1, 0)):
-            total, met = words, inside
-            for k in order:
-                step, taken, every = moves[k]
-                total, met = _advance(total, met, first, overlap, step * taken, every / taken)
-            least = np.minimum(least, total)
-        return np.asarray(least / (moves[0][2] * moves[1][2]))
+        orders = [(inner[1], still, *order) for order in permutations(outer)]
+        return _least(words, inside, first, overlap, orders) / n
+
+    def spared(self, asked: np.ndarray, tile: np.ndarray, array: np.ndarray, steps: dict[str, np.ndarray],
+               between: np.ndarray | float | None) -> np.ndarray:
+        """The share of the passes in which a tile need not be loaded, since loops of the axis outside an
+        instance go on with steps inside or undo them, as `asked` (codes of one tensor and axis): those of the
+        middle level, and then, after so many iterations `between` (None: not at all), of the outer one, with
+        no other loop before them that moves the tensor.
+
+        `tile` and `array` are lattice points, of the level that the window slides at and of the array."""
+        codes, which = np.unique(asked, return_inverse=True)
+        states = [self.hopes.state(code) for code in codes.tolist()]
+        inside = np.array([float(state.inside) for state in states])[which.ravel()]
+        first = np.array([float(state.first) for state in states])[which.ravel()]
+        axis = self.axes[states[0].tensor][self.l.ranks[states[0].ranks[0]]]
+        inner, outer = self._loops(self._moving(axis), array, steps)
+        overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
+        orders = [order if between is None else (*order, (0.0 * first, between), *then)
+                  for order in permutations(inner) for then in permutations(outer)]
+        return -_least(0.0 * first, inside, first, overlap, orders)
+
+    def _loops(self, around: list[Term], array: np.ndarray,
+               steps: dict[str, np.ndarray]) -> tuple[Loops, Loops]:
+        """Step and iterations of the loops of some ranks: of the middle level, around the `array`, of which
+        `steps` are known, and of the outer one."""
+        inner, outer = [], []
+        for term in around:
+            k = self.l.ranks.index(term.rank)
+            held, unit = self.l.points[array, k], abs(term.coefficient)
+            n = steps.get(term.rank, np.ones(len(array)))
+            inner.append((unit * held, n))
+            outer.append((unit * held * n, self.l.extents[k] / (held * n)))
+        return inner, outer
 
     def partner(self, tensor: Tensor, slider: str) -> list[str]:
         """The other rank of the axis of `slider`, if there is one other."""
@@ -163,128 +191,59 @@ class Windows:
         first = abs(own.coefficient) * held[:, i]
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
         slid = n - (n - 1) * overlap
-        words, inside = _advance(slid, np.where(n > 1, first, 0), first, overlap,
+        words, inside = advance(slid, np.where(n > 1, first, 0), first, overlap,
                                  abs(other.coefficient) * held[:, j], m)
         share, taken = words / (n * m), n * m
         around = [(int(self.l.extents[k]), abs(term.coefficient)) for term, k in ((own, i), (other, j))]
         states = np.stack([held[:, i] * n, held[:, j] * m, inside, first], axis=1).astype(np.int64).tolist()
-        meets = np.array([_may_meet(around[0], around[1], *state) for state in states])
+        meets = np.array([may_meet(around[0], around[1], *state) for state in states])
         # The most that a single iteration of a loop outside loads less than a tile.
         spared = np.choose(meets, [0.0, overlap, 1.0])
         follows = share - spared * (1.0 - taken / self._passes(axis)[tile]) / taken
         least = np.maximum(self.share(tensor, slider, tile, tile, n, "any"), follows)
         asks = np.zeros(len(tile), dtype=np.int64)
         for row in np.flatnonzero(spared > 0).tolist():
-            asks[row] = self.hopes.code(((i, j), (around[0], around[1]), states[row][2], states[row][3],
-                                         1 if overlap[row] > 0 else 2))
+            asks[row] = self.hopes.code(State(tensor.name, (i, j), (around[0], around[1]), states[row][2],
+                                              states[row][3], 1 if overlap[row] > 0 else 2))
         return share, slid / n, np.where(spared > 0, least, share), asks
 
-    def _spared(self, axis: Axis, slider: Term) -> np.ndarray:
-        """At every point, the share of the iterations of the other rank's loop next to the slider's that move
-        nothing, since its steps undo those of the slider."""
-        return self._meets(axis, slider, 1)
-
-    def _repeated(self, axis: Axis, slider: Term) -> np.ndarray:
-        """At every point, the share of these iterations that seem to slide on."""
-        return self._meets(axis, slider, 2)
-
-    def _meets(self, axis: Axis, slider: Term, times: int) -> np.ndarray:
-        other, = (t for t in self._moving(axis) if t.rank != slider.rank)
-        own, its = (self.l.points[:, self.l.ranks.index(t.rank)] for t in (slider, other))
-        meets = abs(other.coefficient) * its == times * abs(slider.coefficient) * own
-        return np.where(meets, 1.0 - its / self.l.einsum.extent[other.rank], 0.0)
+    def meets(self, tensor: Tensor, slider: str, times: int) -> np.ndarray:
+        """At every point, whether the other rank of the axis steps so many times as far as the slider."""
+        axis = self.axes[tensor.name][slider]
+        unit = {term.rank: abs(term.coefficient) for term in axis}
+        own, its = (unit[rank] * self.l.points[:, self.l.ranks.index(rank)]
+                    for rank in (slider, *self.partner(tensor, slider)))
+        return np.asarray(its == times * own)
 
     def _passes(self, axis: Axis) -> np.ndarray:
         """Iterations of all loops above a point that move the axis."""
         return np.prod([self.l.extents[i] / self.l.points[:, i] for i in
                         (self.l.ranks.index(t.rank) for t in self._moving(axis))], axis=0)
 
-    def _undone(self, axis: Axis, slider: Term, deep: bool) -> np.ndarray:
+    def undone(self, axis: Axis, slider: str, deep: bool) -> np.ndarray:
         """At every point, whether a step of another window rank may equal steps of the slider, so that it
         moves nothing or seems to slide on."""
-        others = [t for t in self._moving(axis) if t.rank != slider.rank]
-        i = self.l.ranks.index(slider.rank)
+        own, *others = sorted(self._moving(axis), key=lambda term: term.rank != slider)
+        i = self.l.ranks.index(slider)
         indices = [self.l.ranks.index(t.rank) for t in others]
         if len(others) > 1:
             return np.asarray((self.l.points[:, indices] < self.l.extents[indices]).any(axis=1))
         j, = indices
-        table = _undo_table(int(self.l.extents[i]), abs(slider.coefficient),
+        table = _undo_table(int(self.l.extents[i]), abs(own.coefficient),
                             int(self.l.extents[j]), abs(others[0].coefficient), deep)
         return np.asarray(table[self.l.grid[i], self.l.grid[j]])
 
 
-class Hopes:
-    """What ways through a pass ask of the loops outside: that one of them may undo steps of a window, or go
-    on with them. Each has a number; 0 asks for nothing, 1 for what the tile of the array does not tell."""
-
-    def __init__(self, lattice: Lattice) -> None:
-        self.l = lattice
-        self._codes: dict[object, int] = {}
-        self._may: list[np.ndarray] = []
-
-    def code(self, state: State) -> int:
-        """The number of what steps in this state ask for."""
-        if state not in self._codes:
-            (i, j), (own, other), inside, first, least = state
-            table = np.array([[_may_meet(own, other, held, its, inside, first) >= least
-                               for its in divisors(other[0])] for held in divisors(own[0])])
-            self._codes[state] = len(self._may) + 2
-            self._may.append(table[self.l.grid[i], self.l.grid[j]])
-        return self._codes[state]
-
-    def either(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """What is asked for where one of two is enough: the other, where one asks for nothing."""
-        result = np.maximum(first, second)
-        both = np.flatnonzero((first > 0) & (second > 0) & (first != second))
-        result[both] = 1
-        pairs, which = np.unique(np.stack([first[both], second[both]], axis=1), axis=0, return_inverse=True)
-        for n, (one, two) in enumerate(pairs.tolist()):
-            if min(one, two) > 1:
-                if (one, two) not in self._codes:
-                    self._codes[one, two] = len(self._may) + 2
-                    self._may.append(self._may[one - 2] | self._may[two - 2])
-                result[both[which.ravel() == n]] = self._codes[one, two]
-        return result
-
-    def may(self, asked: np.ndarray, arrays: np.ndarray) -> np.ndarray:
-        """Whether what is asked for may be, around the tiles of the array (lattice points)."""
-        result = asked < 2
-        some = np.flatnonzero(~result)
-        if len(some):
-            codes, which = np.unique(asked[some], return_inverse=True)
-            table = np.stack([self._may[code - 2] for code in codes.tolist()])
-            result[some] = table[which.ravel(), arrays[some]]
-        return result
-
-
-def _advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
-             step: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tiles loaded, and how far one iteration of all loops has moved, with a loop of `n` iterations more.
-    `first`: the step of the innermost loop, which leaves an `overlap`."""
-    spared = np.where(step == inside, 1.0, np.where(step - inside == first, overlap, 0.0))
-    return words * n - (n - 1) * spared, inside + np.where(n > 1, step, 0.0)
-
-
-@cache
-def _may_meet(own: tuple[int, int], other: tuple[int, int], held: int, its: int, inside: int, first: int,
-              past: tuple[bool, bool] = (False, False)) -> int:
-    """Whether some loop outside undoes the steps of the loops `inside` (2), or may only go on with the
-    `first` of them (1), or neither (0).
-
-    The two ranks of the axis (extent, coefficient) step by what is `held` of them, or by multiples that
-    divide the extent: by more than that where such a loop is `past`."""
-    found = 0
-    for mine, (extent, unit), least in ((True, own, held), (False, other, its)):
-        for x in divisors(extent):
-            if x == extent or x % least or (past[not mine] and x == least):
-                continue
-            net = unit * x - inside
-            after = (x, its, inside + unit * x, first, (True, past[1])) if mine else \
-                (held, x, inside + unit * x, first, (past[0], True))
-            found = max(found, 2 if net == 0 else int(net == first), _may_meet(own, other, *after))
-            if found == 2:
-                return found
-    return found
+def _least(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
+           orders: Iterable[Sequence[tuple[np.ndarray, np.ndarray | float]]]) -> np.ndarray:
+    """Tiles loaded an iteration of loops around, in the best of some orders; see `advance`."""
+    least = np.full(len(first), np.inf)
+    for order in orders:
+        total, met = words, inside
+        for step, n in order:
+            total, met = advance(total, met, first, overlap, step, n)
+        least = np.minimum(least, total / prod([n for _, n in order], start=1.0))
+    return least
 
 
 @cache
