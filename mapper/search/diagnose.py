@@ -7,7 +7,6 @@ from math import prod
 from ..errors import MappingError
 from ..mapping.constraints import FactorRange
 from ..mapping.sparsity_rules import sparse_reasons
-from ..mapping.template import Template
 from ..model.evaluate import evaluate
 from ..workload.einsum import footprint
 from .feasible import Fit, first_fit
@@ -98,15 +97,14 @@ def _zeros(space: Mapspace) -> list[str]:
     """On a machine that does something about zeros, what does not fit of the smallest tiles."""
     if not space.architecture.sparse:
         return []
-    levels = tuple(level.name for level in space.architecture.levels)
     orders = tuple(orders[0] for orders in space.orders)
     for keep in space.choices.smallest():
         factors = first_fit(space, keep)
         if factors is None:
             continue
-        mapping = Template(levels, keep, orders, space.rules.no_multicast).mapping(space.einsum, factors)
         try:
-            evaluate(space.architecture, space.einsum, mapping)
+            evaluate(space.architecture, space.einsum,
+                     space.template(keep, orders).mapping(space.einsum, factors))
         except MappingError as error:
             return [f"{reason} (smallest tiles)" for reason in error.reasons]
     return []

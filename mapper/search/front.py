@@ -14,12 +14,11 @@ from typing import Callable
 from ..bounds.bound import ROUNDING
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.nest import Mapping
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .layer import LayerSearch, Limits
 from .local import Found
-from .result import Certificate, FrontPoint, LayerFront
+from .result import FrontPoint, LayerFront
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20
@@ -30,11 +29,10 @@ class FrontSearch:
 
     def __init__(self, architecture: Architecture, einsum: Einsum, points: int, limits: Limits,
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE, place: Callable[[Mapping], Mapping] = lambda x: x) -> None:
+                 constraints: Constraints = NONE) -> None:
         self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
-        self.place = place           # what is done to a mapping before it is handed out
         self.started = monotonic()
         self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
@@ -97,10 +95,9 @@ class FrontSearch:
             again = search.explorer.best_of(quicker.keep, quicker.orders, quicker.factors[None])
             if again is not None and again.value <= best.value:
                 best, mapping = again, search.mapping(again)
-        mapping = self.place(mapping)
         cost = evaluate(self.architecture, self.einsum, mapping)
         self.found[cost.energy_pj] = best
-        return FrontPoint(cost.energy_pj, cost.cycles, mapping, _about(certificate, cost.energy_pj))
+        return FrontPoint(cost.energy_pj, cost.cycles, mapping, certificate.about(cost.energy_pj))
 
     def _next_cap(self, front: LayerFront) -> int | None:
         """Where to look next: in the middle of the stretch of which least is known, or, where nothing was
@@ -120,17 +117,9 @@ class FrontSearch:
         faster = [p for p in front.points if p.cycles <= point.cycles]
         if faster and point.energy_pj >= faster[-1].energy_pj * (1.0 - ROUNDING):
             same = faster[-1]
-            wider = replace(same, certificate=_about(point.certificate, same.energy_pj))
+            wider = replace(same, certificate=point.certificate.about(same.energy_pj))
             others = tuple(wider if p is same else p for p in front.points)
             candidate = replace(front, points=others)
             return candidate if candidate.tolerance <= front.tolerance + ROUNDING else front
         kept = [p for p in front.points if p.cycles < point.cycles or p.energy_pj < point.energy_pj]
         return replace(front, points=tuple(sorted([*kept, point], key=lambda p: p.cycles)))
-
-
-def _about(certificate: Certificate, energy_pj: float) -> Certificate:
-    """The certificate of a mapping with this energy instead, no less than what is proven."""
-    proven = certificate.lower_bound >= energy_pj * (1.0 - ROUNDING)
-    status = "optimal" if proven else "heuristic" if certificate.status == "optimal" else certificate.status
-    return replace(certificate, value=energy_pj, lower_bound=energy_pj if proven else certificate.lower_bound,
-                   relaxed_bound=min(certificate.relaxed_bound, energy_pj), status=status)

@@ -19,7 +19,6 @@ from ..bounds.cap import UNCAPPED, Cap
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.template import Template
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
@@ -85,29 +84,20 @@ class ImperfectExplorer(Explorer):
         key = keep, orders, factors.tobytes()
         if key not in self._known and not self.stopped():
             whole = bool((factors.prod(axis=0) == np.array(self.space.einsum.extents)).all())
-            evaluator = BatchEvaluator if whole else ImperfectEvaluator if self.fast else WalkingEvaluator
+            kind = BatchEvaluator if whole else ImperfectEvaluator if self.fast else WalkingEvaluator
             self.evaluated += 1
-            self._known[key] = float(self._values(self._evaluator(evaluator, keep, orders), factors[None])[0])
+            evaluate = self._evaluator(kind, keep, orders)
+            self._known[key] = float(self._objective(evaluate, factors[None])[0])
         return self._known.get(key, inf)
 
     def estimates(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, or about that, inf where it does not fit."""
         if (keep, orders) not in self._estimators:
             self._estimators[keep, orders] = self._evaluator(ImperfectEvaluator, keep, orders)
-        return self._values(self._estimators[keep, orders], factors)
+        return self._objective(self._estimators[keep, orders], factors)
 
     def _evaluator(self, kind: type[BatchEvaluator], keep: Keep, orders: Orders) -> BatchEvaluator:
-        names = frozenset(t.name for t in self.space.einsum.tensors)
-        template = Template(self._levels, keep, orders, self.space.rules.no_multicast,
-                            (names,) * len(self._levels))
-        return kind(self.space.architecture, self.space.einsum, template)
-
-    def _values(self, evaluator: BatchEvaluator, factors: np.ndarray) -> np.ndarray:
-        cost = evaluator(factors)
-        with np.errstate(over="ignore"):
-            value = cost.energy_pj ** self.powers[0] * cost.cycles ** self.powers[1]
-        good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
-        return np.where(good & self.space.allowed(factors), value, inf)
+        return kind(self.space.architecture, self.space.einsum, self.space.template(keep, orders))
 
     # ---- by estimate -----------------------------------------------------------------------------
 
@@ -267,8 +257,8 @@ class ImperfectSearch(LayerSearch):
                 self.low = min(self.low, value / found.value) if self.low > 1.0 else value / found.value
             super()._offer(replace(found, value=value))
 
-    def _certificate(self, root: Node, proven: float) -> Certificate:
-        found = super()._certificate(root, proven)
+    def _certificate(self, root: Node, proven: float, status: str) -> Certificate:
+        found = super()._certificate(root, proven, status)
         if self.whole is None:
             return found
         return replace(found, bound_solves=found.bound_solves + self.whole.solves)

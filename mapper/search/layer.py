@@ -25,12 +25,11 @@ from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.nest import Mapping
-from ..mapping.template import Template
 from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
 from .keeps import Keep
 from .local import Explorer, Found, never
-from .result import OBJECTIVES, Certificate, cap
+from .result import OBJECTIVES, Certificate, cap, ended
 from .space import Mapspace
 from .trace import Trace
 from .tree import Node, proof_of, relaxed
@@ -162,11 +161,9 @@ class LayerSearch:
                     self._climb(part)
         least = min(closed, self.heap[0][0] if self.heap else inf)
         self._draw(least)
-        proven = min(self.best.value, least)
-        if proven >= self.best.value * (1.0 - ROUNDING):
-            proven = self.best.value
+        proven, status = ended(self.best.value, least, self.limits.gap, self._interrupted())
         self._done(proven)
-        return self.mapping(self.best), self._certificate(root, proven)
+        return self.mapping(self.best), self._certificate(root, proven, status)
 
     @property
     def _covered(self) -> bool:
@@ -422,9 +419,7 @@ class LayerSearch:
         return {part.region.keep: part.value for part in parts if self._fresh(part.region)}
 
     def mapping(self, found: Found) -> Mapping:
-        levels = tuple(level.name for level in self.space.architecture.levels)
-        template = Template(levels, found.keep, found.orders, self.space.rules.no_multicast)
-        return template.mapping(self.space.einsum, found.factors)
+        return self.space.template(found.keep, found.orders).mapping(self.space.einsum, found.factors)
 
     def sketch(self) -> tuple[Mapping, Certificate] | None:
         """The best so far, and a certificate that proves nothing."""
@@ -436,15 +431,9 @@ class LayerSearch:
             mapspace_size=self.space.size, classes=0, classes_pruned=0, bound_solves=self.solves,
             evaluated=self.evaluated, seconds=monotonic() - self.started, among=self.among)
 
-    def _certificate(self, root: Node, proven: float) -> Certificate:
+    def _certificate(self, root: Node, proven: float, status: str) -> Certificate:
         assert self.best is not None
         value = self.best.value
-        if proven >= value:
-            status = "optimal"
-        elif (value - proven) / value <= self.limits.gap:
-            status = "gap_reached"
-        else:
-            status = "time_limit" if self._interrupted() else "heuristic"
         regions = list(root.all())
         return Certificate(
             objective=self.objective, value=value, lower_bound=proven,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..bounds.arrays import prime_factors
 from ..bounds.cap import UNCAPPED, Cap
 from ..errors import Problem, SpecError
-from ..mapping.template import Template, slot
+from ..mapping.template import slot
 from ..model.batch import BatchEvaluator
 from ..model.batch_shape import Nest
 from ..model.batch_sparse import batch_evaluator
@@ -65,7 +65,6 @@ class Explorer:
         self.powers = (energy_power, cycles_power)
         self.evaluated = 0
         self.stopped: Callable[[], bool] = never
-        self._levels = tuple(level.name for level in space.architecture.levels)
         self._evaluators: dict[tuple[Keep, Orders], BatchEvaluator] = {}
         self._model = SparseModel(space.architecture, space.einsum) if space.architecture.sparse else None
         self._without_zeros = space.architecture.without_zeros()
@@ -75,24 +74,24 @@ class Explorer:
     def values(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, inf where it does not fit; shape (mappings,)."""
         if (keep, orders) not in self._evaluators:
-            template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
             self._evaluators[keep, orders] = batch_evaluator(
-                self.space.architecture, self.space.einsum, template, self._model)
+                self.space.architecture, self.space.einsum, self.space.template(keep, orders), self._model)
         evaluate = self._evaluators[keep, orders]
         self.evaluated += len(factors)
-        results = []
-        for start in range(0, len(factors), _CHUNK):
-            chunk = factors[start:start + _CHUNK]
-            cost = evaluate(chunk)
-            energy_power, cycles_power = self.powers
-            with np.errstate(over="ignore"):
-                value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
-            if not np.all(np.isfinite(value[cost.valid])):
-                raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
-                                         "a search expects figures that can be added and multiplied")])
-            good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
-            results.append(np.where(good & self.space.allowed(chunk), value, inf))
+        results = [self._objective(evaluate, factors[start:start + _CHUNK])
+                   for start in range(0, len(factors), _CHUNK)]
         return np.concatenate(results) if results else np.zeros(0)
+
+    def _objective(self, evaluate: BatchEvaluator, factors: np.ndarray) -> np.ndarray:
+        """The objective as `evaluate` has it of every factor array, inf where that is not valid."""
+        cost, (energy_power, cycles_power) = evaluate(factors), self.powers
+        with np.errstate(over="ignore"):
+            value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
+        if not np.all(np.isfinite(value[cost.valid])):
+            raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
+                                     "a search expects figures that can be added and multiplied")])
+        good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
+        return np.where(good & self.space.allowed(factors), value, inf)
 
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
         """The best of the factor arrays that fit; the first of equals."""
@@ -147,8 +146,8 @@ class Explorer:
 
     def _dense_run(self, keep: Keep, orders: Orders) -> BatchEvaluator:
         if (keep, orders) not in self._dense_runs:
-            template = Template(self._levels, keep, orders, self.space.rules.no_multicast)
-            self._dense_runs[keep, orders] = _DenseRun(self._without_zeros, self.space.einsum, template)
+            self._dense_runs[keep, orders] = _DenseRun(
+                self._without_zeros, self.space.einsum, self.space.template(keep, orders))
         return self._dense_runs[keep, orders]
 
     # ---- rounding ----------------------------------------------------------------------------

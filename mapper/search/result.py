@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,18 @@ def objective_value(objective: str, energy_pj: float, cycles: float) -> float:
 
 #: How a search may end for one layer, the best end first.
 STATUSES = ("optimal", "gap_reached", "heuristic", "time_limit")
+
+
+def ended(value: float, bound: float, gap: float, stopped: bool) -> tuple[float, str]:
+    """How a search has ended that has found a mapping of `value` and proven that none lies below `bound`: its
+    lower bound, which is the value where the two are equal but for rounding, and its status."""
+    if bound >= value * (1.0 - ROUNDING):
+        return value, "optimal"
+    if (value - bound) / value <= gap:
+        return bound, "gap_reached"
+    return bound, "time_limit" if stopped else "heuristic"
+
+
 #: Among mappings that are equal in an objective, the one with the least of this.
 _THEN = {"energy": "latency", "latency": "energy"}
 
@@ -114,6 +126,13 @@ class Certificate:
     def gap(self) -> float:
         """(value - lower_bound) / value."""
         return (self.value - self.lower_bound) / self.value if self.value else 0.0
+
+    def about(self, value: float) -> Certificate:
+        """The certificate of another mapping, with this value, no less than what is proven."""
+        proven = self.lower_bound >= value * (1.0 - ROUNDING)
+        status = "optimal" if proven else "heuristic" if self.status == "optimal" else self.status
+        return replace(self, value=value, lower_bound=value if proven else self.lower_bound,
+                       relaxed_bound=min(self.relaxed_bound, value), status=status)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
 from ..mapping.splits import Place, imperfect_splits, smallest_splits
-from ..mapping.template import slot
+from ..mapping.template import Template, slot
 from ..workload.einsum import Einsum, footprint
 from .factors import WholeSplits, whole_splits
 from .keeps import Keep, KeepChoices
@@ -267,6 +267,14 @@ class Mapspace:
             loops = [tuple(rank for rank in order if rank in own) for order in orders]
             table[[loops.index(x) for x in dict.fromkeys(loops)], code] = True
         return table[:, codes]
+
+    def template(self, keep: Keep, orders: tuple[tuple[str, ...], ...]) -> Template:
+        """The class of the mappings with these choices. Neighbours pass nothing on: searches and bounds do
+        not count on that."""
+        levels = self.architecture.levels
+        tensors = frozenset(t.name for t in self.einsum.tensors)
+        return Template(tuple(level.name for level in levels), keep, orders, self.rules.no_multicast,
+                        tuple(tensors if level.network.links else frozenset() for level in levels))
 
     # ---- splitting -------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from time import monotonic
 
-from ..bounds.bound import ROUNDING
 from ..mapping.nest import Mapping
 from .layer import LayerSearch, Limits
 from .result import STATUSES, Certificate, stages
@@ -50,10 +49,6 @@ def unfinished(first: Certificate, objective: str) -> Certificate:
 
 def joined(first: Certificate, value: float, then: Certificate, asked: bool) -> Certificate:
     """The certificate of both stages; `value` is what the mapping of the second has in the first."""
-    proven = first.lower_bound >= value * (1.0 - ROUNDING)
-    status = "optimal" if proven else first.status
-    if asked:
-        status = max(status, then.status, key=STATUSES.index)
-    return replace(first, value=value, lower_bound=value if proven else first.lower_bound,
-                   relaxed_bound=min(first.relaxed_bound, value), status=status, then=then,
-                   seconds=first.seconds + then.seconds)
+    both = first.about(value)
+    status = max(both.status, then.status, key=STATUSES.index) if asked else both.status
+    return replace(both, status=status, then=then, seconds=first.seconds + then.seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 from time import monotonic
 from typing import Callable
@@ -12,7 +11,6 @@ from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
-from ..mapping.parts import unfold
 from ..workload.einsum import Einsum
 from .demands import Case
 from .explain import explained
@@ -76,8 +74,6 @@ def search_layer(task: Task, send: Send) -> Answer:
         send(ProgressEvent(task.einsum.name, task.index, task.total, value, bound, now - started, done))
         if (task.sketches and search is not None and now - sketched > SKETCHES
                 and (sketch := search.sketch()) is not None):
-            if not isinstance(sketch, LayerFront):
-                sketch = _without_links(task.architecture, task.einsum, sketch[0]), sketch[1]
             send(Sketch(task.index, sketch))
             sketched = now
 
@@ -99,26 +95,17 @@ def _found(task: Task, report: Callable[[float, float], None],
            begun: Callable[[LayerSearch | FrontSearch], None]) -> Answer:
     """The best mapping of a layer, explained, or its front; `begun` is handed the search at its start."""
     if task.constraints.uneven:
-        mapping, certificate = search_uneven(task.architecture, task.einsum, task.objective, task.limits,
-                                             task.seed, report, task.constraints)
-        return _without_links(task.architecture, task.einsum, mapping), certificate
+        return search_uneven(task.architecture, task.einsum, task.objective, task.limits, task.seed, report,
+                             task.constraints)
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
-                            task.constraints, partial(_without_links, task.architecture, task.einsum))
+                            task.constraints)
         begun(front)
         return front.run()
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
     begun(search)
     mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
-    certificate = replace(certificate, explanation=explained(search, mapping, certificate, task.closely),
-                          potential=potentials(search, certificate))
-    return _without_links(task.architecture, task.einsum, mapping), certificate
-
-
-def _without_links(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Mapping:
-    """The mapping with transfers between neighbours turned off: the search does not count on them."""
-    names = frozenset(t.name for t in einsum.tensors)
-    return Mapping(tuple(
-        replace(block, no_links=names) if level.network.links and block.spatial else block
-        for level, block in zip(unfold(architecture, mapping)[0].levels, mapping, strict=True)))
+    return mapping, replace(
+        certificate, explanation=explained(search, mapping, certificate, task.closely),
+        potential=potentials(search, certificate))

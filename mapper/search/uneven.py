@@ -28,8 +28,8 @@ from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .cuts import CutSearch
 from .layer import LayerSearch, Limits
-from .local import Explorer, Found
-from .result import OBJECTIVES, Certificate, cap, objective_value, stages
+from .local import Explorer
+from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
 from .space import Mapspace
 from .stages import joined, unfinished
 
@@ -80,11 +80,9 @@ class UnevenSearch:
             even = self._even()
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
-        proven = min(bound, self.best)
-        if proven >= self.best * (1.0 - ROUNDING):
-            proven = self.best
+        proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
         self.report(self.best, proven)
-        return self.mapping, self._certificate(found, proven, even)
+        return self.mapping, self._certificate(found, proven, status, even)
 
     def _interrupted(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
@@ -114,7 +112,7 @@ class UnevenSearch:
                 found = explorer.climb(found, options)
         self.evaluated += explorer.evaluated
         if found is not None and found.value < self.best:
-            mapping = blocks.mapping(found, space.rules.no_multicast)
+            mapping = blocks.mapping(space.template(found.keep, found.orders), found.factors)
             if not part_reasons(self.architecture, mapping):
                 self.best, self.mapping = found.value, mapping
 
@@ -136,13 +134,8 @@ class UnevenSearch:
 
     # ---- the answer ---------------------------------------------------------------------------------
 
-    def _certificate(self, search: CutSearch | None, proven: float, even: LayerSearch | None) -> Certificate:
-        if proven >= self.best:
-            status = "optimal"
-        elif (self.best - proven) / self.best <= self.limits.gap:
-            status = "gap_reached"
-        else:
-            status = "time_limit" if self._interrupted() else "heuristic"
+    def _certificate(self, search: CutSearch | None, proven: float, status: str,
+                     even: LayerSearch | None) -> Certificate:
         dual: dict[str, Any] = {} if search is None else {"method": "cuts", "chains": search.chains}
         relaxed = 0.0 if search is None or search.relaxed is None else search.relaxed
         return Certificate(
@@ -217,16 +210,10 @@ class Blocks:
                                            no_multicast=own.no_multicast))
         return Constraints(tuple(levels), asked.min_utilization, uneven=True)
 
-    def mapping(self, found: Found, no_multicast: tuple[frozenset[str], ...]) -> Mapping:
-        """The mapping onto the levels of the machine; nothing is passed on between neighbours."""
-        names = tuple(level.name for level in self.machine.levels)
-        template = Template(names, found.keep, found.orders, no_multicast)
-        tensors = frozenset(t.name for t in self.einsum.tensors)
-        blocks = template.mapping(self.einsum, found.factors)
-        return Mapping(tuple(
-            replace(block, level=name,
-                    no_links=tensors if level.network.links and block.spatial else frozenset())
-            for block, name, level in zip(blocks, self.order, self.machine.levels, strict=True)))
+    def mapping(self, template: Template, factors: np.ndarray) -> Mapping:
+        """A mapping with a level for each block as one onto the levels of the machine."""
+        return Mapping(tuple(replace(block, level=name) for block, name in zip(
+            template.mapping(self.einsum, factors), self.order, strict=True)))
 
 
 def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits, seed: int = 0,
