@@ -13,7 +13,7 @@ import pytest
 import tilebound as tb
 from tilebound.bounds.arrays import prime_factors
 from tilebound.bounds.cap import UNCAPPED
-from tilebound.bounds.cuts import Nests
+from tilebound.bounds.nests import Nests
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
@@ -175,9 +175,9 @@ def test_plain_layers_are_searched_to_the_optimum(seed: int) -> None:
     assert compare(seed, windows=False) in ("optimal", "none")
 
 
-@pytest.mark.parametrize("seed", (0, 5, 7, 8, 12))
-def test_bounds_hold_where_windows_slide(seed: int) -> None:
-    compare(f"w {seed}", windows=True)
+@pytest.mark.parametrize("seed", (0, 5, 7, 8, 12, 1000))
+def test_windows_that_slide_are_searched_to_the_optimum(seed: int) -> None:
+    assert compare(f"w {seed}", windows=True) in ("optimal", "none")
 
 
 @pytest.mark.parametrize("seed", (1, 7, 9, 11))

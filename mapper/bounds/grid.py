@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..workload.einsum import Axis, Einsum, Tensor
-from .arrays import divisors, prime_factors, smallest_prime
+from .arrays import divisors, prime_factors
 
 Array = NDArray[np.float64]
 #: A tile: along each axis the index of its extent among the divisors.
@@ -58,6 +58,19 @@ class Grid:
                 np.minimum(lines[j], lines[k], out=lines[j])
         return values
 
+    def beyond(self, values: Array, axes: Sequence[int]) -> Array:
+        """At each tile the least of `values` over those that are one prime smaller along one of `axes`."""
+        found = np.full_like(values, np.inf)
+        for i in axes:
+            lines, own = (np.moveaxis(x, i - len(self.ranks), 0) for x in (values, found))
+            for j, k in self._steps[i]:
+                np.minimum(own[j], lines[k], out=own[j])
+        return found
+
+    def smaller(self, point: Point, axes: Sequence[int]) -> list[Point]:
+        """The tiles that are one prime smaller along one of `axes`."""
+        return [(*point[:i], k, *point[i + 1:]) for i in axes for j, k in self._steps[i] if j == point[i]]
+
     def within(self, point: Point, axes: Sequence[int] | None = None) -> list[list[int]]:
         """The indices, axis by axis, of the tiles that divide `point`; along others than `axes`, its own."""
         moving = range(len(self.ranks)) if axes is None else axes
@@ -73,10 +86,11 @@ class Grid:
 
     def words(self, tensor: Tensor) -> Array:
         """Words of `tensor` in each tile."""
-        return np.broadcast_to(reduce(np.multiply, (self._length(x) for x in tensor.projection),
+        return np.broadcast_to(reduce(np.multiply, (self.length(x) for x in tensor.projection),
                                       np.ones((1,) * len(self.shape))), self.shape)
 
-    def _length(self, axis: Axis) -> Array:
+    def length(self, axis: Axis) -> Array:
+        """Words of one axis of a tensor in each tile, to be spread over the others."""
         return reduce(np.add, (abs(t.coefficient) * (self.extent(t.rank) - 1) for t in axis),
                       np.ones((1,) * len(self.shape)))
 
@@ -84,62 +98,6 @@ class Grid:
         """How often each tile is cut out of the whole along `ranks`."""
         return reduce(np.multiply, (self.einsum.extent[r] / self.extent(r) for r in ranks),
                       np.ones((1,) * len(self.shape)))
-
-    def entering(self, tensor: Tensor) -> Array:
-        """At most the words of `tensor` that enter all instances of a place where it is cut into these
-        tiles, when every loop further out that it does not have brings all of it once more.
-
-        Where a window slides along one rank, each step brings at least what it moves by; that may be so
-        on one axis. Steps of two ranks of an axis may undo each other, which spares at most one of so many
-        passes as the smallest prime of the two says. And every word comes in once.
-        """
-        again = self.visits(r for r in self.ranks if r not in tensor.ranks)
-        whole = [self._length(x) * self.visits({t.rank for t in x}) for x in tensor.projection]
-        choices = [self._product(whole)]
-        for i, axis in enumerate(tensor.projection):
-            if len([t for t in axis if t.rank in self.ranks]) > 1:
-                choices += [self._product([*whole[:i], x, *whole[i + 1:]]) for x in self._slides(axis)]
-        kept = [self._undone(axis) for axis in tensor.projection]
-        return np.maximum(self._product([reduce(np.minimum, choices), *kept]), self._touched(tensor)) * again
-
-    def _product(self, parts: Sequence[Array]) -> Array:
-        return np.broadcast_to(reduce(np.multiply, parts, np.ones((1,) * len(self.shape))), self.shape)
-
-    def _touched(self, tensor: Tensor) -> float:
-        """Words of the whole tensor that are used at all; where steps may go both ways, none is sure to come
-        in once more each time."""
-        if any(t.coefficient < 0 for axis in tensor.projection for t in axis):
-            return 0.0
-        words = 1
-        for axis in tensor.projection:
-            places = np.zeros(1, dtype=np.int64)
-            for t in axis:
-                steps = t.coefficient * np.arange(self.einsum.extent[t.rank])
-                places = np.unique(np.add.outer(places, steps))
-            words *= len(places)
-        return float(words)
-
-    def _slides(self, axis: Axis) -> list[Array]:
-        found = []
-        for term in axis:
-            others = tuple(t for t in axis if t.rank != term.rank)
-            width, unit = self._length(others), abs(term.coefficient)
-            fresh = np.minimum(unit, width)
-            # Where the others stand still, nothing brings the window back but what starts it anew.
-            still = self.visits({t.rank for t in others}) == 1.0
-            swept = fresh * self.einsum.extent[term.rank]
-            swept = swept + np.where(still, np.maximum(width - unit, 0.0), 0.0)
-            found.append(swept * self.visits({t.rank for t in others}))
-        return found
-
-    def _undone(self, axis: Axis) -> Array:
-        """At least the share of steps that bring something in."""
-        ranks = [t.rank for t in axis if t.rank in self.ranks]
-        if len(ranks) < 2:
-            return np.ones((1,) * len(self.shape))
-        moving = [self.extent(r) < self.einsum.extent[r] for r in ranks]
-        several = reduce(np.add, (x.astype(int) for x in moving)) > 1
-        return np.where(several, 1 - 1 / min(smallest_prime(self.einsum.extent[r]) for r in ranks), 1.0)
 
 
 def all_shapes(extents: Sequence[int], most: int, admitted: Sequence[bool]) -> list[tuple[int, ...]]:

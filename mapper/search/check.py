@@ -7,9 +7,9 @@ from typing import Any
 
 from ..bounds.bound import Plane, parts_values, plane_of, proven_value
 from ..bounds.cap import Cap
-from ..bounds.cuts import Nests
 from ..bounds.lattice import Lattice
 from ..bounds.lattice_bound import LatticeBound
+from ..bounds.nests import Nests
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation

@@ -14,7 +14,10 @@ from typing import Callable, Iterator
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import Cap
-from ..bounds.cuts import Chain, Costs, Cuts, Keep, Nests
+from ..bounds.costs import Costs, Keep
+from ..bounds.cuts import Chain, Cuts
+from ..bounds.inner import Late, Table
+from ..bounds.nests import Nests
 from .local import never
 from .space import Mapspace
 
@@ -49,7 +52,7 @@ class CutSearch:
     def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int) -> None:
         self.nests, self.powers, self.cap, self.most = nests, powers, cap, most
         self.architecture, self.einsum = space.architecture, space.einsum
-        self.inner: dict[object, object] = {}
+        self.inner: dict[object, dict[Late, Table]] = {}
         self.chains = self.classes = 0
         self.relaxed: float | None = None
         self.closed = inf

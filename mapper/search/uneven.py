@@ -16,7 +16,9 @@ import numpy as np
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED
-from ..bounds.cuts import Cuts, Keep, Nests
+from ..bounds.costs import Keep
+from ..bounds.cuts import Cuts
+from ..bounds.nests import Nests
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged

@@ -1,0 +1,222 @@
+"""Tables over the tiles of one Einsum on one machine, for chains of cuts (`bounds.cuts`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from itertools import product
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hardware.architecture import Architecture
+from ..mapping.nest import Kind
+from ..mapping.rules import SPATIAL, Rules
+from ..workload.einsum import Einsum, Tensor
+from .arrays import divisors
+from .grid import Array, Grid, all_shapes
+from .prices import Prices
+from .windows import Windows
+
+_MOST_TILES = 60_000
+_MOST_SHAPES = 20_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the instances below the fanout are used: factors along x and along y, by rank. `asked`: by tensor
+    the share of requests that multicast leaves, when the tile of one instance is one of `where` (None: any).
+    """
+
+    x: dict[str, int]
+    y: dict[str, int]
+    asked: dict[str, float] = field(default_factory=dict)
+    where: NDArray[np.bool_] | None = None
+
+    @property
+    def factors(self) -> dict[str, int]:
+        """How many instances each rank is spread over."""
+        return {r: n * self.y[r] for r, n in self.x.items()}
+
+
+class Nests:
+    """Tables of one Einsum on a machine with at most one fanout among its levels."""
+
+    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules) -> None:
+        self.arch, self.einsum, self.rules = architecture, einsum, rules
+        self.grid = Grid(einsum)
+        self.prices = Prices(architecture, einsum)
+        self.depth = len(architecture.levels)
+        wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
+        #: The level with the fanout below it.
+        self.border = wide[0] if wide else self.depth - 1
+        self._simple = len(wide) <= 1
+        self._below: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
+        self._product: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._once: dict[str, float] = {}
+
+    @cached_property
+    def applies(self) -> bool:
+        """Whether the machine has one fanout at most, its outermost level may keep everything, no tensor
+        moves diagonally or back and forth, and no rank leaves two tensors in place."""
+        tensors = self.einsum.tensors
+        return (self._simple and not self.arch.sparse and self.arch.compute.lockstep is None
+                and self.arch.levels[0].bypass.isdisjoint(t.name for t in tensors)
+                and not self.einsum.flattened and bool(self.grid.ranks)
+                and not any(t.has_shared_ranks for t in tensors)
+                and all(len({x.coefficient > 0 for x in axis}) <= 1 for t in tensors for axis in t.projection)
+                and all(sum(r not in t.ranks for t in tensors) <= 1 for r in self.grid.ranks)
+                and prod(self.grid.shape) <= _MOST_TILES and 0 < len(self.shapes) <= _MOST_SHAPES)
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """One way to unroll ranks for every product of factors by rank, and for what multicast then makes of
+        it."""
+        return [x for shape in self._unrolled() for x in self._told_apart(shape)]
+
+    def _unrolled(self) -> list[Shape]:
+        level, ranks = self.arch.levels[self.border], self.grid.ranks
+        extents = [self.einsum.extent[r] for r in ranks]
+        found: dict[tuple[int, ...], Shape] = {}
+        kinds: tuple[Kind, ...] = ("x", "y")
+        sides = []
+        for kind, most, only in zip(kinds, self.arch.fanout(self.border),
+                                    (level.spatial_x, level.spatial_y), strict=True):
+            admitted = [(only is None or r in only) and self.rules.may_iterate(self.border, kind, r)
+                        for r in ranks]
+            sides.append(all_shapes(extents, most, admitted))
+        columns = [self.einsum.ranks.index(r) for r in ranks]
+        least, most_ = (own[self.border, SPATIAL, columns] for own in (self.rules.least, self.rules.most))
+        for x in sides[0]:
+            for y in sides[1]:
+                s = tuple(a * b for a, b in zip(x, y, strict=True))
+                both = any(a > 1 < b for a, b in zip(x, y, strict=True)) and not self.rules.both_axes
+                if s in found or both or prod(s) < self.rules.workers or any(
+                        n % f for n, f in zip(extents, s, strict=True)):
+                    continue
+                if all(lo <= f <= hi for lo, f, hi in zip(least, s, most_, strict=True)):
+                    found[s] = Shape(dict(zip(ranks, x, strict=True)), dict(zip(ranks, y, strict=True)))
+        return list(found.values())
+
+    @cached_property
+    def factors(self) -> NDArray[np.int64]:
+        """The factors of each shape by rank, shape (shapes, ranks)."""
+        return np.array([[s.factors[r] for r in self.grid.ranks] for s in self.shapes], dtype=np.int64)
+
+    @cached_property
+    def units(self) -> NDArray[np.int64]:
+        """Instances at work, for each shape."""
+        return np.asarray(self.factors.prod(axis=1))
+
+    def along(self, tensor: Tensor, own: bool) -> NDArray[np.int64]:
+        """For each shape the product of the factors of the ranks that `tensor` has, or has not."""
+        columns = [i for i, r in enumerate(self.grid.ranks) if (r in tensor.ranks) == own]
+        return np.asarray(self.factors[:, columns].prod(axis=1))
+
+    def asked(self, tensor: Tensor) -> Array:
+        """For each shape the share of requests that multicast leaves."""
+        return np.array([shape.asked[tensor.name] for shape in self.shapes])
+
+    def _told_apart(self, shape: Shape) -> list[Shape]:
+        """The shape once for each share of requests that multicast may leave: where several ranks of a window
+        are unrolled, it depends on the tile of one instance which of them have the same."""
+        factors, einsum = shape.factors, self.einsum
+        units = prod(factors.values())
+        wide = {r for r, n in factors.items() if n > 1}
+        axes = [wide & {t.rank for t in axis} for tensor in einsum.tensors for axis in tensor.projection]
+        clash = frozenset().union(*(ranks for ranks in axes if len(ranks) > 1))
+        ranks = [r for r in self.grid.ranks if r in clash]
+        options = [[d for d in divisors(einsum.extent[r]) if einsum.extent[r] % (d * factors[r]) == 0]
+                   for r in ranks]
+        found: dict[tuple[float, ...], NDArray[np.bool_]] = {}
+        for tile in product(*options):
+            inner = dict(zip(ranks, tile, strict=True))
+            asked = tuple(self._distinct(t, factors, inner) / units for t in einsum.tensors)
+            here = np.ones((1,) * len(self.grid.shape), dtype=bool)
+            for r, d in inner.items():
+                here = here & (self.grid.extent(r) == d)
+            found[asked] = here | found[asked] if asked in found else here
+        names = [t.name for t in einsum.tensors]
+        return [replace(shape, asked=dict(zip(names, asked, strict=True)), where=where if ranks else None)
+                for asked, where in found.items()]
+
+    def _distinct(self, tensor: Tensor, factors: dict[str, int], tile: dict[str, int]) -> int:
+        """How many instances, with such a `tile` where that matters, have different ones of `tensor`."""
+        apart = self.rules.no_multicast[self.border]
+        if not self.arch.levels[self.border].network.multicast or tensor.name in apart:
+            return prod(factors.values())
+        count = 1
+        for axis in tensor.projection:
+            unrolled = tuple((abs(t.coefficient) * tile.get(t.rank, 1), factors[t.rank]) for t in axis
+                             if factors.get(t.rank, 1) > 1)
+            count *= _sums(unrolled)
+        return count
+
+    # ---- tables over tiles -----------------------------------------------------------------------
+
+    @cached_property
+    def words(self) -> dict[str, Array]:
+        """Words in each tile, by tensor."""
+        return {t.name: self.grid.words(t) for t in self.einsum.tensors}
+
+    @cached_property
+    def windows(self) -> dict[str, Windows]:
+        """What enters each tile, by tensor."""
+        return {t.name: Windows(self.grid, t) for t in self.einsum.tensors}
+
+    def entering(self, tensor: Tensor, s: int | None = None, outside: bool = False) -> Array:
+        """Words that enter all instances where a tensor is cut into each tile, outside the fanout or inside
+        shape `s` of the array; with all loops in time `outside` that."""
+        return self.windows[tensor.name].entering({} if s is None else self.shapes[s].factors, outside)
+
+    def slides(self, tensor: Tensor) -> NDArray[np.int64]:
+        """The factors of each shape of the ranks that move windows of `tensor`, shape (shapes, ranks)."""
+        return self.factors[:, [self.grid.ranks.index(r) for r in self.windows[tensor.name].ranks]]
+
+    def once(self, tensor: Tensor) -> float:
+        """Words that enter at the least for every visit by loops that `tensor` does not have."""
+        if tensor.name not in self._once:
+            _, first = np.unique(self.slides(tensor), axis=0, return_index=True)
+            found = [self.entering(tensor, s) / self.again(tensor) for s in (None, *map(int, first))]
+            self._once[tensor.name] = min(float(x[x > 0.0].min()) for x in found)
+        return self._once[tensor.name]
+
+    def again(self, tensor: Tensor) -> Array:
+        """How often each tile is visited by loops that `tensor` does not have."""
+        return self.grid.visits(r for r in self.grid.ranks if r not in tensor.ranks)
+
+    def around(self, tensor: Tensor) -> tuple[int, ...]:
+        """The axes of the ranks that `tensor` does not have."""
+        return self.grid.axes(r for r in self.grid.ranks if r not in tensor.ranks)
+
+    def below(self, s: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The tiles of one instance that shape `s` admits, and those of the whole array; flat indices."""
+        if s not in self._below:
+            into = [self._times(i, int(f)) for i, f in enumerate(self.factors[s])]
+            fits = [np.flatnonzero(x >= 0) for x in into]
+            where = self.shapes[s].where
+            sides = fits, [x[k] for x, k in zip(into, fits, strict=True)]
+            own, whole = (np.ravel_multi_index(np.ix_(*x), self.grid.shape).ravel() for x in sides)
+            if where is not None:
+                good = np.broadcast_to(where, self.grid.shape)[np.ix_(*fits)].ravel()
+                own, whole = own[good], whole[good]
+            self._below[s] = own.astype(np.int32), whole.astype(np.int32)
+        return self._below[s]
+
+    def _times(self, i: int, factor: int) -> NDArray[np.intp]:
+        """Along axis `i`: where each divisor times a factor stands; -1 for nowhere."""
+        if (i, factor) not in self._product:
+            numbers = [int(n) for n in self.grid.divisors[i]]
+            place = {n: k for k, n in enumerate(numbers)}
+            self._product[i, factor] = np.array([place.get(n * factor, -1) for n in numbers])
+        return self._product[i, factor]
+
+
+@cache
+def _sums(steps: tuple[tuple[int, int], ...]) -> int:
+    """How many different sums of one multiple each there are, of so many first multiples of steps."""
+    places = np.zeros(1, dtype=np.int64)
+    for step, number in steps:
+        places = np.unique(np.add.outer(places, step * np.arange(number)))
+    return len(places)
