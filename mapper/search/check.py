@@ -13,6 +13,8 @@ from ..bounds.nests import Nests
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
+from ..bounds.tiles import Tiles
+from ..bounds.tiles_bound import TileBound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
@@ -75,6 +77,7 @@ class _Checker:
         explorer = ImperfectExplorer if space.imperfect else Explorer
         self.explorer: Explorer = explorer(space, *self.powers, cap)
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
+        self.tiles = Tiles(space.architecture, space.einsum, space.rules)
         self.value = value
 
     def floor(self, region: Region, values: list[float] | None) -> float:
@@ -143,8 +146,10 @@ class _Checker:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
         if region != self.space.root(region.keep):      # nor may what is kept be open
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
-        if self.space.imperfect or not self.divisors.applies:
+        if not (self.tiles if self.space.imperfect else self.divisors).applies:
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
+        if self.space.imperfect:
+            return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.value)[0]
         found = LatticeBound(self.divisors, region.keep, *self.powers, self.cap).solve(self.value)
         return 0.0 if found is None else found[0]
 

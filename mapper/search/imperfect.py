@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from itertools import product
 from math import inf, prod
 from typing import Any, Callable
 
 import numpy as np
 
+from ..bounds.bound import ROUNDING, Bound
 from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.tiles import Tiles
+from ..bounds.tiles_bound import TileBound
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits
+from .layer import KEEPS, LayerSearch, Limits
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
@@ -42,6 +46,8 @@ _CLIMBS = 6
 _BOUNDS = 60
 #: Ways to spread ranks over arrays from which one is improved.
 _QUICKEST = 500
+#: Of the mappings that a bound suggests, so many are improved.
+_TRIED = 2
 #: Regions are split by the factors of a rank into so many parts at most.
 _PARTS = 200
 
@@ -180,6 +186,31 @@ class ImperfectSearch(LayerSearch):
     whole: LayerSearch | None = None
     low = 1.0                    # what mappings cost at the least, to what they do by estimate
 
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The numbers of tiles that ranks can be cut into."""
+        return Tiles(self.space.architecture, self.space.einsum, self.space.rules)
+
+    @property
+    def _for_tiles(self) -> bool:
+        """Whether numbers of tiles bound what levels keep."""
+        return self._by_energy and self.tiles.applies
+
+    @property
+    def _covered(self) -> bool:
+        return (self._for_tiles and not self.lattice.limited and bool(self.space.whole.open)
+                and self.space.choices.count <= KEEPS)
+
+    def _by_keeps(self, root: Node) -> list[Node]:
+        for region in self.space.choices.decide(root.region, None):
+            value = TileBound(self.tiles, region.keep, *self.powers, self.cap).quick()
+            root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
+                                   method="lattice"))
+        return root.parts
+
+    def _glimpse(self) -> None:
+        """Whole factors have been looked at before."""
+
     def _explorer(self) -> Explorer:
         return ImperfectExplorer(self.space, *self.powers, self.cap)
 
@@ -269,10 +300,32 @@ class ImperfectSearch(LayerSearch):
         if may_enumerate(self.space, mappings) and (fast or self.explorer.evaluated + mappings <= _WALKS):
             self._enumerate(node)
             return True
+        if self._fresh(node.region) and self._for_tiles:
+            self._by_tiles(node)
+            return not (self.lattice.limited and self._below(node))
         # Where every choice is made, or the next one has too many sides, its bound is all there is to say.
         fixed = dict(node.region.fixed)
         parts = min((len(self.space.ways[r]) for r in self.space.ranks if r not in fixed), default=inf)
         return None not in node.region.innermost and parts > _PARTS
+
+    def _by_tiles(self, node: Node) -> None:
+        """Bound the region by numbers of tiles, and improve the mappings at which the bound may be
+        attained."""
+        assert self.best is not None
+        value, found = TileBound(self.tiles, node.region.keep, *self.powers, self.cap).solve(self.best.value)
+        node.value, node.method = max(node.value, value), "lattice"
+        options = self.space.order_options(node.region)
+        orders, seen = tuple(own[0] for own in options), set[bytes]()
+        tried = list[Found]()
+        for cut in found:
+            if self._interrupted() or cut.value >= self.best.value * (1.0 - ROUNDING):
+                break
+            if cut.factors.tobytes() not in seen:
+                seen.add(cut.factors.tobytes())
+                start = Found(inf, node.region.keep, orders, cut.factors)
+                tried.append(self.explorer.best_order(start, options))
+        for start in sorted(tried, key=lambda found: found.value)[:_TRIED]:
+            self._offer(self.explorer.climb(start, options))
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""

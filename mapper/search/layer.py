@@ -39,7 +39,7 @@ ENUMERATE = 60_000
 #: Those with at most so many soon have parts that are.
 _SOON = 100 * ENUMERATE
 #: So many choices of what levels keep are all looked at by their lattices.
-_KEEPS = 512
+KEEPS = 512
 #: At so many of them there is a glimpse before anything is proven.
 _GLIMPSES = 8
 #: Lattices tell mappings apart from the best that are worse by this share of its value, or by half of that.
@@ -170,7 +170,7 @@ class LayerSearch:
         """Whether lattices are likely to prove the optimum of everything that levels may keep."""
         return (self._for_lattice and not self.space.imperfect
                 and not self.space.rules.orders_loops and not self.space.architecture.sparse
-                and bool(self.space.whole.open) and self.space.choices.count <= _KEEPS)
+                and bool(self.space.whole.open) and self.space.choices.count <= KEEPS)
 
     def _by_keeps(self, root: Node) -> list[Node]:
         """A part of everything for each choice of what levels keep, bounded by its lattice alone."""

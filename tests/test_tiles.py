@@ -1,0 +1,96 @@
+"""The bound over numbers of tiles: never above the cost of a mapping, with any remainders."""
+
+from __future__ import annotations
+
+import random
+from math import prod
+
+import numpy as np
+import pytest
+from tilebound.bounds.tiles import Tiles, tile_counts
+from tilebound.bounds.tiles_bound import TileBound
+from tilebound.mapping.constraints import Constraints
+from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.rules import Rules
+from tilebound.model.evaluate import evaluate
+
+from strategies import charging, gated, random_architecture, random_einsum, random_mapping, with_remainders
+from test_imperfect_search import one_price
+
+POWERS = (1, 0), (1, 1), (1, 2), (0, 1)
+
+
+def case(rng):
+    """A machine with two or three levels and an array below one of them or none, a layer and a mapping with
+    remainders that fits; None where the bound does not apply."""
+    levels = rng.choice((2, 3, 3))
+    array = rng.choice((None, 0, 1, 1)) if levels == 2 else rng.choice((None, 1, 1, 1))
+    einsum = random_einsum(rng, rng.choice((40, 256, 600, 2000)))
+    blocks = []
+    for i, block in enumerate(random_mapping(rng, einsum, levels, no_multicast=False)):
+        keep = frozenset(t.name for t in einsum.tensors) if i == 0 else block.keep
+        factors = block.factors()
+        order = rng.sample(list(factors), len(factors))
+        blocks.append(Block(block.level, keep, block.temporal, block.spatial_x, block.spatial_y) if i == array
+                      else Block(block.level, keep, tuple(Loop(rank, factors[rank]) for rank in order)))
+    einsum, mapping = with_remainders(rng, einsum, Mapping(tuple(blocks)))
+    if any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
+        return None
+    architecture = random_architecture(rng, einsum, mapping)
+    architecture = rng.choice((lambda r, a: a, lambda r, a: a, gated, charging))(rng, architecture)
+    if rng.random() < 0.75:
+        architecture = one_price(rng, architecture)
+    tiles = Tiles(architecture, einsum, Rules(architecture, einsum, Constraints(imperfect=True)))
+    return (tiles, mapping) if tiles.applies else None
+
+
+def only(tiles, mapping):
+    """Leave no shape of the array but that of the mapping; the tile of its instances."""
+    array = mapping.blocks[tiles.middle]
+    tiles.__dict__["shapes"] = np.array([[prod(x.factor for x in array.spatial if x.rank == rank)
+                                          for rank in tiles.ranks]])
+    within = mapping.blocks[tiles.middle + 1:]
+    inside = [prod(b.factors().get(rank, 1) for b in within) for rank in tiles.ranks]
+    return np.array([[np.searchsorted(own, -(-n // min(tile, n)))] for own, n, tile in zip(
+        tiles.counts, tiles.extents, inside, strict=True)])
+
+
+def lies_below(seed):
+    """Whether the bound is below a random mapping, over all pairs or over those with its tile and shape; None
+    where there is none."""
+    rng = random.Random(seed)
+    found = case(rng)
+    if found is None:
+        return None
+    tiles, mapping = found
+    cost = evaluate(tiles.arch, tiles.einsum, mapping)
+    own = only(tiles, mapping) if rng.random() < 0.85 else None
+    for powers in POWERS:
+        value = cost.energy_pj ** powers[0] * cost.cycles ** powers[1]
+        bound = TileBound(tiles, tuple(b.keep for b in mapping), *powers)
+        if own is not None and bound.held:
+            bound._tiles = lambda: own
+        proven, cuts = bound.solve(value * 1.5)
+        # Differences of large sums are what is left where next to nothing costs energy.
+        if proven > value * (1 + 1e-9) + 1e-9 * cost.cycles ** powers[1]:
+            return False
+        assert bound.quick() <= value * (1 + 1e-9) + 1e-9 * cost.cycles ** powers[1] or own is not None
+        assert all((cut.factors.prod(axis=0) >= tiles.einsum.extents).all() for cut in cuts)
+    return True
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_mapping_lies_below_the_bound(part):
+    tried = [lies_below(seed) for seed in range(100 * part, 100 * (part + 1))]
+    assert False not in tried and tried.count(True) > 20
+
+
+@pytest.mark.slow
+def test_no_mapping_of_many_lies_below_the_bound():
+    assert False not in [lies_below(seed) for seed in range(1000, 11_000)]
+
+
+def test_numbers_of_tiles_come_with_their_smallest_and_largest_tiles():
+    for extent in range(2, 60):
+        numbers = {-(-extent // tile) for tile in range(1, extent + 1)}
+        assert tile_counts(extent).tolist() == sorted(numbers)
