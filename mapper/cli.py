@@ -411,8 +411,9 @@ def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | 
                 click.echo(sentence, err=True)
     if not document["interrupted"]:
         return DONE
-    click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far",
-               err=True)
+    missing = document.get("missing", [])
+    click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far"
+               + (f"; none yet of {', '.join(missing)}" if missing else ""), err=True)
     return INTERRUPTED
 
 

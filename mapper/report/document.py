@@ -72,6 +72,9 @@ def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> Re
         document["front"] = front_entry(result.front, [layer.name for layer in result.layers])
     if changed := result.options.changed():
         document["options"] = cast(Any, changed)
+    found = {layer.name for layer in result.layers}
+    if missing := [einsum.name for einsum in graph if einsum.name not in found]:
+        document["missing"] = missing
     return document
 
 

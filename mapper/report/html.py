@@ -48,6 +48,7 @@ def _context(document: ResultDocument) -> dict[str, Any]:
     return {
         "document": document,
         "title": text.title(document),
+        "interruption": text.interruption(document),
         "cards": text.totals(document),
         "counting": counting(document),
         "searched": any("certificate" in layer for layer in document["layers"]),

@@ -38,7 +38,7 @@ class ProgressDisplay:
     def __call__(self, event: ProgressEvent) -> None:
         state = "no mapping yet"
         if self.objective == PARETO:
-            state = "" if event.value == float("inf") else f"front within {units.percent(event.value - 1.0)}"
+            state = f"front within {units.percent(event.value - 1.0)}" if event.lower_bound == 1.0 else ""
         elif event.value != float("inf"):
             state = (f"best {units.objective(self.objective, event.value)}, "
                      f"bound {units.objective(self.objective, event.lower_bound)}, "

@@ -382,12 +382,14 @@ class OptionsEntry(TypedDict):
 @with_config(_STRICT)
 class ResultDocument(TypedDict):
     """The result of `tilebound map` or `tilebound evaluate`; an evaluation has no certificates.
-    `constraints`, in the native dialect, say which mappings were searched; absent where all were."""
+    `constraints`, in the native dialect, say which mappings were searched; absent where all were. `missing`:
+    layers of the workload of which no mapping is known yet, since the search was interrupted."""
 
     schema: Literal["tilebound.result/1"]
     tool: Tool
     objective: Asked
     interrupted: bool
+    missing: NotRequired[list[str]]
     semantics: Literal["exact", "timeloop"]
     options: NotRequired[OptionsEntry]
     constraints: NotRequired[dict[str, Any]]

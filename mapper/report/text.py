@@ -82,10 +82,21 @@ def title(document: ResultDocument) -> str:
     return f"{document['workload']['name']} on {document['architecture']['name']}{what}{state}"
 
 
+def interruption(document: ResultDocument) -> str:
+    """What there is to say of a search that was interrupted; "" of one that was not."""
+    if not document["interrupted"]:
+        return ""
+    found = ("The search was interrupted: these are the best mappings found until then, with the bounds "
+             "proven until then.")
+    missing = document.get("missing")
+    return f"{found} No mapping yet of {', '.join(missing)}: no figure counts them." if missing else found
+
+
 def render_text(document: ResultDocument) -> str:
     """The whole report as plain text."""
     sections = [_heading(title(document), "="), *_pairs([(name, f"{value} ({detail})" if detail else value)
                          for name, value, detail in totals(document)]), "",
+                *([interruption(document), ""] if document["interrupted"] else []),
                 *_heading("Layers", "-").splitlines(), *summary(document).lines(), "",
                 counting(document), "",
                 *_front(document),

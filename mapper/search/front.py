@@ -38,16 +38,18 @@ class FrontSearch:
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing
         self.front: LayerFront | None = None
+        self.first: LayerSearch | None = None    # for the fewest cycles
 
     def run(self) -> LayerFront:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        first = self._search("latency")
+        self.first = first = self._search("latency")
+        first.report = self.report
         _, fastest = first.run()
         assert first.best is not None
         quick = self._least_energy(round(fastest.value), first.best)
         if quick.cycles < fastest.value:        # the fewest were not found at once
             fastest = replace(fastest, value=float(quick.cycles))
-        front = LayerFront(fastest, (quick,))
+        self.front = front = LayerFront(fastest, (quick,))
         if self.left and not self._stopped():
             front = self._with(front, self._least_energy(None, self.found[quick.energy_pj]))
         while self.left and not self._stopped():
@@ -66,8 +68,14 @@ class FrontSearch:
         return front
 
     def sketch(self) -> LayerFront | None:
-        """What was found so far."""
-        return self.front
+        """What was found so far; at the beginning the quickest mapping, of which nothing is proved."""
+        begun = None if self.first is None else self.first.sketch()
+        if self.front is not None or begun is None:
+            return self.front
+        mapping, fastest = begun
+        cost = evaluate(self.architecture, self.einsum, mapping)
+        energy = replace(fastest, objective="energy", value=cost.energy_pj)
+        return LayerFront(fastest, (FrontPoint(cost.energy_pj, cost.cycles, mapping, energy),))
 
     def _stopped(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started >= self.limits.seconds

@@ -226,8 +226,7 @@ class ImperfectSearch(LayerSearch):
             self.space.architecture, self.space.einsum, self.objective,
             replace(self.limits, seconds=self.limits.seconds / 2), self.seed, self._hear,
             self.space.rules.constraints.whole)
-        if self.space.choices.count:
-            whole._begin()              # soon there, while it takes long to list all remainders
+        whole.start()                   # while it takes long to list all remainders
         if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
             super()._begin()            # proven by itself
             return

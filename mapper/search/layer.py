@@ -128,10 +128,9 @@ class LayerSearch:
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
-        if self.best is None and self.space.choices.count:
-            self._begin()
-        if self.best is None:
+        if self.start() is None:
             raise InfeasibleError(why_nothing_fits(self.space))
+        assert self.best is not None
         if self.known is not None:
             self._improve(self.best)
         covered = self._covered
@@ -164,6 +163,12 @@ class LayerSearch:
         proven, status = ended(self.best.value, least, self.limits.gap, self._interrupted())
         self._done(proven)
         return self.mapping(self.best), self._certificate(root, proven, status)
+
+    def start(self) -> Found | None:
+        """A first mapping, there soon; None where there is none."""
+        if self.best is None and self.space.choices.count:
+            self._begin()
+        return self.best
 
     @property
     def _covered(self) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
-from time import monotonic
 from typing import Callable
 
 from ..hardware.architecture import Architecture
@@ -22,7 +20,7 @@ from .processes import Clock, in_processes, interrupts, one_by_one
 from .progress import ProgressEvent
 from .refusals import require_options, require_searchable
 from .result import Certificate, LayerFront, LayerResult, NetworkResult
-from .task import SKETCHES, Answer, Sketch, Task
+from .task import Answer, Sketch, Task
 
 Watch = Callable[[ProgressEvent], None]
 
@@ -61,11 +59,12 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         Is handed a `ProgressEvent` now and then.
     save : callable, optional
         Is handed the layers found so far (marked as interrupted) whenever one is done and others
-        are still to come, and the best so far of those in flight as soon as there is something, then every
-        few seconds: with a bound of 0, since nothing is proved of them yet. So a run that is killed loses
-        little.
+        are still to come, and the best so far of those in flight as soon as there is something, then
+        whenever that is much better, and every few seconds: with a bound of 0, since nothing is proved of
+        them yet. So a run that is killed loses little.
 
-    Ctrl-C ends the search soon, with the best mappings so far (`NetworkResult.interrupted`).
+    Ctrl-C ends the search soon, with the best mappings so far of the layers that were begun
+    (`NetworkResult.interrupted`).
 
     Raises
     ------
@@ -78,7 +77,6 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
         An option is out of its range.
     """
     require_options(objective, gap, time_limit, jobs, seed, points)
-    require_searchable(architecture, graph, objective, constraints, semantics)
     groups = graph.distinct()
     firsts = [graph[names[0]] for names in groups.values()]
     tasks = [Task(architecture, einsum, objective, Limits(gap=gap), seed, i, len(firsts), constraints,
@@ -86,6 +84,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
              for i, einsum in enumerate(firsts)]
     empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with interrupts() as stop:
+        require_searchable(architecture, graph, objective, constraints, semantics)
         clock = Clock(time_limit, min(jobs, len(tasks)))
         parallel = jobs > 1 and len(tasks) > 1
         keeper = _Keeper(empty, graph, firsts, progress, save)
@@ -98,7 +97,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
 
 class _Keeper:
     """What is found of the layers, and the best so far of those in flight; `save` is handed both when a
-    layer is done and others are to come, and every few seconds."""
+    layer is done and others are to come, and whenever there is something new of one in flight."""
 
     def __init__(self, empty: NetworkResult, graph: WorkloadGraph, firsts: list[Einsum],
                  progress: Watch | None, save: Callable[[NetworkResult], None] | None) -> None:
@@ -106,14 +105,12 @@ class _Keeper:
         self.progress, self.save = progress, save
         self.found: dict[tuple[object, ...], Answer] = {}
         self.sketched: dict[tuple[object, ...], Answer] = {}
-        self.saved = -inf
 
     def heed(self, event: ProgressEvent | Sketch) -> None:
         """Take in what a search tells while it runs."""
         if isinstance(event, Sketch):
             self.sketched[self.firsts[event.index].canonical] = event.answer
-            if monotonic() - self.saved > SKETCHES:
-                self._hand_over()
+            self._hand_over()
         elif self.progress is not None:
             self.progress(event)
 
@@ -126,7 +123,6 @@ class _Keeper:
     def _hand_over(self) -> None:
         if self.save is not None:
             self.save(_assemble(self.empty, self.graph, {**self.sketched, **self.found}))
-            self.saved = monotonic()
 
 
 def _assemble(empty: NetworkResult, graph: WorkloadGraph,

@@ -23,6 +23,8 @@ def one_by_one(tasks: list[Task], clock: Clock, stop: threading.Event,
                send: Send) -> Iterator[tuple[int, Answer]]:
     """The answer for each task with its index, in order; `stop` ends a search early."""
     for task in tasks:
+        if stop.is_set():
+            return
         seconds = clock.share(len(tasks) - task.index)
         limits = replace(task.limits, seconds=seconds, stopped=stop.is_set)
         yield task.index, search_layer(replace(task, limits=limits), send)
@@ -123,6 +125,7 @@ def in_processes(tasks: list[Task], jobs: int, clock: Clock, stop: threading.Eve
                 done, _ = wait(running, _PATIENCE, FIRST_COMPLETED)
                 if stop.is_set():
                     stopped.set()
+                    waiting.clear()
                 _hand_on(queue, send)
                 for future in done:
                     yield running.pop(future), future.result()

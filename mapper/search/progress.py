@@ -10,7 +10,8 @@ class ProgressEvent:
     """The state of the search of one layer.
 
     `value` and `lower_bound` are in the unit of the objective; `value` is infinite until a first
-    mapping is found. `seconds` counts from the start of this layer.
+    mapping is found. Of a front they are `1 + tolerance` and 1, and cycles before there is one. `seconds`
+    counts from the start of this layer.
     """
 
     layer: str

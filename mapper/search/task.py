@@ -22,11 +22,13 @@ from .progress import ProgressEvent
 from .relief import with_conflict
 from .result import PARETO, Certificate, LayerFront, stages
 from .stages import second_stage
-from .uneven import search_uneven
+from .uneven import UnevenSearch, search_uneven
 
 Answer = tuple[Mapping, Certificate] | LayerFront
-#: Seconds between looks at, and saves of, what was found so far in layers that are still being searched.
-SKETCHES = 2.0
+_Search = LayerSearch | FrontSearch | UnevenSearch
+#: Of a layer that is still being searched the best so far is sent after so many seconds, or as soon as it is
+#: so much better than what was sent.
+_SKETCHES, _MUCH = 2.0, 0.8
 
 
 @dataclass(frozen=True)
@@ -57,54 +59,71 @@ class Sketch:
 Send = Callable[["ProgressEvent | Sketch"], None]
 
 
+class _Reporter:
+    """Tells how the search of one layer goes, and now and then the best so far."""
+
+    def __init__(self, task: Task, send: Send) -> None:
+        self.task, self.send = task, send
+        self.value, self.bound, self.started = inf, 0.0, monotonic()
+        self.search: _Search | None = None       # what is asked for the best so far
+        self.sent, self.sent_at = inf, -inf      # the value of the last sketch
+
+    def begun(self, search: _Search) -> None:
+        """Take note of the search that is about to run."""
+        self.search = search
+
+    def __call__(self, value: float, bound: float) -> None:
+        self.value, self.bound = value, bound
+        self._tell()
+        late = monotonic() - self.sent_at > _SKETCHES
+        if self.task.sketches and (value < self.sent * _MUCH or (late and value < self.sent)):
+            self._sketch()
+
+    def done(self) -> None:
+        """There is nothing more to tell."""
+        self._tell(done=True)
+
+    def _tell(self, done: bool = False) -> None:
+        task, seconds = self.task, monotonic() - self.started
+        self.send(ProgressEvent(
+            task.einsum.name, task.index, task.total, self.value, self.bound, seconds, done))
+
+    def _sketch(self) -> None:
+        sketch = None if self.search is None else self.search.sketch()
+        if sketch is not None:
+            self.send(Sketch(self.task.index, sketch))
+            self.sent, self.sent_at = self.value, monotonic()
+
+
 def search_layer(task: Task, send: Send) -> Answer:
     """The answer for one layer; `send` is told how it goes.
 
     Raises InfeasibleError, with what conflicts, when no mapping fits.
     """
-    started = monotonic()
-    state = (inf, 0.0)
-    search: LayerSearch | FrontSearch | None = None
-    sketched = -inf
-
-    def report(value: float, bound: float, done: bool = False) -> None:
-        nonlocal state, sketched
-        state = value, bound
-        now = monotonic()
-        send(ProgressEvent(task.einsum.name, task.index, task.total, value, bound, now - started, done))
-        if (task.sketches and search is not None and now - sketched > SKETCHES
-                and (sketch := search.sketch()) is not None):
-            send(Sketch(task.index, sketch))
-            sketched = now
-
-    def begun(new: LayerSearch | FrontSearch) -> None:
-        nonlocal search
-        search = new
-
+    report = _Reporter(task, send)
     try:
-        answer = _found(task, report, begun)
+        answer = _found(task, report)
     except InfeasibleError as error:
         objective = "edp" if task.objective == PARETO else stages(task.objective)[0]
         case = Case(task.architecture, task.constraints)
         raise with_conflict(error, task.einsum, case, objective) from None
-    report(*state, done=True)
+    report.done()
     return answer
 
 
-def _found(task: Task, report: Callable[[float, float], None],
-           begun: Callable[[LayerSearch | FrontSearch], None]) -> Answer:
-    """The best mapping of a layer, explained, or its front; `begun` is handed the search at its start."""
+def _found(task: Task, report: _Reporter) -> Answer:
+    """The best mapping of a layer, explained, or its front."""
     if task.constraints.uneven:
         return search_uneven(task.architecture, task.einsum, task.objective, task.limits, task.seed, report,
-                             task.constraints)
+                             task.constraints, report.begun)
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
                             task.constraints)
-        begun(front)
+        report.begun(front)
         return front.run()
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
-    begun(search)
+    report.begun(search)
     mapping, certificate = second_stage(search, *search.run(), task.objective, task.limits)
     return mapping, replace(
         certificate, explanation=explained(search, mapping, certificate, task.closely),

@@ -62,7 +62,7 @@ class UnevenSearch:
         self.among, self.cap = among, cap(among)
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(architecture, einsum, self.space.rules)
-        self.started, self.evaluated = monotonic(), 0
+        self.started, self.evaluated, self.proven = monotonic(), 0, 0.0
         self.best: float = inf
         self.mapping: Mapping | None = None
         if known is not None:
@@ -71,6 +71,7 @@ class UnevenSearch:
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
+        self._start()
         found = cut_search(self.space, self.nests, self.powers, self.cap)
         bound = 0.0
         if found is not None:
@@ -86,6 +87,24 @@ class UnevenSearch:
         self.report(self.best, proven)
         return self.mapping, self._certificate(found, proven, status, even)
 
+    def _start(self) -> None:
+        """Take a mapping that is cut level by level, which is there soon, unless one is known."""
+        even = LayerSearch(self.architecture, self.einsum, self.objective, self.limits, self.seed,
+                           constraints=replace(self.constraints, uneven=False), among=self.among)
+        found = even.start() if self.mapping is None else None
+        if found is not None:
+            self._take(found.value, even.mapping(found))
+
+    def _take(self, value: float, mapping: Mapping) -> None:
+        """Take a mapping that is better."""
+        self.best, self.mapping = value, mapping
+        self.report(value, min(self.proven, value))
+
+    def sketch(self) -> tuple[Mapping, Certificate] | None:
+        """The best so far, and a certificate that proves nothing."""
+        return None if self.mapping is None else (
+            self.mapping, self._certificate(None, 0.0, "time_limit", None))
+
     def _interrupted(self) -> bool:
         return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
 
@@ -94,6 +113,7 @@ class UnevenSearch:
     def _by_chains(self, search: CutSearch) -> None:
         best, leaves = [self.best], 0
         for leaf in search.leaves(best, self._interrupted):
+            self.proven = max(self.proven, min(search.bound, self.best))
             self._offer(leaf.keep, leaf.cuts)
             best[0], leaves = self.best, leaves + 1
             self.report(self.best, min(search.bound, self.best))
@@ -116,7 +136,7 @@ class UnevenSearch:
         if found is not None and found.value < self.best:
             mapping = blocks.mapping(space.template(found.keep, found.orders), found.factors)
             if not part_reasons(self.architecture, mapping):
-                self.best, self.mapping = found.value, mapping
+                self._take(found.value, mapping)
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
@@ -124,14 +144,17 @@ class UnevenSearch:
         even = LayerSearch(self.architecture, self.einsum, self.objective, replace(
             self.limits, seconds=seconds), self.seed, constraints=replace(self.constraints, uneven=False),
             among=self.among)
+
+        def heard(value: float, bound: float) -> None:
+            if even.best is not None and even.best.value < self.best:
+                self._take(even.best.value, even.mapping(even.best))
+
+        even.report = heard
         try:
-            mapping, certificate = even.run()
+            even.run()
         except InfeasibleError:
             if self.mapping is None:
                 raise
-            return even
-        if certificate.value < self.best:
-            self.best, self.mapping = certificate.value, mapping
         return even
 
     # ---- the answer ---------------------------------------------------------------------------------
@@ -139,7 +162,7 @@ class UnevenSearch:
     def _certificate(self, search: CutSearch | None, proven: float, status: str,
                      even: LayerSearch | None) -> Certificate:
         dual: dict[str, Any] = {} if search is None else {"method": "cuts", "chains": search.chains}
-        relaxed = 0.0 if search is None or search.relaxed is None else search.relaxed
+        relaxed = 0.0 if search is None else search.bound if search.relaxed is None else search.relaxed
         return Certificate(
             objective=self.objective, value=self.best, lower_bound=proven,
             relaxed_bound=min(relaxed, proven), status=status, mapspace_size=self.size,
@@ -220,10 +243,13 @@ class Blocks:
 
 def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits, seed: int = 0,
                   report: Callable[[float, float], None] | None = None,
-                  constraints: Constraints = NONE) -> tuple[Mapping, Certificate]:
-    """The best uneven mapping by all stages of `objective`, and its certificate."""
+                  constraints: Constraints = NONE,
+                  begun: Callable[[UnevenSearch], None] = lambda search: None) -> tuple[Mapping, Certificate]:
+    """The best uneven mapping by all stages of `objective`, and its certificate; `begun` is handed the search
+    of the first stage before it runs."""
     constraints = replace(constraints, uneven=True)
     first = UnevenSearch(architecture, einsum, stages(objective)[0], limits, seed, report, constraints)
+    begun(first)
     mapping, certificate = first.run()
     later = stages(objective)[1:]
     seconds = limits.seconds - (monotonic() - first.started)
