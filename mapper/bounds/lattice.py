@@ -24,6 +24,7 @@ from .prices import Prices
 
 if TYPE_CHECKING:
     from .lattice_inside import Ways
+    from .tower import Tower
 
 _MOST_POINTS = 400_000        # lattice points
 
@@ -77,6 +78,12 @@ class Lattice:
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
                 and self.arch.compute.lockstep is None
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
+
+    @cached_property
+    def tower(self) -> Tower:
+        """The shapes of all arrays, for machines that have several (see `tower_bound`)."""
+        from .tower import Tower
+        return Tower(self)
 
     @cached_property
     def divisors(self) -> list[np.ndarray]:
@@ -257,16 +264,19 @@ class Lattice:
             return self.product(frozenset(self.ranks))[shape]
         count = np.ones(len(tile))
         for axis in tensor.projection:
-            terms = [t for t in axis if t.rank in self.ranks]
-            columns = [self.ranks.index(t.rank) for t in terms]
-            if len(terms) == 2:
-                table = _distinct_table(*((int(self.extents[i]), abs(t.coefficient))
-                                          for i, t in zip(columns, terms, strict=True)))
-                both = self.grid[columns[0]] * self.shape[columns[1]] + self.grid[columns[1]]
-                count *= table[both[tile], both[shape]]
-            elif terms:
-                count *= (1 + (self.points[:, columns] - 1).sum(axis=1))[shape]
+            count *= self.distinct_along(axis, tile, shape)
         return count
+
+    def distinct_along(self, axis: Axis, tile: np.ndarray, shape: np.ndarray) -> np.ndarray:
+        """The same along one axis, where instances share words."""
+        terms = [t for t in axis if t.rank in self.ranks]
+        columns = [self.ranks.index(t.rank) for t in terms]
+        if len(terms) != 2:
+            return np.asarray(1.0 + (self.points[:, columns] - 1).sum(axis=1)[shape])
+        table = _distinct_table(*((int(self.extents[i]), abs(t.coefficient))
+                                  for i, t in zip(columns, terms, strict=True)))
+        both = self.grid[columns[0]] * self.shape[columns[1]] + self.grid[columns[1]]
+        return np.asarray(table[both[tile], both[shape]], dtype=float)
 
     @cached_property
     def arrays(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:

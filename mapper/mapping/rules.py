@@ -116,6 +116,10 @@ class Rules:
             good &= self._axes(level.spatial, factors[:, slot(i, "x")] > 1, factors[:, slot(i, "y")] > 1)
         return good
 
+    def arranged(self, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Where the ranks unrolled below `level`, shape (mappings, ranks), agree with the order there."""
+        return self._axes(self.by_level[level].spatial, x, y)
+
     def _axes(self, rules: LoopRules, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Where the ranks unrolled, shape (mappings, ranks), agree with the order and its split."""
         if rules.split is None:

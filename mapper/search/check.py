@@ -8,13 +8,13 @@ from typing import Any
 from ..bounds.bound import Plane, parts_values, plane_of, proven_value
 from ..bounds.cap import Cap
 from ..bounds.lattice import Lattice
-from ..bounds.lattice_bound import LatticeBound
 from ..bounds.nests import Nests
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
 from ..bounds.tiles import Tiles
 from ..bounds.tiles_bound import TileBound
+from ..bounds.whole import has_whole_bound, whole_bound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
@@ -146,11 +146,11 @@ class _Checker:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
         if region != self.space.root(region.keep):      # nor may what is kept be open
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
-        if not (self.tiles if self.space.imperfect else self.divisors).applies:
+        if not (self.tiles.applies if self.space.imperfect else has_whole_bound(self.divisors)):
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         if self.space.imperfect:
             return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.value)[0]
-        found = LatticeBound(self.divisors, region.keep, *self.powers, self.cap).solve(self.value)
+        found = whole_bound(self.divisors, region.keep, *self.powers, self.cap).solve(self.value)
         return 0.0 if found is None else found[0]
 
 

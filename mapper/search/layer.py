@@ -21,6 +21,7 @@ from ..bounds.lattice import Lattice, Tiling
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
+from ..bounds.whole import has_whole_bound, whole_bound
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -119,7 +120,7 @@ class LayerSearch:
     @property
     def _for_lattice(self) -> bool:
         """Whether the lattice may close a keep/bypass choice: it finds the best of it without climbing."""
-        return self._by_energy and self.lattice.applies
+        return self._by_energy and has_whole_bound(self.lattice)
 
     def _explorer(self) -> Explorer:
         return Explorer(self.space, *self.powers, self.cap)
@@ -173,7 +174,7 @@ class LayerSearch:
     @property
     def _covered(self) -> bool:
         """Whether lattices are likely to prove the optimum of everything that levels may keep."""
-        return (self._for_lattice and not self.space.imperfect
+        return (self._for_lattice and self.lattice.applies and not self.space.imperfect
                 and not self.space.rules.orders_loops and not self.space.architecture.sparse
                 and bool(self.space.whole.open) and self.space.choices.count <= KEEPS)
 
@@ -330,7 +331,7 @@ class LayerSearch:
         # The lattice does not know of constraints on orders: where these matter, the parts are looked into.
         # Of what zeros leave it knows only the least: parts tell more where they come to be enumerated.
         # Of cycles that bandwidths ask for it knows the least as well.
-        short = (self.space.rules.orders_loops or self.lattice.limited
+        short = (self.space.rules.orders_loops or (self.lattice.limited and self.lattice.applies)
                  or (self.space.architecture.sparse and mappings <= _SOON))
         return closed and not (short and self._below(node))
 
@@ -345,7 +346,7 @@ class LayerSearch:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
         keep, cutoff = node.region.keep, self.best.value
-        found = LatticeBound(self.lattice, keep, *self.powers, self.cap).solve(
+        found = whole_bound(self.lattice, keep, *self.powers, self.cap).solve(
             cutoff * (1.0 + _TIES), partial(self._try, node.region))
         node.method = "" if found is None else "lattice"
         if found is None:

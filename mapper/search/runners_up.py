@@ -6,8 +6,8 @@ from math import inf, prod
 from typing import Iterator
 
 from ..bounds.bound import bound_region
-from ..bounds.lattice_bound import LatticeBound
 from ..bounds.region import TRIVIAL, Region
+from ..bounds.whole import has_whole_bound, whole_bound
 from ..mapping.template import slot
 from .explanation import RunnerUp
 from .keeps import Decision, Keep
@@ -31,7 +31,7 @@ def runners_up(search: LayerSearch, region: Region, floor: float,
     `closely`: where the best is proven to be that, the classes next to it are bounded by their lattices,
     which takes up to as long as the search did."""
     # Where something better might turn up, the search is the place for it, not its explanation.
-    able = search.lattice.applies and search.powers[0] > 0 and not (
+    able = has_whole_bound(search.lattice) and search.powers[0] > 0 and not (
         search.space.imperfect or search.space.architecture.sparse)
     farthest = _FARTHEST * certificate.value if closely and able and certificate.status == "optimal" else 0.0
     found = [_runner_up(*x, certificate) for x in (
@@ -95,7 +95,7 @@ def _looked_into(search: LayerSearch, ends: list[tuple[Region, float]], best: Ke
 
 def _by_lattice(search: LayerSearch, region: Region, farthest: float) -> float:
     """What no mapping of the region lies below, `farthest` at the most; mappings that attain it are noted."""
-    solved = LatticeBound(search.lattice, region.keep, *search.powers, search.cap).solve(farthest)
+    solved = whole_bound(search.lattice, region.keep, *search.powers, search.cap).solve(farthest)
     if solved is None:
         return 0.0
     bound, tilings = solved

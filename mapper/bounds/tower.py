@@ -1,0 +1,199 @@
+"""Machines with arrays at several levels: the shapes of all arrays at once, over the lattice of divisors.
+
+A *shape* here says what every array of the machine unrolls. For one shape all that a stream of words costs
+depends on a single tile (see `tower_cost`), so that the best loops in time are found by dynamic programming
+over tiles, from the innermost level outwards (see `tower_bound`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import inf, prod
+
+import numpy as np
+
+from ..mapping.rules import SPATIAL, TEMPORAL
+from ..mapping.template import slot
+from ..model.batch_hops import mean_way
+from ..model.network import toll
+from ..workload.einsum import Tensor
+from .arrays import divisors
+from .lattice import Lattice
+
+_MOST_SHAPES = 20_000         # of all arrays together
+_MOST_POINTS = 100_000        # lattice points
+_FAR = -(1 << 40)             # an index that no sum with others makes positive
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Some shapes: what each array unrolls along x and along y, (shapes, levels, ranks)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def at(self, where: np.ndarray) -> Shapes:
+        """Some of them."""
+        return Shapes(self.x[where], self.y[where])
+
+    @cached_property
+    def both(self) -> np.ndarray:
+        """Iterations of every rank over the array below every level, (shapes, levels, ranks)."""
+        return np.asarray(self.x * self.y)
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """Instances at work below one of each level, (shapes, levels)."""
+        return np.asarray(self.both.prod(axis=2, dtype=float))
+
+    @cached_property
+    def instances(self) -> np.ndarray:
+        """Instances at work of every level, and of the units, (shapes, levels + 1)."""
+        return np.cumprod(np.concatenate([np.ones((len(self.x), 1)), self.spread], axis=1), axis=1)
+
+
+class Tower:
+    """The tables of one Einsum on one machine, with the `lattice` of its tiles."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.l = lattice
+        self.depth = lattice.depth
+
+    @property
+    def applies(self) -> bool:
+        """Whether the outermost level keeps everything, no tensor moves diagonally, nothing is done about
+        zeros, and tiles and shapes are not too many."""
+        lattice, arch = self.l, self.l.arch
+        return (arch.levels[0].bypass.isdisjoint(t.name for t in lattice.einsum.tensors)
+                and not any(t.has_shared_ranks for t in lattice.einsum.tensors)
+                and not arch.sparse and not lattice.rules.both_axes
+                and bool(lattice.ranks) and prod(lattice.shape) <= _MOST_POINTS and self.shapes is not None)
+
+    # ---- shapes ----------------------------------------------------------------------------------
+
+    @cached_property
+    def shapes(self) -> Shapes | None:
+        """All shapes that the constraints admit; None where they are too many."""
+        levels = [self._unrolled(level) for level in range(self.depth)]
+        if prod(map(len, levels)) > _MOST_SHAPES:
+            return None
+        ways = list(product(*levels))
+        x = np.array([[own[0] for own in way] for way in ways], dtype=np.int64)
+        y = np.array([[own[1] for own in way] for way in ways], dtype=np.int64)
+        fits = (self.l.extents % (x * y).prod(axis=1) == 0).all(axis=1)
+        fits &= (x * y).prod(axis=(1, 2)) >= self.l.rules.workers
+        return Shapes(x[fits], y[fits])
+
+    def _unrolled(self, level: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What the array below `level` may unroll along x and along y, not many more than `_MOST_SHAPES`; of
+        ways that differ in the way of words alone only one, where that costs nothing."""
+        lattice, storage, (width, height) = self.l, self.l.arch.levels[level], self.l.arch.fanout(level)
+        along_y = self._within(height, storage.spatial_y)
+        found, seen = list[tuple[np.ndarray, np.ndarray]](), set[tuple[int, ...]]()
+        for x in self._within(width, storage.spatial_x):
+            both = along_y * x
+            # A rank runs along one axis of the array only, as in Timeloop's mappings.
+            fits = ((along_y == 1) | (x == 1)).all(axis=1) & (lattice.extents % both == 0).all(axis=1)
+            fits &= lattice.quotients(level, SPATIAL, both)
+            fits[fits] = lattice.rules.arranged(level, *self._every_rank(x, along_y[fits]))
+            for y in along_y[fits] if len(found) <= _MOST_SHAPES else ():
+                key = tuple((x * y).tolist())
+                if self._counts_hops(level) or key not in seen:
+                    seen.add(key)
+                    found.append((x, y))
+        return found
+
+    def _every_rank(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether ranks are unrolled along x and along y, also those of extent 1, shape (ways, ranks)."""
+        along_x, along_y = (np.zeros((len(y), len(self.l.einsum.ranks)), dtype=bool) for _ in range(2))
+        along_x[:, self.l.columns], along_y[:, self.l.columns] = x > 1, y > 1
+        return along_x, along_y
+
+    def _within(self, most: int, allowed: tuple[str, ...] | None) -> np.ndarray:
+        """Points whose product is at most `most` and whose other ranks are 1."""
+        points = self.l.points
+        fits = points.prod(axis=1) <= most
+        for i, rank in enumerate(self.l.ranks):
+            if allowed is not None and rank not in allowed:
+                fits &= points[:, i] == 1
+        return np.compress(fits, points, axis=0)
+
+    def _counts_hops(self, level: int) -> bool:
+        price = toll(self.l.arch, level)
+        return price is not None and bool(price.hop or price.router)
+
+    # ---- networks --------------------------------------------------------------------------------
+
+    def multicast(self, level: int, tensor: Tensor) -> bool:
+        """Whether instances below `level` share words of `tensor`."""
+        apart = self.l.rules.no_multicast
+        return self.l.arch.levels[level].network.multicast and tensor.name not in apart[level]
+
+    def way(self, level: int, tensor: Tensor, shapes: Shapes) -> np.ndarray:
+        """Links that a word of `tensor` passes over below `level`, on average, (shapes,); 0 where that
+        depends on the tile, since several ranks of a window are unrolled."""
+        return np.array([self._way(level, tensor, x, y) for x, y in zip(
+            shapes.x[:, level].tolist(), shapes.y[:, level].tolist(), strict=True)])
+
+    def _way(self, level: int, tensor: Tensor, x: list[int], y: list[int]) -> float:
+        loops = [(r, n) for own in (y, x) for r, n in zip(self.l.ranks, own, strict=True) if n > 1]
+        if any(sum(r in {t.rank for t in axis} for r, _ in loops) > 1 for axis in tensor.projection):
+            return 0.0
+        steps = tuple(tuple(sum(t.coefficient for t in axis if t.rank == rank) for axis in tensor.projection)
+                      for rank, _ in loops)
+        return mean_way(steps, tuple(n for _, n in loops), self.multicast(level, tensor),
+                        self.l.arch.fanout(level))
+
+    # ---- tiles -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _quotients(self) -> list[np.ndarray]:
+        """For each rank the step in the flat index of a divisor (columns) over another (rows); far below
+        zero where that is none."""
+        tables = []
+        for n, stride in zip(self.l.extents.tolist(), self.l.strides, strict=True):
+            table = np.full((n + 1, len(divisors(n))), _FAR, dtype=np.int64)
+            place = {d: k * stride for k, d in enumerate(divisors(n))}
+            for small in divisors(n):
+                for k, large in enumerate(divisors(n)):
+                    if large % small == 0:
+                        table[small, k] = place[large // small]
+            tables.append(table)
+        return tables
+
+    def inside(self, unrolled: np.ndarray) -> np.ndarray:
+        """The lattice points of all tiles over what is `unrolled`, (shapes, ranks) to (shapes, points); -1
+        where that does not divide them."""
+        index = np.zeros((len(unrolled), *self.l.shape), dtype=np.int64)
+        for axis, table in enumerate(self._quotients):
+            own = table[unrolled[:, axis]]
+            index += own.reshape(len(own), *(-1 if i == axis else 1 for i in range(len(self.l.shape))))
+        return np.maximum(index.reshape(len(unrolled), -1), -1)
+
+    @cached_property
+    def admitted(self) -> list[list[np.ndarray]]:
+        """By level, for each rank, which of its divisors (columns) loops around another one (rows) make."""
+        return [self.l.quotient_tables(level, TEMPORAL) for level in range(self.depth)]
+
+    def fits(self, level: int, names: frozenset[str]) -> np.ndarray:
+        """Which tiles fit a level that keeps the tensors `names`."""
+        capacity, words = self.l.arch.levels[level].capacity_words, np.zeros(len(self.l.points))
+        for name in names:
+            words = words + self.l.volumes[name]
+        return np.asarray(words <= (inf if capacity is None else capacity))
+
+    def least_iterations(self, level: int) -> np.ndarray:
+        """Of the loop of each rank at `level`."""
+        return np.asarray(self.l.rules.least[level, TEMPORAL, self.l.columns])
+
+    def factors(self, shapes: Shapes, chain: list[tuple[int, int]]) -> np.ndarray:
+        """The factors of the first of some shapes, with the tile (outside, inside) of each level's loops,
+        outermost first; shape (slots, ranks)."""
+        factors = np.ones((3 * self.depth, len(self.l.einsum.ranks)), dtype=np.int64)
+        for level, (outside, inside) in enumerate(chain):
+            factors[slot(level, "temporal"), self.l.columns] = self.l.points[outside] // self.l.points[inside]
+            factors[slot(level, "x"), self.l.columns] = shapes.x[0, level]
+            factors[slot(level, "y"), self.l.columns] = shapes.y[0, level]
+        return factors

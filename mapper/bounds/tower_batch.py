@@ -1,0 +1,62 @@
+"""What some shapes of all arrays cost at the least, on machines with arrays at several levels."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Sequence
+
+import numpy as np
+
+from ..model.energy import gate, leakage_per_cycle
+from ..model.network import network_cycles
+from .cap import Cap
+from .tower import Shapes, Tower
+from .tower_flow import Energy, Flows, Mixed, ports
+from .tower_steps import Steps
+
+#: The index of a port of the machine (none: energy alone), and what a cycle of it weighs, pJ.
+Weighed = tuple[int | None, float]
+
+
+class Batch:
+    """Some shapes, with one keep/bypass choice."""
+
+    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes) -> None:
+        self.tower, self.keep, self.shapes = tower, keep, shapes
+        self.flows = Flows(tower, keep, shapes)
+        self.energy = Energy(self.flows)
+        self.ports = ports(self.flows)
+        #: Cycles of the units.
+        self.busy = self.flows.macs / shapes.instances[:, -1]
+
+    def steps(self, port: int | None, weights: np.ndarray, note: bool = False) -> Steps:
+        """The least energy, with so many times the cycles of a port."""
+        pay = self.energy if port is None else Mixed(self.energy, self.ports[port], weights)
+        return Steps(self.flows, pay, note)
+
+    def least(self, port: int | None, weights: np.ndarray) -> np.ndarray:
+        """What `steps` gives for every shape, inf where nothing fits."""
+        return self.steps(port, weights).least()
+
+    def cycles(self, port: int) -> np.ndarray:
+        """The fewest cycles that the units and a port may take."""
+        return np.maximum(self.busy, Steps(self.flows, self.ports[port]).least())
+
+    def objective(self, powers: tuple[int, int], cap: Cap, energy: np.ndarray,
+                  busy: np.ndarray) -> np.ndarray:
+        """The objective by shape, of so much energy but for leakage, and so many cycles of work; inf where a
+        cap admits none."""
+        energy, cycles = energy + self.leak * busy, busy + network_cycles(self.tower.l.arch, "exact")
+        value = energy ** powers[0] * cycles ** powers[1]
+        return np.asarray(np.where(energy <= cap.most_energy(cycles), value, np.inf))
+
+    @cached_property
+    def leak(self) -> np.ndarray:
+        """Leakage of all levels, pJ a cycle, by shape: of instances at work, and of what these switch on."""
+        total, instances = np.zeros(len(self.busy)), self.shapes.instances
+        for i, level in enumerate(self.tower.l.arch.levels):
+            if leak := leakage_per_cycle(level):
+                switch, switched = gate(self.tower.l.arch, i)
+                awake = switch == self.tower.depth or self.keep[switch]
+                total = total + leak * switched * (instances[:, switch] if awake else 1.0)
+        return total

@@ -1,0 +1,141 @@
+"""Bounds over whole factors for machines with arrays at several levels, for one keep/bypass choice.
+
+For every shape of all arrays at once, dynamic programming over tiles gives the least energy (see
+`tower_steps`). Cycles of the units follow from the shape. Where bandwidths are limited, energy and the cycles
+of a port are weighed against each other (see `tower_pace`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import Callable
+
+import numpy as np
+
+from ..model.network import network_cycles
+from .cap import UNCAPPED, Cap
+from .lattice import Tiling
+from .tower import Shapes, Tower
+from .tower_batch import Batch, Weighed
+from .tower_pace import binds, traded
+from .tower_trace import loops_of
+
+_FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
+_MOST_TOGETHER = 200_000     # and at the most
+_KEPT = 4                    # shapes of which tilings are handed on,
+_NEAR = 1.02                 # if they are so near the best
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The least objective of a shape, its least energy without leakage, and what was weighed to know that."""
+
+    shape: int
+    value: float
+    energy: float
+    weighed: tuple[Weighed, ...] = ((None, 0.0),)
+
+
+class TowerBound:
+    """Least objective over every factorisation and loop order of one keep/bypass choice that may lie within a
+    `cap`: the interface of `LatticeBound`."""
+
+    def __init__(self, tower: Tower, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
+                 cap: Cap = UNCAPPED) -> None:
+        self.t, self.keep = tower, keep
+        self.powers, self.cap = (energy_power, cycles_power), cap
+
+    def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
+              ) -> tuple[float, list[Tiling]] | None:
+        """(proven bound, at most `cutoff`; tilings that attain bounds below it), None when there are too many
+        tiles or shapes. Nobody is told before."""
+        if self.t.shapes is None:
+            return None
+        quick = self._quick(self.t.shapes)
+        order, start, together = np.argsort(quick, kind="stable"), 0, _FIRST_TOGETHER
+        least, found = cutoff, list[_Best]()
+        while start < len(order):
+            most = max(together // len(self.t.l.points), 1)
+            own = order[start:start + most]
+            start, together = start + most, min(2 * together, _MOST_TOGETHER)
+            own = own[quick[own] < least]
+            if not len(own):
+                break
+            found += self._bests(own, least)
+            least = min([least, *(best.value for best in found)])
+        found = sorted((x for x in found if x.value <= least * _NEAR), key=lambda x: x.value)[:_KEPT]
+        return least, [tiling for best in found for tiling in self._tilings(best)]
+
+    # ---- what shapes cost ------------------------------------------------------------------------
+
+    def _batch(self, shapes: np.ndarray) -> Batch:
+        assert self.t.shapes is not None
+        return Batch(self.t, self.keep, self.t.shapes.at(shapes))
+
+    def _quick(self, shapes: Shapes) -> np.ndarray:
+        """The least objective by shape, as far as it is known at once."""
+        batch = Batch(self.t, self.keep, shapes)
+        return batch.objective(self.powers, self.cap, batch.energy.fixed(), batch.busy)
+
+    def _bests(self, shapes: np.ndarray, cutoff: float) -> list[_Best]:
+        """The least objective of each shape for which it is below the cutoff."""
+        batch = self._batch(shapes)
+        energy = batch.least(None, batch.busy)
+        values = batch.objective(self.powers, self.cap, energy, batch.busy)
+        found = [_Best(int(shapes[i]), float(values[i]), float(energy[i]))
+                 for i in np.flatnonzero(values < cutoff)]
+        slow = self.powers[1] or self.cap or batch.leak.any()
+        for port in range(len(batch.ports) if slow else 0):
+            found = self._paced(found, port, cutoff)
+        return found
+
+    def _paced(self, known: list[_Best], port: int, cutoff: float) -> list[_Best]:
+        """The same, with the cycles of one port, which may be more than those of the units."""
+        if not known:
+            return []
+        batch, energy = self._batch(np.array([x.shape for x in known])), np.array([x.energy for x in known])
+        first = energy / batch.busy * self.powers[1] / self.powers[0] + batch.leak
+        first = np.where(first > 0.0, first, energy / batch.busy)
+        slow = binds(energy, batch.busy, first, partial(batch.least, port))
+        found, known = [x for x, own in zip(known, slow, strict=True) if not own], [
+            x for x, own in zip(known, slow, strict=True) if own]
+        if not known:
+            return found
+        batch = self._batch(np.array([x.shape for x in known]))
+        most = self.cap.most_cycles - network_cycles(self.t.l.arch, "exact")
+        values, weights = traded(
+            energy[slow], batch.cycles(port), most, first[slow], partial(batch.least, port),
+            partial(batch.objective, self.powers, UNCAPPED), cutoff)
+        for best, value, own in zip(known, values.tolist(), weights.T.tolist(), strict=True):
+            if value < cutoff:
+                weighed = (*best.weighed, *((port, weight) for weight in own))
+                found.append(replace(best, value=max(value, best.value), weighed=weighed))
+        return found
+
+    # ---- what attains it -------------------------------------------------------------------------
+
+    def _tilings(self, best: _Best) -> list[Tiling]:
+        """The tilings with a shape that have the least energy, or the least of energy and cycles weighed."""
+        batch, found = self._batch(np.array([best.shape])), dict[bytes, Tiling]()
+        for port, weight in best.weighed:
+            steps = batch.steps(port, np.array([weight]), note=True)
+            if steps.least()[0] < inf:
+                loops = loops_of(steps)
+                factors = self.t.factors(batch.shapes, [tiles for tiles, _ in loops])
+                orders = tuple(self._orders(ranks) for _, ranks in loops)
+                found.setdefault(factors.tobytes(), Tiling(best.value, factors, orders))
+        return list(found.values())
+
+    def _orders(self, ranks: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Orders of the loops of a level, the innermost first, which may attain a bound: that of the ranks,
+        and those in which another rank of a window comes sooner."""
+        found, lattice = [ranks], self.t.l
+        for axis in (axis for own in lattice.windows.axes.values() for axis in own.values()):
+            window = [rank for rank in ranks if rank in {t.rank for t in axis}]
+            if len(window) > 1:
+                first = ranks.index(window[0]) + 1
+                found.append((*ranks[:first], *window[1:], *(r for r in ranks[first:] if r not in window)))
+        rest = tuple(rank for rank in lattice.ranks if rank not in ranks)
+        return tuple(dict.fromkeys((*own, *rest) for own in found))

@@ -1,0 +1,22 @@
+"""The bound over whole factors that suits a machine."""
+
+from __future__ import annotations
+
+from .cap import UNCAPPED, Cap
+from .lattice import Lattice
+from .lattice_bound import LatticeBound
+from .tower_bound import TowerBound
+
+
+def has_whole_bound(lattice: Lattice) -> bool:
+    """Whether there is one."""
+    return lattice.applies or lattice.tower.applies
+
+
+def whole_bound(lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
+                cap: Cap = UNCAPPED) -> LatticeBound | TowerBound:
+    """The bound for one keep/bypass choice: that of a single array near the outermost level, else the one of
+    any arrays."""
+    if lattice.applies:
+        return LatticeBound(lattice, keep, energy_power, cycles_power, cap)
+    return TowerBound(lattice.tower, keep, energy_power, cycles_power, cap)

@@ -1,0 +1,112 @@
+"""Bounds over whole factors on machines with arrays at several levels: never above the best mapping."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+import pytest
+from tilebound.bounds.cap import UNCAPPED, Cap
+from tilebound.bounds.lattice import Lattice
+from tilebound.bounds.tower import Tower
+from tilebound.bounds.tower_bound import TowerBound
+from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from tilebound.mapping.nest import Block, Mapping
+from tilebound.search.check import rederive
+from tilebound.search.layer import LayerSearch
+from tilebound.search.local import Explorer
+from tilebound.search.space import Mapspace
+from tilebound.workload.einsum import Einsum, Tensor, Term
+
+from strategies import axes, charging, gated, random_architecture, random_einsum, random_mapping
+
+#: Most points of the loop nest, by levels: all mappings are to be evaluated soon.
+POINTS = {2: 96, 3: 48, 4: 24, 5: 16}
+
+
+def any_case(rng, limited):
+    """A machine with any arrays whose bound is not that of a single one, and what its levels keep."""
+    while True:
+        levels = rng.choice((2, 3, 3, 4, 4, 5))
+        einsum = random_einsum(rng, POINTS[levels])
+        blocks = []
+        for i, block in enumerate(random_mapping(rng, einsum, levels, no_multicast=False)):
+            keep = frozenset(t.name for t in einsum.tensors) if i == 0 else block.keep
+            blocks.append(Block(block.level, keep, block.temporal, block.spatial_x, block.spatial_y))
+        mapping = Mapping(tuple(blocks))
+        architecture = random_architecture(rng, einsum, mapping, limited)
+        lattice = Lattice(architecture, einsum)
+        both = any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping)
+        if not both and not lattice.applies and lattice.tower.applies:
+            return architecture, einsum, tuple(b.keep for b in mapping)
+
+
+def costs(architecture, einsum, keep):
+    """Energy and cycles of every mapping with one choice of what levels keep; None if they are too many."""
+    space = Mapspace(architecture, einsum)
+    region = space.root(keep)
+    if space.combinations(region) > 30_000 or not space.orders_complete:
+        return None
+    explorers = [Explorer(space, *powers) for powers in ((1, 0), (0, 1))]
+    return np.concatenate([[explorer.values(keep, orders, factors) for explorer in explorers]
+                           for orders, factors in space.in_order(region, space.enumerate(region))], axis=1)
+
+
+def plain(architecture):
+    """The machine without blocks and networks that charge."""
+    return replace(architecture, levels=tuple(
+        replace(level, cluster_size=1, block_words=1, network=Network()) for level in architecture.levels))
+
+
+@pytest.mark.parametrize("kind", ["plain", "charging", "gated", "limited"])
+def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
+    change = {"plain": lambda rng, machine: plain(machine), "charging": charging, "gated": gated,
+              "limited": lambda rng, machine: machine}[kind]
+    compared = attained = 0
+    for seed in range(30 if kind == "plain" else 20):
+        rng = random.Random(seed)
+        architecture, einsum, keep = any_case(rng, kind == "limited")
+        architecture, powers = change(rng, architecture), rng.choice(((1, 0), (1, 1), (1, 2)))
+        every = costs(architecture, einsum, keep)
+        if every is None or not np.isfinite(every[0]).any():
+            continue
+        energy, cycles = every[:, np.isfinite(every[0])]
+        cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles))),
+                          Cap(1, 1, float(np.median(energy * cycles)))))
+        best = (energy ** powers[0] * cycles ** powers[1])[cap.admits(energy, cycles)].min()
+        proven, _ = TowerBound(Tower(Lattice(architecture, einsum)), keep, *powers, cap).solve(best * 3)
+        assert proven <= best * (1 + 1e-9)
+        compared += 1
+        attained += proven >= best * (1 - 1e-9)
+    assert compared > 10 and attained > (0.5 if kind == "limited" else 0.75) * compared
+
+
+CONV = Einsum("conv", ("K", "C", "P", "R"), (16, 8, 12, 3), (
+    Tensor("W", axes("K", "C", "R")), Tensor("I", axes("C", (Term("P"), Term("R")))),
+    Tensor("O", axes("K", "P"), is_output=True)))
+
+
+def machine(bandwidth=None, **network):
+    """Two arrays: 2 x 2 of registers below a buffer, 4 units below each of them."""
+    price = {kind: Figure(1.0, "") for kind in ("read", "fill", "update")}
+    return Architecture("m", (
+        Storage("DRAM", energy={k: Figure(100.0, "") for k in price}, shared_bandwidth=bandwidth),
+        Storage("GLB", energy={k: Figure(6.0, "") for k in price}, size_words=200, network=Network(**network),
+                bypass=frozenset("W"), keep=frozenset("IO")),
+        Storage("RF", 2, 2, energy=price, size_words=40, keep=frozenset("WIO")),
+        Storage("W", 8, 2, energy={k: Figure(0.5, "") for k in price}, size_words=2, keep=frozenset("W"),
+                bypass=frozenset("IO"))), Compute("MAC", 8, 2, energy={"compute": Figure(1.0, "")}))
+
+
+@pytest.mark.parametrize("objective", ["energy", "edp"])
+@pytest.mark.parametrize("architecture", [
+    machine(), machine(0.5), machine(hop_pj=Figure(2.0, ""), router_pj=Figure(1.0, ""))],
+    ids=("plain", "bandwidth", "hops"))
+def test_layers_are_proved_optimal_and_the_proof_is_checked(architecture, objective):
+    certificate = LayerSearch(architecture, CONV, objective).run()[1]
+    assert certificate.status == "optimal"
+    relaxed, proven = rederive(architecture, CONV, objective, certificate.value, certificate.dual)
+    assert proven >= certificate.lower_bound * (1 - 1e-9)
+    assert 0 < relaxed < inf
