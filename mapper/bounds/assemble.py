@@ -25,7 +25,7 @@ _Piece = tuple[Posynomial, int]
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """`scale` times the sum of the pieces times the number of cycles to a power."""
 
     pieces: list[_Piece]
@@ -42,20 +42,20 @@ class Assembly(Terms):
         super().__init__(relaxation, region)
         self.tensors = tensors
         *self.helpers, self.used = accumulate((len(t.ceilings) for t in tensors), initial=self.cycles + 1)
-        self.rows: list[_Row] = []
+        self.rows: list[Row] = []
 
-    def program(self, floor: float) -> Program | None:
-        """The program of the least energy, fixed variables included; None where nothing is left. `floor`: see
-        `Relaxation.program`."""
+    def program(self, floor: float, asked: bool) -> Program | None:
+        """The program of the least energy, or without it where it is not `asked` for, fixed variables
+        included; None where nothing is left. `floor`: see `Relaxation.program`."""
         range_of_cycles = self._cycles()
         if range_of_cycles is None:
             return None
         offset = self.r.prices.rounded_away(self.region) + sum(t.offset for t in self.tensors)
-        energy = self._energy()
-        self.rows = [_Row(energy), *self._arrays(), *self._capacities(), *self._paces(),
+        energy = self._energy() if asked else []
+        self.rows = [Row(energy), *self._arrays(), *self._capacities(), *self._paces(),
                      *self._cap(energy, offset, floor)]
         for tensor, column in zip(self.tensors, self.helpers, strict=True):
-            self.rows += [_Row([(limit, column)]) for limit in tensor.limits]
+            self.rows += [Row([(limit, column)]) for limit in tensor.limits]
         least, most = (np.concatenate([own[:self.cycles], [limit], np.zeros(self.used - self.cycles - 1)])
                        for own, limit in zip((self.lower, self.upper), range_of_cycles, strict=True))
         for tensor, column in zip(self.tensors, self.helpers, strict=True):
@@ -119,34 +119,35 @@ class Assembly(Terms):
 
     # ---- constraints -------------------------------------------------------------------------
 
-    def _arrays(self) -> list[_Row]:
-        found = []
-        for limit in self.r.limits:
-            here = self.monomial(1.0 / limit.most, self.factors([slot(limit.level, k) for k in limit.kinds]))
-            found.append(_Row([(here, 0)], label=Label("array", limit.level, "".join(limit.kinds))))
-        if self.r.rules.workers:
-            least = self.r.rules.workers / self.rounded(0, self.r.depth)
-            found.append(_Row([(self.monomial(least, -self._units), 0)]))
-        return found
+    def _arrays(self) -> list[Row]:
+        if not self.r.arrays:       # the same for all regions
+            for limit in self.r.limits:
+                slots = [slot(limit.level, kind) for kind in limit.kinds]
+                self.r.arrays.append(Row([(self.monomial(1.0 / limit.most, self.factors(slots)), 0)],
+                                         label=Label("array", limit.level, "".join(limit.kinds))))
+        if not self.r.rules.workers:
+            return self.r.arrays
+        least = self.r.rules.workers / self.rounded(0, self.r.depth)
+        return [*self.r.arrays, Row([(self.monomial(least, -self._units), 0)])]
 
     @property
     def _units(self) -> np.ndarray:
         return self.factors(self.spatial(0, self.r.depth))
 
-    def _capacities(self) -> list[_Row]:
+    def _capacities(self) -> list[Row]:
         found = []
         for i, level in enumerate(self.arch.levels):
             held = self._of("room", i)
             if level.capacity_words is not None and held:
-                found.append(_Row(held, 1.0 / max(level.capacity_words, 1e-9), label=Label("capacity", i)))
+                found.append(Row(held, 1.0 / max(level.capacity_words, 1e-9), label=Label("capacity", i)))
         return found
 
-    def _paces(self) -> list[_Row]:
+    def _paces(self) -> list[Row]:
         """What takes cycles: the units, and the words of levels of limited bandwidth."""
         found = []
         if self.arch.compute.lockstep is None:
             work = self.monomial(self.einsum.macs * self.r.prices.busy(self.region), -self._units)
-            found.append(_Row([(work, 0)], cycles_power=-1.0))
+            found.append(Row([(work, 0)], cycles_power=-1.0))
         for i, level in enumerate(self.arch.levels):
             reads, writes = self._of("reads", i), self._of("writes", i)
             for words, bandwidth, name in (
@@ -154,7 +155,7 @@ class Assembly(Terms):
                     (writes, level.write_bandwidth, "write_bandwidth"),
                     (reads + writes, level.shared_bandwidth, "shared_bandwidth")):
                 if words and bandwidth:
-                    found.append(_Row(words, 1.0 / bandwidth, -1.0, Label(name, i)))
+                    found.append(Row(words, 1.0 / bandwidth, -1.0, Label(name, i)))
         return found
 
     def _of(self, what: str, level: int) -> list[_Piece]:
@@ -162,7 +163,7 @@ class Assembly(Terms):
         return [(own[level], column) for t, column in zip(self.tensors, self.helpers, strict=True)
                 if level in (own := getattr(t, what))]
 
-    def _cap(self, energy: list[_Piece], offset: float, floor: float) -> list[_Row]:
+    def _cap(self, energy: list[_Piece], offset: float, floor: float) -> list[Row]:
         """Hold the energy, before the offset K, to a cap on what it is after. Where that is a product with
         cycles, the energy is at least P F / (F + K) for every P (see `bound.proven_value`)."""
         cap = self.r.cap
@@ -172,10 +173,10 @@ class Assembly(Terms):
         if not most:        # a limit of nothing has no logarithm; without it the bound is weaker
             return []
         if not cap.cycles_power:
-            return [_Row(energy, 1.0 / (most + offset))]
+            return [Row(energy, 1.0 / (most + offset))]
         if floor > 0.0 or not offset:
             least = 1.0 / (1.0 + offset / floor) if offset else 1.0     # 1 for a floor of inf
-            return [_Row(energy, least / most, cap.cycles_power / cap.energy_power)]
+            return [Row(energy, least / most, cap.cycles_power / cap.energy_power)]
         return []
 
 

@@ -8,7 +8,7 @@ from typing import Sequence
 
 import numpy as np
 
-from .certificate import certified_log_bound, lower_plane
+from .certificate import certified_log_bound, least_over, lower_plane
 from .program import Multipliers, Program
 from .region import Region
 from .relax import Relaxation
@@ -101,16 +101,9 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
     relaxed = solve(program)
     # What counts cycles alone has few multipliers, and is close enough to be proved with more digits.
     multipliers = relaxed.multipliers.rounded(5 if energy_power else 10)
-    if not isfinite(relaxed.value):
-        return Bound(proven_value(program, multipliers, floor), multipliers)
-    return Bound(proven_value(program, multipliers, floor), multipliers,
-                 relaxation.point(region, relaxed.point),
-                 plane_of(relaxation, region, program, multipliers, floor))
-
-
-def proven_value(program: Program, multipliers: Multipliers, floor: float) -> float:
-    """The bound on the objective that `multipliers` prove, by arithmetic."""
-    return Objective.of(program, floor).at_least(certified_log_bound(program, multipliers))
+    value, plane = proven(relaxation, region, program, multipliers, floor)
+    return Bound(value, multipliers,
+                 relaxation.point(region, relaxed.point) if isfinite(relaxed.value) else None, plane)
 
 
 def parts_values(plane: Plane | None, relaxation: Relaxation, regions: Sequence[Region]) -> list[float]:
@@ -118,14 +111,17 @@ def parts_values(plane: Plane | None, relaxation: Relaxation, regions: Sequence[
     return [0.0] * len(regions) if plane is None or not regions else plane.over(relaxation, regions)
 
 
-def plane_of(relaxation: Relaxation, region: Region, program: Program, multipliers: Multipliers,
-             floor: float) -> Plane | None:
-    """What `multipliers` prove of parts of `region`, whose program is given; None: nothing."""
+def proven(relaxation: Relaxation, region: Region, program: Program, multipliers: Multipliers,
+           floor: float) -> tuple[float, Plane | None]:
+    """What `multipliers` prove by arithmetic of the objective in `region`, whose program is given, and of
+    parts of it (None: nothing)."""
+    objective = Objective.of(program, floor)
     if program.energy_power and not np.any(multipliers.values[program.owner == 0] > 0.0):
-        return None
+        return objective.at_least(certified_log_bound(program, multipliers)), None
     constant, linear = lower_plane(program, multipliers)
-    if not (isfinite(constant) and np.isfinite(linear).all()):
-        return None
+    low = constant + least_over(program, linear)
+    if not isfinite(low):
+        return objective.at_least(-inf), None
     lower, upper = relaxation.ranges(region)
     free = upper > lower
     count = np.count_nonzero(free)
@@ -133,7 +129,12 @@ def plane_of(relaxation: Relaxation, region: Region, program: Program, multiplie
     slopes[free] = linear[:count]
     # Cycles and helper variables are no matter of the parts.
     others = np.minimum(linear * program.lower, linear * program.upper)[count:]
-    return Plane(constant + float(others.sum()), slopes, Objective.of(program, floor))
+    return objective.at_least(low), Plane(constant + float(others.sum()), slopes, objective)
+
+
+def proven_value(program: Program, multipliers: Multipliers, floor: float) -> float:
+    """The bound on the objective that `multipliers` prove, by arithmetic."""
+    return Objective.of(program, floor).at_least(certified_log_bound(program, multipliers))
 
 
 def energy_floor(relaxation: Relaxation, region: Region) -> tuple[float, Multipliers | None]:

@@ -22,7 +22,7 @@ def certified_log_bound(program: Program, multipliers: Multipliers) -> float:
     if program.energy_power and weights[program.owner == 0].sum() <= 0.0:
         return np.inf if _contradiction(program, weights) else -np.inf
     constant, linear = lower_plane(program, multipliers)
-    bound = constant + _least(program, linear)
+    bound = constant + least_over(program, linear)
     return bound if np.isfinite(bound) else -np.inf
 
 
@@ -45,7 +45,7 @@ def _contradiction(program: Program, weights: np.ndarray) -> bool:
     if not 0.0 < scale < np.inf:
         return False
     constant, linear = _weighted(program, weights / scale)
-    excess = constant + _least(program, linear)
+    excess = constant + least_over(program, linear)
     return bool(np.isfinite(excess) and excess > 1e-9)
 
 
@@ -57,7 +57,7 @@ def _weighted(program: Program, weights: np.ndarray) -> tuple[float, np.ndarray]
     return float(w @ (program.logs[used] - np.log(w / totals))), w @ program.exponents[used]
 
 
-def _least(program: Program, linear: np.ndarray) -> float:
+def least_over(program: Program, linear: np.ndarray) -> float:
     """Least value of `linear . v` over the ranges and group totals of the program."""
     grouped = np.zeros(program.variables, dtype=bool)
     value = 0.0

@@ -21,7 +21,7 @@ from ..mapping.template import slot
 from ..model.network import entry_price
 from ..workload.einsum import Axis, Einsum, Tensor, Term
 from .arrays import array_limits, smallest_prime
-from .assemble import Assembly, folded
+from .assemble import Assembly, Row, folded
 from .cap import UNCAPPED, Cap
 from .open_prices import OpenPrices
 from .prices import Prices
@@ -53,37 +53,41 @@ class Relaxation:
         self.least_cycles = max(einsum.macs / most_parallel, least_steps)
         self.column = {rank: i for i, rank in enumerate(einsum.ranks)}
         self.products: dict[tuple[tuple[int, ...], frozenset[str] | None], np.ndarray] = {}      # of factors
+        self.arrays: list[Row] = []
         self._widest = self._whole_ranges()
         self._compiled: dict[tuple[Any, ...], TensorTerms] = {}
-        self._last: tuple[tuple[Region, float], Program | None] | None = None
+        self._last: tuple[tuple[Region, float, bool], Program | None] | None = None
+        self._ranges: tuple[Region, np.ndarray, np.ndarray] | None = None
 
     def program(self, region: Region, energy_power: int, cycles_power: int,
                 floor: float = 0.0) -> Program | None:
         """The program whose optimum bounds `log(energy^energy_power * cycles^cycles_power)` of
         every mapping in `region`, `Program.offset` left aside; None where its choices conflict. `floor`,
         a proven lower bound on the energy, pJ, matters where a product of energy and cycles is capped."""
-        # All objectives are asked of the same constraints, and mostly one after the other.
-        key = region, floor if self.cap.energy_power and self.cap.cycles_power else 0.0
+        # Objectives are asked of the same constraints, and mostly one after the other.
+        floor = floor if self.cap.energy_power and self.cap.cycles_power else 0.0
+        key = region, floor, energy_power + self.cap.energy_power > 0
         if self._last is None or self._last[0] != key:
-            whole = self.unfolded(region, key[1])
+            whole = self.unfolded(*key)
             self._last = key, None if whole is None else folded(whole)
         program = self._last[1]
         return None if program is None else program.asking(energy_power, cycles_power)
 
-    def unfolded(self, region: Region, floor: float) -> Program | None:
-        """The same for the least energy, with the variables that the region fixes."""
+    def unfolded(self, region: Region, floor: float, energy: bool = True) -> Program | None:
+        """The same for the least energy, or without the energy, with the variables that the region fixes."""
         lower, upper = self.ranges(region)
         if np.any(lower > upper + 1e-12):
             return None
-        tensors = [self._terms(tensor, region, lower, upper) for tensor in self.einsum.tensors]
-        return Assembly(self, region, tensors).program(floor)
+        tensors = [self._terms(tensor, region, energy) for tensor in self.einsum.tensors]
+        return Assembly(self, region, tensors).program(floor, energy)
 
     def point(self, region: Region, solution: np.ndarray) -> np.ndarray:
         """A solution of the region's program as logarithms of factors, shape (slots, ranks)."""
         lower, upper = self.ranges(region)
         free = upper > lower
-        lower[free] = solution[:np.count_nonzero(free)]
-        return lower
+        point = lower.copy()
+        point[free] = solution[:np.count_nonzero(free)]
+        return point
 
     # ---- ranges of factors ---------------------------------------------------------------------
 
@@ -100,10 +104,15 @@ class Relaxation:
 
     def ranges(self, region: Region) -> tuple[np.ndarray, np.ndarray]:
         """Least and most of the logarithms of the factors in `region`, each of shape (slots, ranks)."""
+        if self._ranges is None or self._ranges[0] is not region:       # mostly it is the one asked for last
+            self._ranges = region, *self._narrowed(region)
+        return self._ranges[1:]
+
+    def _narrowed(self, region: Region) -> tuple[np.ndarray, np.ndarray]:
         lower, upper = (table.copy() for table in self._widest)
         for rank, factors in region.fixed:
-            logs = np.log(real_factors(factors, self.einsum.extent[rank]))
-            lower[:, self.column[rank]] = upper[:, self.column[rank]] = logs
+            real = real_factors(factors, self.einsum.extent[rank]) if rank in self.imperfect else factors
+            lower[:, self.column[rank]] = upper[:, self.column[rank]] = np.log(real)
         for level, inner in enumerate(region.innermost):
             row = slot(level, "temporal")
             if inner == TRIVIAL:
@@ -117,37 +126,53 @@ class Relaxation:
 
     # ---- what is compiled once -------------------------------------------------------------------
 
-    def _terms(self, tensor: Tensor, region: Region, lower: np.ndarray, upper: np.ndarray) -> TensorTerms:
-        """What `tensor` adds to the program of `region`, whose ranges are `lower` and `upper`: the same for
-        all regions that agree in what is asked for here, whatever else they fix."""
-        exact, iterates, names = self._sight[tensor.name]
+    def _terms(self, tensor: Tensor, region: Region, energy: bool) -> TensorTerms:
+        """What `tensor` adds to the program of `region`: the same for all regions that agree in what is asked
+        for here, whatever else they fix."""
+        lower, upper = self.ranges(region)
+        exact, iterates, shaped = self._sight[tensor.name]
         kept, loose = region.levels(tensor.name)
-        outside = region.innermost[:max((*kept, *loose), default=0)]
-        order = tuple(inner if inner == TRIVIAL or inner in tensor.ranks else None for inner in outside)
-        key = (tensor.name, kept, loose, order if names else tuple(map(bool, order)),
+        key = (tensor.name, energy, kept, loose, self._movers(tensor, region, (*kept, *loose), shaped),
                np.where(upper > lower, -1.0, lower)[exact].tobytes(), (upper[iterates] > 0.0).tobytes())
         if key not in self._compiled:
             if len(self._compiled) >= _KEPT:
                 self._compiled.clear()
-            self._compiled[key] = _Builder(self, region).terms(tensor)
+            self._compiled[key] = _Builder(self, region).terms(tensor, energy)
         return self._compiled[key]
 
+    def _movers(self, tensor: Tensor, region: Region, children: tuple[int, ...],
+                shaped: frozenset[str]) -> tuple[Any, ...]:
+        """What `_Builder.refetched` finds of innermost loops: for each child the level of the innermost loop
+        outside that moves `tensor`, and, where it is known, its rank, as far as that matters."""
+        if self.imperfect & tensor.ranks:
+            return region.innermost[:max(children)]
+        found = []
+        for child in children:
+            sure = bool(shaped)
+            for level in range(child - 1, -1, -1):
+                inner = region.innermost[level]
+                if inner and inner in tensor.ranks:
+                    found.append((child, level, sure, inner if sure and inner in shaped else ""))
+                    break
+                sure = sure and inner == TRIVIAL
+        return tuple(found)
+
     @cached_property
-    def _sight(self) -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
-        """By tensor what matters of a region for its posynomials but the levels that keep it: the slots whose
-        factors matter where they are fixed, shape (slots, ranks); those of which it matters whether they may
-        iterate; and whether the names of innermost loops matter, or only whether they move the tensor."""
+    def _sight(self) -> dict[str, tuple[np.ndarray, np.ndarray, frozenset[str]]]:
+        """By tensor what matters of a region for its posynomials, besides levels that keep it and innermost
+        loops: the slots whose factors matter where they are fixed, shape (slots, ranks), those of which it
+        matters whether they may iterate; and the ranks whose extents are not simply those of an axis."""
         found = {}
         spatial = [slot(i, kind) for i in range(self.depth) for kind in ("y", "x")]
-        iterates = np.zeros((3 * self.depth, len(self.einsum.ranks)), dtype=bool)
-        iterates[:, [self.column[rank] for rank in self.imperfect]] = True
         for tensor in self.einsum.tensors:
-            shaped = {t.rank for axis in tensor.projection if not is_plain(axis) for t in axis}
-            exact = np.zeros_like(iterates)
+            shaped = frozenset(t.rank for axis in tensor.projection if not is_plain(axis) for t in axis)
+            exact, iterates = np.zeros((2, 3 * self.depth, len(self.einsum.ranks)), dtype=bool)
             exact[:, [self.column[rank] for rank in shaped]] = True
+            iterates[:, [self.column[rank] for rank in self.imperfect & tensor.ranks]] = True
+            iterates[np.ix_(spatial, [self.column[rank] for rank in self.imperfect])] = True
             if tensor.is_output:        # copies of partial sums
                 exact[np.ix_(spatial, [r not in tensor.ranks for r in self.einsum.ranks])] = True
-            found[tensor.name] = exact, iterates, bool(shaped or self.imperfect)
+            found[tensor.name] = exact, iterates, shaped
         return found
 
 
@@ -316,21 +341,26 @@ class _Builder(Terms):
 
     # ---- what a tensor adds --------------------------------------------------------------------
 
-    def terms(self, tensor: Tensor) -> TensorTerms:
-        """All that `tensor` adds to the program."""
-        self._charge_all(tensor)
+    def terms(self, tensor: Tensor, asked: bool) -> TensorTerms:
+        """All that `tensor` adds to the program; its energy only where that is asked for."""
+        if asked:
+            self._charge_all(tensor)
         reads, writes = self._asked(tensor)
         room = {i: self.tile(tensor, i).scaled(share) for i, level in enumerate(self.arch.levels)
                 if level.capacity_words is not None and tensor.name in self.region.keep[i]
                 and (share := self.r.prices.held(i, tensor.name)) > 0.0}
 
         def kept(p: Posynomial) -> Posynomial:
-            return Posynomial(*merged(p.exponents[:, :self.used], p.logs, np.zeros(len(p.logs)))[:2])
+            return Posynomial(p.exponents[:, :self.used].copy(), p.logs)
 
-        energy = sum(self.energy, Posynomial(np.zeros((0, self.width)), np.zeros(0)))
+        energy = Posynomial(np.zeros((0, self.used)), np.zeros(0))
+        if self.energy:
+            exponents = np.concatenate([p.exponents[:, :self.used] for p in self.energy])
+            logs = np.concatenate([p.logs for p in self.energy])
+            energy = Posynomial(*merged(exponents, logs, np.zeros(len(logs)))[:2])
         room, reads, writes = ({i: kept(p) for i, p in own.items()} for own in (room, reads, writes))
-        return TensorTerms(kept(energy), self.offset, room, reads, writes,
-                           tuple(map(kept, self.constraints)), self.upper[self.r.size + 1:self.used])
+        return TensorTerms(energy, self.offset, room, reads, writes, tuple(map(kept, self.constraints)),
+                           self.upper[self.r.size + 1:self.used])
 
     def _charge(self, price: float, words: Posynomial) -> None:
         if price > 0.0:

@@ -35,6 +35,7 @@ def solve(program: Program) -> Relaxed:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.iterative_refinement_enable = False        # a third of the time, for digits that are rounded off
     cones = [clarabel.ZeroConeT(rows.zeros), clarabel.NonnegativeConeT(rows.linear)]
     cones += [clarabel.ExponentialConeT()] * rows.exponentials
     nothing = sparse.csc_matrix((rows.unknowns, rows.unknowns))
@@ -105,7 +106,9 @@ class _Rows:
     def _add(self, right: Any, *entries: tuple[Any, Any, Any]) -> int:
         """Add rows with these entries, and say where they begin."""
         start = self.count
-        self.entries += [np.broadcast_arrays(row + start, column, value) for row, column, value in entries]
+        for row, *own in entries:
+            self.entries.append((row + start, *(
+                x if isinstance(x, np.ndarray) else np.full(len(row), x) for x in own)))
         self.right.append(np.asarray(right, dtype=float))
         self.count += len(right)
         return start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from ..bounds.bound import Plane, parts_values, plane_of, proven_value
+from ..bounds.bound import Plane, parts_values, proven, proven_value
 from ..bounds.cap import Cap
 from ..bounds.lattice import Lattice
 from ..bounds.nests import Nests
@@ -93,9 +93,7 @@ class _Checker:
         program = self.relaxation.program(region, *self.powers, floor)
         if program is None or values is None:
             return inf if program is None else 0.0, None
-        multipliers = _multipliers(program, values)
-        return (proven_value(program, multipliers, floor),
-                plane_of(self.relaxation, region, program, multipliers, floor))
+        return proven(self.relaxation, region, program, _multipliers(program, values), floor)
 
     def proven(self, region: Region, proof: Any, floor: float, least: float = 0.0) -> tuple[float, float]:
         """What is proven of a region by multipliers alone where nothing is decided but what levels keep,
