@@ -10,12 +10,19 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil, prod
 from random import Random
+from typing import Any
 
+import pytest
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.nest import Block, Loop, Mapping, Skew, SkewTerm
 from tilebound.workload.einsum import Axis, Einsum, Tensor, Term, footprint
 
 EXTENTS = (1, 2, 2, 3, 3, 4, 4, 5, 6, 8, 9, 12)
+
+
+def seeds(some: int, every: int) -> list[Any]:
+    """The numbers below `every` as parameters of a test, from `some` on of the slow tests."""
+    return [*range(some), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(some, every))]
 
 
 def axes(*names: str | Axis) -> tuple[Axis, ...]:

@@ -21,7 +21,7 @@ from tilebound.workload.einsum import Einsum
 
 from brute import in_order
 from sparse_strategies import sparse, with_zeros
-from strategies import random_case
+from strategies import random_case, seeds
 
 
 def hold(seed: object) -> bool:
@@ -69,8 +69,7 @@ def small(rng: Random) -> tuple[Architecture, Einsum]:
             return architecture, einsum
 
 
-@pytest.mark.parametrize("seed", [
-    *range(15), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(15, 90))])
+@pytest.mark.parametrize("seed", seeds(15, 90))
 def test_the_optimum_is_that_of_exhaustion(seed: int) -> None:
     rng = Random(f"small {seed}")
     architecture, einsum = small(rng)
