@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
-from typing import TYPE_CHECKING, Hashable
+from typing import TYPE_CHECKING, Any, Callable, Hashable, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 _MOST_POINTS = 400_000        # lattice points
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,7 @@ class Lattice:
         #: Outer costs that bounds of several keep/bypass choices share (see `LatticeBound`).
         self.outside: dict[Hashable, tuple[
             dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]] = {}
-        #: Bounds on parts of the energy, likewise (see `lattice_least`).
-        self.parts: dict[tuple[Hashable, ...], np.ndarray] = {}
+        self._known: dict[Hashable, Any] = {}
         self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
         self.coarse = False          # whether tiles that leave much of a level empty are left out
         self.depth = len(architecture.levels)
@@ -89,6 +89,13 @@ class Lattice:
     def divisors(self) -> list[np.ndarray]:
         """The divisors of each extent, ascending."""
         return [np.array(divisors(int(n))) for n in self.extents]
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, which depends on the `key` only."""
+        if key not in self._known:
+            self._known[key] = make()
+        found: T = self._known[key]
+        return found
 
     def coarsened(self) -> Lattice:
         """The same, in which tiles below the array fill their levels at least by half, as far as any do: it
@@ -193,6 +200,9 @@ class Lattice:
     def quotient_tables(self, level: int, kind: int) -> list[np.ndarray]:
         """For each rank, whether its first divisor divides its second and the constraints admit that many
         iterations of a loop of one `kind` (a row of `Rules.least`) at `level`."""
+        return self.once(("quotients", level, kind), lambda: self._quotient_tables(level, kind))
+
+    def _quotient_tables(self, level: int, kind: int) -> list[np.ndarray]:
         tables = []
         for n, column in zip(self.extents.tolist(), self.columns, strict=True):
             inner, outer = np.array(divisors(n))[:, None], np.array(divisors(n))[None, :]
@@ -225,15 +235,13 @@ class Lattice:
     def product(self, ranks: frozenset[str]) -> np.ndarray:
         """Product of the extents of `ranks` at every point, as float."""
         chosen = [i for i, r in enumerate(self.ranks) if r in ranks]
-        return np.prod(self.points[:, chosen], axis=1, dtype=float)
+        return self.once(("product", *chosen), lambda: np.prod(self.points[:, chosen], axis=1, dtype=float))
 
     def interval(self, axis: Axis) -> np.ndarray:
         """Length of the tile along `axis` at every point."""
-        length = np.ones(len(self.points))
-        for term in axis:
-            if term.rank in self.ranks:
-                length += abs(term.coefficient) * (self.points[:, self.ranks.index(term.rank)] - 1)
-        return length
+        moving = [(abs(t.coefficient), self.ranks.index(t.rank)) for t in axis if t.rank in self.ranks]
+        return self.once(("interval", axis), lambda: 1.0 + sum(
+            (unit * (self.points[:, i] - 1.0) for unit, i in moving), start=np.zeros(len(self.points))))
 
     @cached_property
     def volumes(self) -> dict[str, np.ndarray]:

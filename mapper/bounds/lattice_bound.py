@@ -16,42 +16,28 @@ together cover every loop order (see docs/search.md).
 from __future__ import annotations
 
 from itertools import pairwise
-from math import inf, prod
+from math import inf
 from typing import Callable
 
 import numpy as np
 
 from ..mapping.template import slot
-from ..model.energy import gate, leakage_per_cycle
-from ..workload.einsum import Tensor
-from .cap import UNCAPPED, Cap
-from .lattice import Lattice, Tiling
-from .lattice_inside import Stream, Ways
-from .lattice_least import Least
-from .lattice_ports import ports
-from .lattice_traffic import Costed, Pairs
-from .lattice_variants import Variant, Variants
+from .lattice import Tiling
+from .lattice_inside import Ways
+from .lattice_middle import Best, Middle
+from .lattice_traffic import Pairs
+from .lattice_variants import Variant
 
 _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most
-_BATCHES = (0, 256, 4096, 65536)    # where to look again which of them may still be the best
 _KEPT = 16                    # tilings handed on
 _ARRAYS, _SHAPES, _PAIRS = 2048, 32, 500     # tiles, shapes and pairs of both that are likely to be good
 _BETTER = 0.99                # told of at once: tilings with so much of the value of the last one, or less
 
 
-class LatticeBound(Least):
+class LatticeBound(Middle):
     """Least objective over every factorisation and loop order of one keep/bypass choice that may lie
     within a `cap`."""
-
-    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int,
-                 cycles_power: int, cap: Cap = UNCAPPED) -> None:
-        super().__init__(lattice, keep)
-        self.powers = (energy_power, cycles_power)
-        self.cap = cap
-        self.steps = self.macs * self.prices.busy(keep)     # cycles of one unit, at the least
-        self.variants = Variants(lattice, frozenset(n for n, own in self.places.items() if len(own) == 3))
-        self.ports = list(ports(lattice, keep))
 
     def quick(self) -> float:
         """What is proven by each of the tiles for itself, which takes little time; 0 when the lattice is too
@@ -86,12 +72,20 @@ class LatticeBound(Least):
         self._begin(cutoff, tell)
         for own in ways:
             self._every_pair(own)
-        self.found.sort(key=lambda found: found[0])
+        self.found.reverse()
         return self.cutoff, [self._tiling(*found) for found in self.found[:_KEPT]]
 
     def _begin(self, cutoff: float, tell: Callable[[Tiling], None] | None) -> None:
-        self.cutoff, self.told, self.tell = cutoff, cutoff, tell
-        self.found: list[tuple[float, Variant, Ways, Pairs, tuple[int, ...]]] = []
+        told = self.cutoff = cutoff
+        self.found = []
+
+        def best(found: Best) -> None:
+            nonlocal told
+            if tell is not None and found[0] <= told * _BETTER:
+                told = found[0]
+                tell(self._tiling(*found))
+
+        self.tell = best
 
     def glimpse(self, cutoff: float, tell: Callable[[Tiling], None]) -> None:
         """Hand `tell` tilings as `solve` does, of the pairs that are likely to be good; nothing is proven."""
@@ -116,6 +110,7 @@ class LatticeBound(Least):
         value = self._objective(energy + unrolled[shape], cycles[shape])
         best = np.argsort(value, kind="stable")[:_PAIRS]
         best = best[value[best] < self.cutoff]
+        best = best[np.argsort(array[best], kind="stable")]
         if len(best):
             pairs = self._pairs(ways, way[best], shapes[shape[best]], array[best])
             self._look(ways, pairs, np.ones((len(least), len(best)), dtype=bool))
@@ -148,211 +143,6 @@ class LatticeBound(Least):
         return Pairs(ways.stays, way, ways.tile[way], shape, array,
                      {stream: words[way] for stream, words in ways.words.items()},
                      self.l.points[shape].prod(axis=1, dtype=float))
-
-    def _look(self, ways: Ways, pairs: Pairs, near: np.ndarray) -> None:
-        """Look at all variants of these pairs, of each class of orders at those that are `near`."""
-        stays = frozenset(name for name, _ in pairs.stays)
-        for (still, ranks), own in zip(self.l.classes.items(), near, strict=True):
-            some = pairs.at(np.flatnonzero(own))
-            full = {t.name: self._all_anew(t, some) for t in self.tensors}
-            least = self._optimistic(still & stays, ranks, some, full)
-            outside = self._table("", frozenset())[some.a]
-            best = np.flatnonzero(least + outside < self._budget(some.instances))
-            if len(best):
-                costed = Costed(some, full, least).at(best)
-                for variant in self.variants.of(still & stays, ranks, stays):
-                    for other in (variant, *self.variants.going_on(variant)):
-                        self._evaluate(other, ways, costed)
-
-    # ---- variants ------------------------------------------------------------------------------
-
-    def _optimistic(self, still: frozenset[str], ranks: frozenset[str], pairs: Pairs,
-                    full: dict[str, np.ndarray]) -> np.ndarray:
-        """Energy at the least, at every pair, but for that of the outer boundary, if a loop of one of
-        `ranks` is innermost at the middle level, or outside of one that does not iterate."""
-        stays = frozenset(name for name, _ in pairs.stays)
-        sliding = self.variants.sliding
-        slides = {**sliding(stays - still, ranks), **sliding(still, self.everything)}
-        cost = np.full(len(pairs.t), self.base)
-        for tensor in self.tensors:
-            name = tensor.name
-            if name not in still and name not in slides:
-                cost += full[name]
-                continue
-            passes = self._passes(tensor) if name in still else self.above
-            share = self._share(tensor, slides.get(name, frozenset()), pairs.t, pairs.a, None, "two")
-            cost += self._streams(tensor, pairs, self._words(tensor, pairs, passes[pairs.a] * share)) \
-                + self._at_compute(tensor, pairs)
-        return cost
-
-    def _evaluate(self, variant: Variant, ways: Ways, costed: Costed) -> None:
-        """Find the least objective of a variant, for all extents of the ranks that are coupled."""
-        pairs, least = costed.pairs, costed.least
-        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
-        held = [i for i, r in enumerate(self.l.ranks) if r in variant.held]
-        sizes = [self.l.shape[i] for i in columns]
-        chosen = np.indices(sizes).reshape(len(columns), prod(sizes))
-        table, admitted = self._table(variant.outer, variant.held | variant.coupled), self._admitted
-        order = np.argsort(least, kind="stable")
-        step = max(_MOST_TOGETHER // chosen.shape[1], 1)
-        for start in range(0, len(order), step):
-            own = order[start:start + step]
-            good = np.logical_and.reduce([admitted[i].diagonal()[self.l.grid[i, pairs.a[own]]] for i in held]
-                                         or [np.ones(len(own), dtype=bool)])
-            own = own[good]
-            fits = np.ones((len(own), chosen.shape[1]), dtype=bool)
-            point = np.repeat(pairs.a[own][:, None], chosen.shape[1], axis=1)
-            for i, choice in zip(columns, chosen, strict=True):
-                inside = self.l.grid[i, pairs.a[own]]
-                fits &= admitted[i][inside][:, choice]
-                if variant.goes_on and self.l.ranks[i] in variant.slides[variant.goes_on]:
-                    fits &= choice[None, :] > inside[:, None]
-                if (variant.goes_on or variant.throughout) and self.l.ranks[i] == variant.outer:
-                    fits &= (choice < self.l.shape[i] - 1)[None, :]
-                point += (choice[None, :] - inside[:, None]) * self.l.strides[i]
-            outside = np.where(fits, table[np.where(fits, point, 0)], inf)
-            room = self._budget(pairs.instances[own]) - least[own]
-            pair, which = np.nonzero(outside < room[:, None])
-            self._best_of(variant, ways, costed, own[pair], outside[pair, which], chosen[:, which])
-
-    def _best_of(self, variant: Variant, ways: Ways, costed: Costed, where: np.ndarray, outside: np.ndarray,
-                 chosen: np.ndarray) -> None:
-        """Find the least objective of a variant at the pairs `where`, each with an outer cost and the extents
-        `chosen` of the ranks that are coupled, those first that may be the best."""
-        least = costed.least[where] + outside
-        order = np.argsort(self._objective(least, self.steps / costed.pairs.instances[where]), kind="stable")
-        for start, stop in zip(_BATCHES, [*_BATCHES[1:], len(order)], strict=True):
-            own = order[start:stop]
-            own = own[least[own] < self._budget(costed.pairs.instances[where[own]])]
-            if not len(own):
-                return
-            some, choice = costed.at(where[own]), chosen[:, own]
-            energy, cycles = self._figures(variant, ways, some, outside[own], choice)
-            good = self._objective(energy, cycles) < self.cutoff
-            for finer, loose in self.variants.finer(variant, ways.asks[some.pairs.way], some.pairs.a):
-                again = costed.at(np.unique(where[own][good & loose]))
-                for each in finer if len(again.least) else ():
-                    self._evaluate(each, ways, again)
-                good &= ~loose
-            if len(best := np.flatnonzero(good)):
-                self._keep_best(variant, ways, some.pairs.at(best), energy[best], cycles[best],
-                                choice[:, best])
-
-    def _figures(self, variant: Variant, ways: Ways, costed: Costed, outside: np.ndarray,
-                 chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Energy, pJ, and cycles of pairs in a variant, with these outer costs and coupled extents."""
-        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
-        moving = variant.still | variant.far | set(variant.slides) | {variant.follows}
-        pairs, energy = costed.pairs, self.base + outside
-        steps = {self.l.ranks[i]: self.l.divisors[i][choice] / self.l.points[pairs.a, i]
-                 for i, choice in zip(columns, chosen, strict=True)}
-        words: dict[Stream, np.ndarray] = {}
-        for tensor in self.tensors:
-            words.update(self._words(tensor, pairs, self._tiles(tensor, variant, pairs, steps)))
-            if tensor.name == variant.follows:
-                words.update(self._followed(tensor, variant, ways, pairs, steps))
-            if tensor.name in moving:
-                energy = energy + self._at_compute(tensor, pairs) + self._streams(tensor, pairs, words)
-            else:
-                energy = energy + costed.full[tensor.name]
-        return energy, self._cycles(variant, pairs, words, self._point(variant, pairs, chosen))
-
-    def _point(self, variant: Variant, pairs: Pairs, chosen: np.ndarray) -> np.ndarray:
-        """The tile of the array, with the extents `chosen` in the ranks that are coupled."""
-        columns = [i for i, r in enumerate(self.l.ranks) if r in variant.coupled - variant.held]
-        point = pairs.a.copy()
-        for i, choice in zip(columns, chosen, strict=True):
-            point += (choice - self.l.grid[i, pairs.a]) * self.l.strides[i]
-        return point
-
-    def _cycles(self, variant: Variant, pairs: Pairs, words: dict[Stream, np.ndarray],
-                point: np.ndarray) -> np.ndarray:
-        """Cycles of the units and of every port, the most of them."""
-        cycles = self.steps / pairs.instances
-        for port in self.ports:
-            own = port.of(variant.outer, variant.held | variant.coupled, point)
-            for tensor in self.tensors:
-                own = own + port.per_instance(port.below(tensor, pairs, words), pairs.instances)
-            cycles = np.maximum(cycles, own)
-        return cycles
-
-    def _tiles(self, tensor: Tensor, variant: Variant, pairs: Pairs,
-               steps: dict[str, np.ndarray]) -> np.ndarray:
-        """How many times what stays of a tensor enters an instance, in a variant."""
-        passes = (self._passes(tensor) if tensor.name in variant.far else self.above)[pairs.a]
-        if tensor.name in variant.still:
-            for rank in self.everything - tensor.ranks:
-                passes = passes / steps.get(rank, 1.0)
-        sliders = variant.slides.get(tensor.name, frozenset())
-        if tensor.name != variant.goes_on:
-            return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps)
-        slider, = sliders
-        if self.l.windows.simple(tensor, slider):
-            between = 1.0 if tensor.name in variant.still else self._between(tensor, steps)
-            return passes * self.l.windows.run(tensor, slider, pairs.t, pairs.a, steps, between)
-        return passes * self._share(tensor, sliders, pairs.t, pairs.a, steps, "two")
-
-    def _words(self, tensor: Tensor, pairs: Pairs, tiles: np.ndarray) -> dict[Stream, np.ndarray]:
-        """Words of the streams of a tensor: so many times what stays of it, everything else in each pass."""
-        return {stream: words * (tiles if stream in pairs.stays else self.above[pairs.a])
-                for stream, words in pairs.words.items() if stream[0] == tensor.name}
-
-    def _followed(self, tensor: Tensor, variant: Variant, ways: Ways, pairs: Pairs,
-                  steps: dict[str, np.ndarray]) -> dict[Stream, np.ndarray]:
-        """Words of a tensor of which loops outside an instance go on with the steps inside."""
-        level = self.places[tensor.name][1]
-        tile = ways.chain[pairs.way, level - self.middle - 1]
-        between = self._between(tensor, steps) if variant.throughout else None
-        spared = self.l.windows.spared(ways.asks[pairs.way], tile, pairs.a, steps, between)
-        alone = pairs.words[tensor.name, level] + ways.spare[pairs.way]
-        words = alone - spared * self.l.volumes[tensor.name][tile]
-        return {(tensor.name, level): words * self.above[pairs.a]}
-
-    def _between(self, tensor: Tensor, steps: dict[str, np.ndarray]) -> np.ndarray | float:
-        """Iterations of the middle loops that do not move a tensor, as far as they are known."""
-        return prod([n for rank, n in steps.items() if rank not in tensor.ranks], start=1.0)
-
-    # ---- the objective -------------------------------------------------------------------------
-
-    def _keep_best(self, variant: Variant, ways: Ways, pairs: Pairs, energy: np.ndarray, cycles: np.ndarray,
-                   chosen: np.ndarray) -> None:
-        good = energy + self._leak(cycles) <= self.cap.most_energy(cycles)
-        if not good.any():
-            return
-        value = np.where(good, self._objective(energy, cycles), inf)
-        best = int(value.argmin())
-        if value[best] < self.cutoff:
-            self.cutoff = float(value[best])
-            one = pairs.at(np.array([best]))
-            self.found.append((self.cutoff, variant, ways, one, tuple(chosen[:, best])))
-            if self.tell is not None and self.cutoff <= self.told * _BETTER:
-                self.told = self.cutoff
-                self.tell(self._tiling(*self.found[-1]))
-
-    def _budget(self, instances: np.ndarray) -> np.ndarray:
-        """Energy below which a mapping with so many instances at work beats the cutoff within the cap."""
-        energy_power, cycles_power = self.powers
-        cycles = self.steps / instances
-        if energy_power:
-            most = (self.cutoff / cycles ** cycles_power) ** (1 / energy_power)
-        else:
-            most = np.where(cycles ** cycles_power < self.cutoff, inf, -inf)
-        return np.asarray(np.minimum(most, self.cap.most_energy(cycles)) - self._leak(cycles))
-
-    def _objective(self, energy: np.ndarray, cycles: np.ndarray) -> np.ndarray:
-        energy_power, cycles_power = self.powers
-        return np.asarray((energy + self._leak(cycles)) ** energy_power * cycles ** cycles_power)
-
-    def _leak(self, cycles: np.ndarray) -> np.ndarray:
-        """Leakage of all levels, pJ: of every inner instance at work, of one instance elsewhere, and of
-        what these hold switched on."""
-        total = np.zeros_like(cycles)
-        for i, level in enumerate(self.l.arch.levels):
-            if leak := leakage_per_cycle(level) * self.prices.awake:
-                switch, switched = gate(self.l.arch, i)
-                spread = switch == self.l.depth or (switch > self.middle and bool(self.keep[switch]))
-                total = total + leak * switched * (self.steps if spread else cycles)
-        return total
 
     # ---- what attains it -----------------------------------------------------------------------
 

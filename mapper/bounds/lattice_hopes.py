@@ -104,8 +104,8 @@ class Hopes:
         return result
 
 
-def advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
-             step: np.ndarray, n: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def advance(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray | float,
+            step: np.ndarray, n: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     """Tiles loaded, and how far one iteration of all loops has moved, with a loop of `n` iterations more.
     `first`: the step of the innermost loop, which leaves an `overlap`."""
     spared = np.where(step == inside, 1.0, np.where(step - inside == first, overlap, 0.0))

@@ -17,10 +17,7 @@ class Least(Traffic):
 
     def _cached(self, key: tuple[Hashable, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
         """What `make` gives, which depends on `key` only (where zeros are left out, on all that is kept)."""
-        key = (*key, self.keep if self.prices.sparse else ())
-        if key not in self.l.parts:
-            self.l.parts[key] = make()
-        return self.l.parts[key]
+        return self.l.once((*key, self.keep if self.prices.sparse else ()), make)
 
     def _parts(self, ways: Ways) -> list[tuple[np.ndarray, np.ndarray]]:
         """By class of ranks what `_part` gives."""

@@ -15,8 +15,7 @@ import numpy as np
 from ..hardware.architecture import Storage
 from ..workload.einsum import Tensor
 from .lattice import Lattice
-from .lattice_inside import Stream
-from .lattice_traffic import Pairs, Traffic
+from .lattice_traffic import Load, Pairs, Traffic
 
 _READ, _WRITE = ("read",), ("fill", "update")
 
@@ -63,9 +62,9 @@ class Port(Traffic):
         """Cycles of what passes the boundary above the middle level, at the least (see `Traffic._table`)."""
         return self._table(outer, fixed)[point]
 
-    def below(self, tensor: Tensor, pairs: Pairs, words: dict[Stream, np.ndarray]) -> np.ndarray:
+    def load(self, tensor: Tensor, pairs: Pairs) -> Load:
         """Cycles of what a tensor moves below the middle level, of all instances together."""
-        return self._streams(tensor, pairs, words) + self._at_compute(tensor, pairs)
+        return self._load(tensor, pairs)
 
     def per_instance(self, cycles: np.ndarray, instances: np.ndarray) -> np.ndarray:
         """Cycles of one instance, of those that all of them take together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
-from typing import Any, Hashable
+from typing import Any, Hashable, Iterator
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from ..model.network import entry_price
 from ..workload.einsum import Tensor
 from .lattice import Lattice
 from .lattice_inside import Stream
-from .lattice_windows import Reach
 from .prices import Prices
 
 #: A level (as many as there are: the units), and the lattice points of its tiles.
 _Place = tuple[int, np.ndarray]
+
+_ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,49 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Costed:
-    """Pairs, with the energy of every tensor below the middle level if each pass loads it anew (`full`, pJ),
-    and what they need at the least, but for the outer boundary (`least`, pJ)."""
+class Term:
+    """What so many `words` of each of some tiles cost at a `price` a word, in whole blocks, but for so many
+    of all words that are `free`. Arrays over pairs or points, or numbers."""
 
-    pairs: Pairs
-    full: dict[str, np.ndarray]
-    least: np.ndarray
+    words: np.ndarray
+    free: np.ndarray | float
+    price: np.ndarray | float
+    block: int = 1
 
-    def at(self, where: np.ndarray) -> Costed:
-        """Some of them."""
-        return Costed(self.pairs.at(where), {name: anew[where] for name, anew in self.full.items()},
-                      self.least[where])
+    def of(self, tiles: np.ndarray | float, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+        """What so many tiles of some `rows` cost."""
+        words = self.words[rows] * tiles
+        if isinstance(self.free, np.ndarray):
+            words = np.maximum(words - self.free[rows], 0.0)
+        if self.block > 1:
+            words = np.ceil(words / self.block - 1e-6) * self.block
+        return np.asarray(words * (self.price[rows] if isinstance(self.price, np.ndarray) else self.price))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a tensor costs below the middle level by how often what stays of it is brought to an instance:
+    what is `fixed`, and the `terms` of each time."""
+
+    fixed: np.ndarray
+    terms: tuple[Term, ...]
+
+    def of(self, tiles: np.ndarray, rows: np.ndarray | slice = _ALL) -> np.ndarray:
+        """What so many tiles of some `rows` cost."""
+        total = self.fixed[rows]
+        for term in self.terms:
+            total = total + term.of(tiles, rows)
+        return total
+
+
+def _merged(terms: list[Term]) -> tuple[Term, ...]:
+    """The same, with one term for all that are proportional to the words."""
+    plain = [t for t in terms if t.block == 1 and not isinstance(t.free, np.ndarray)]
+    rest = [Term(t.words * t.price, t.free * t.price, 1.0) if t.block == 1 else t
+            for t in terms if not any(t is other for other in plain)]
+    if not plain:
+        return tuple(rest)
+    return Term(np.sum([t.words * t.price for t in plain], axis=0), 0.0, 1.0), *rest
 
 
 class Traffic:
@@ -123,7 +155,7 @@ class Traffic:
                 continue
             moves, sliders = rank in tensor.ranks, self.l.windows.sliders(tensor)
             words = self.l.volumes[tensor.name] * (self.above if moves else self._passes(tensor))
-            words = words * self._share(tensor, sliders & {rank} if moves else sliders, every, every, {})
+            words = words * self._share(tensor, sliders & {rank} if moves else sliders)
             cost += self._transfer(tensor, (0, every), (1, every), words, words, one, one)
         return cost
 
@@ -132,50 +164,62 @@ class Traffic:
         ranks = tensor.ranks & self.everything
         return float(np.prod([self.l.einsum.extent[r] for r in ranks])) / self.l.product(ranks)
 
-    def _share(self, tensor: Tensor, sliders: frozenset[str], tile: np.ndarray, outer: np.ndarray,
-               steps: dict[str, np.ndarray] | None, reach: Reach = "level") -> np.ndarray:
-        """The least share of a tile that is loaded if one of `sliders` steps innermost, `steps` times or
-        else through all of its extent; where that is not known (None), as often as is best."""
-        share = np.ones(len(tile))
+    def _share(self, tensor: Tensor, sliders: frozenset[str]) -> np.ndarray:
+        """At every point the least share of a tile that is loaded if one of `sliders` steps innermost,
+        through all of its extent."""
+        every = np.arange(len(self.l.points))
+        share = np.ones(len(every))
         for rank in sliders:
             i = self.l.ranks.index(rank)
-            n = (steps or {}).get(rank, self.l.extents[i] / self.l.points[:, i][outer])
-            own = self.l.windows.share(tensor, rank, tile, outer, None if steps is None else n, reach, steps)
+            n = self.l.extents[i] / self.l.points[:, i]
+            own = self.l.windows.share(tensor, rank, every, every, n, "level")
             share = np.minimum(share, np.where(n > 1, own, 1.0))
         return share
 
     def _transfer(self, tensor: Tensor, parent: _Place, child: _Place, asked: np.ndarray, filled: np.ndarray,
-                  copies: np.ndarray, instances: np.ndarray, share: np.ndarray | float = 1.0) -> np.ndarray:
-        """Energy of `asked` words at one instance of `parent`, which has a `share` of the tensor, and of
-        `filled` words at each of `instances` of `child`, which hold `copies` copies of every word
-        between them."""
+                  copies: np.ndarray, instances: np.ndarray) -> np.ndarray:
+        """Energy of `asked` words at an instance of `parent`, and of `filled` words at each of `instances` of
+        `child`, which hold `copies` copies of every word between them."""
+        total = np.zeros(len(asked))
+        for term in self._terms(tensor, parent, child, asked, filled, copies, instances):
+            total = total + term.of(1.0)
+        return total
+
+    def _terms(self, tensor: Tensor, parent: _Place, child: _Place, asked: np.ndarray, filled: np.ndarray,
+               copies: np.ndarray, instances: np.ndarray, share: np.ndarray | None = None) -> Iterator[Term]:
+        """What `_transfer` adds up, if each tile asks and fills so many words; where each of as many
+        instances of `parent` has a `share` of the tensor, for all of them."""
+        above = 1.0 if share is None else instances
         entry = entry_price(self.l.arch.levels[parent[0]].network)
-        cost = asked * (entry and entry * self.prices.moved(self.keep, parent[0], tensor.name))
+        if entry := entry and entry * self.prices.moved(self.keep, parent[0], tensor.name):
+            yield Term(asked, 0.0, entry * above)
         held = child[0] < self.l.depth
         if not tensor.is_output:
-            cost = cost + self._access(parent, tensor, "read", asked)
-            return cost + self._access(child, tensor, "fill", filled) * instances if held else cost
-        cost = cost + self._access(parent, tensor, "update", asked)
-        if not tensor.has_disjoint_tiles:
-            return cost
-        size = self.l.einsum.tensor_words(tensor.name)
-        cost = cost + self._access(parent, tensor, "read", np.maximum(asked - size * share, 0.0))
-        if not held:
-            return cost
-        again = np.maximum(filled - size * copies / instances, 0.0)
-        return cost + self._access(child, tensor, "fill", again) * instances
+            yield from self._access(parent, tensor, "read", asked, 0.0, above)
+            if held:
+                yield from self._access(child, tensor, "fill", filled, 0.0, instances)
+            return
+        yield from self._access(parent, tensor, "update", asked, 0.0, above)
+        if tensor.has_disjoint_tiles:
+            size = self.l.einsum.tensor_words(tensor.name)
+            first = np.full(len(asked), float(size)) if share is None else size * share
+            yield from self._access(parent, tensor, "read", asked, first, above)
+            if held:
+                yield from self._access(child, tensor, "fill", filled, size * copies / instances, instances)
 
-    def _access(self, place: _Place, tensor: Tensor, action: str, words: np.ndarray) -> np.ndarray:
-        """Energy of `words` of the dense run at one instance: whole blocks, if all of them move."""
+    def _access(self, place: _Place, tensor: Tensor, action: str, words: np.ndarray, free: np.ndarray | float,
+                times: np.ndarray | float) -> Iterator[Term]:
+        """What so many `words` of the dense run of a tile cost at each of `times` instances: whole blocks, if
+        all of them move."""
         level, tiles = place
-        size = self.l.arch.levels[level].block_words
-        price = self.prices.word(self.keep, level, tensor.name, action)
-        if not self.prices.sparse:
-            whole = np.ceil(words / size - 1e-6) * size if self.blocks and size > 1 else words
-            return np.asarray(whole * price)
-        if self.prices.spares_tiles(self.keep, level, tensor.name):
-            words = words * self.l.filled(tensor.name)[tiles]
-        return np.asarray(words * price)
+        if price := self.prices.word(self.keep, level, tensor.name, action):
+            if not self.prices.sparse:
+                size = self.l.arch.levels[level].block_words if self.blocks else 1
+                yield Term(words, free, price * times, size)
+            elif self.prices.spares_tiles(self.keep, level, tensor.name):
+                yield Term(words, free, price * times * self.l.filled(tensor.name)[tiles])
+            else:
+                yield Term(words, free, price * times)
 
     def _table(self, outer: str, fixed: frozenset[str]) -> np.ndarray:
         """At every point the least outer cost of the middle tiles that it divides, with its own extents in
@@ -198,35 +242,35 @@ class Traffic:
 
     # ---- below the middle level ----------------------------------------------------------------
 
-    def _all_anew(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
-        """Energy of a tensor below the middle level if each pass loads it anew."""
-        every = {(name, level): words * self.above[pairs.a] for (name, level), words in pairs.words.items()
-                 if name == tensor.name}
-        return self._streams(tensor, pairs, every) + self._at_compute(tensor, pairs)
+    def _load(self, tensor: Tensor, pairs: Pairs) -> Load:
+        """What a tensor costs below the middle level, by how often what stays of it is brought in; or all of
+        it, where there is one stream."""
+        fixed, terms = self._at_compute(tensor, pairs), list[Term]()
+        levels = self.places[tensor.name][:-1]
+        for parent, child in pairwise(levels):
+            stream = tensor.name, child
+            own = self._below(tensor, pairs, parent, child, pairs.words[stream])
+            if stream in pairs.stays or len(levels) == 2:
+                terms += own
+            else:       # everything else in each pass
+                fixed = fixed + sum(term.of(self.above[pairs.a]) for term in own)
+        return Load(fixed, _merged(terms))
 
-    def _streams(self, tensor: Tensor, pairs: Pairs, words: dict[Stream, np.ndarray]) -> np.ndarray:
-        """Energy of the streams of a tensor, of so many words an instance."""
-        total = np.zeros(len(pairs.t))
-        for parent, child in pairwise(self.places[tensor.name][:-1]):
-            total += self._below(tensor, pairs, parent, child, words[tensor.name, child])
-        return total
-
-    def _below(self, tensor: Tensor, pairs: Pairs, parent: int, child: int, words: np.ndarray) -> np.ndarray:
-        """Energy of so many words that go from a level to each instance of another one, or to each unit."""
-        copies = self._copies(tensor, pairs)
+    def _below(self, tensor: Tensor, pairs: Pairs, parent: int, child: int, words: np.ndarray) -> list[Term]:
+        """What so many words cost that go from a level to each instance of another one, or to each unit."""
+        copies = self.l.product(self.everything - tensor.ranks)[pairs.s]
         # The middle tile is not known here; it is at least that of the array.
         if parent <= self.middle:
-            places = (parent, pairs.a), (child, pairs.t)
             asked = words * self.l.distinct(tensor, pairs.t, pairs.s)
-            return self._transfer(tensor, *places, asked, words, copies, pairs.instances)
-        places, one = ((parent, pairs.t), (child, pairs.t)), np.ones(len(pairs.t))
-        share = copies / pairs.instances
-        return self._transfer(tensor, *places, words, words, share, one, share) * pairs.instances
+            return list(self._terms(tensor, (parent, pairs.a), (child, pairs.t), asked, words, copies,
+                                    pairs.instances))
+        return list(self._terms(tensor, (parent, pairs.t), (child, pairs.t), words, words, copies,
+                                pairs.instances, copies / pairs.instances))
 
     def _at_compute(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
         """Energy of what the units ask of the innermost level that keeps a tensor."""
         innermost, units = self.places[tensor.name][-2:]
-        return self._below(tensor, pairs, innermost, units, self.macs / pairs.instances)
-
-    def _copies(self, tensor: Tensor, pairs: Pairs) -> np.ndarray:
-        return self.l.product(self.everything - tensor.ranks)[pairs.s]
+        total = np.zeros(len(pairs.t))
+        for term in self._below(tensor, pairs, innermost, units, self.macs / pairs.instances):
+            total = total + term.of(1.0)
+        return total

@@ -32,6 +32,11 @@ class Variant:
     follows: str = ""
     throughout: bool = False
 
+    @property
+    def moves(self) -> frozenset[str]:
+        """The tensors that do not simply enter anew in each pass."""
+        return (self.still | self.far | frozenset((*self.slides, self.follows))) - {""}
+
 
 class Variants:
     """The variants of one Einsum on one machine."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 from itertools import permutations
 from math import lcm, prod
-from typing import TYPE_CHECKING, Iterable, Literal, Sequence
+from typing import TYPE_CHECKING, Literal, Sequence
 
 import numpy as np
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: or those of any number of levels.
 Reach = Literal["level", "two", "any"]
 
+
+#: What is loaded in any case, and what for each part of a tile that a step brings in.
+Parts = tuple[np.ndarray, np.ndarray]
 
 #: Of loops, how far an iteration moves a tensor, and how many there are.
 Loops = list[tuple[np.ndarray, np.ndarray]]
@@ -60,48 +63,58 @@ class Windows:
         return frozenset(self.axes[tensor.name])
 
     def share(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
-              steps: np.ndarray | None, reach: Reach,
-              others: dict[str, np.ndarray] | None = None) -> np.ndarray:
+              steps: np.ndarray | None, reach: Reach) -> np.ndarray:
         """The share that is left when `slider` steps innermost, `steps` times (None: as often as is best),
-        each time by the extents `outer`; or less. `tile` and `outer` are lattice points; `others`: how often
-        other loops of the same level step, where that is known."""
+        each time by the extents `outer`; or less. `tile` and `outer` are lattice points."""
+        whole, part = self.parts(tensor, slider, outer, steps, reach)
+        return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
+
+    def fresh(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray) -> np.ndarray:
+        """The part of a `tile` that a step of `slider` by the extents `outer` brings in."""
         axis = self.axes[tensor.name][slider]
-        term = next(t for t in axis if t.rank == slider)
+        unit = next(abs(t.coefficient) for t in axis if t.rank == slider)
+        step = unit * self.l.points[:, self.l.ranks.index(slider)]
+        return np.minimum(step[outer] / self.l.interval(axis)[tile], 1.0)
+
+    def parts(self, tensor: Tensor, slider: str, outer: np.ndarray, steps: np.ndarray | None, reach: Reach,
+              others: dict[str, np.ndarray] | None = None) -> Parts:
+        """Of the share that is left (see `share`) what is loaded in any case, and what for each part of a
+        tile that a step brings in (see `fresh`); neither is negative. `others`: how often other loops of the
+        same level step, where that is known."""
+        axis = self.axes[tensor.name][slider]
         i = self.l.ranks.index(slider)
-        width, held = self.l.interval(axis)[tile], self.l.points[:, i][outer]
-        fresh = np.minimum(abs(term.coefficient) * held / width, 1.0)
-        most = self.l.extents[i] / held
-        n = most if steps is None else steps
-        share = fresh + (1.0 - fresh) / n
-        one_way = tensor.name not in self.both_ways
+        n = self.l.extents[i] / self.l.points[outer, i] if steps is None else steps
         if reach == "level" and self.simple(tensor, slider):
-            next_to = self.partner(tensor, slider)[0]
+            next_to, = self.partner(tensor, slider)
             j = self.l.ranks.index(next_to)
             m = (others or {}).get(next_to, self.l.extents[j] / self.l.points[outer, j])
-            once, twice = (self.meets(tensor, slider, times)[outer] for times in (1, 2))
-            return np.asarray(share - (once + twice * (1.0 - fresh)) * (1.0 - 1.0 / m) / n)
+            once, twice = (self.meets(tensor, slider, times)[outer] * (1.0 - 1.0 / m) for times in (1, 2))
+            return (1.0 - once - twice) / n, 1.0 - (1.0 - twice) / n
         undone = self.undone(axis, slider, reach == "any")[outer] & (n > 1)
-        if undone.any():
-            least = smallest_prime(int(self.l.extents[i])) if steps is None else n
-            every = 1.0 / self._passes(axis)[outer] if one_way else 0.0
-            share = np.where(undone, fresh * (1.0 - 1.0 / least) + every, share)
-        return np.asarray(share)
+        least = smallest_prime(int(self.l.extents[i])) if steps is None else n
+        one_way = tensor.name not in self.both_ways
+        every = 1.0 / self._passes(axis)[outer] if one_way else np.zeros(len(outer))
+        return np.where(undone, every, 1.0 / n), 1.0 - 1.0 / np.where(undone, least, n)
 
-    def run(self, tensor: Tensor, slider: str, tile: np.ndarray, array: np.ndarray,
-            steps: dict[str, np.ndarray], between: np.ndarray | float) -> np.ndarray:
+    def run(self, tensor: Tensor, slider: str, array: np.ndarray, steps: dict[str, np.ndarray],
+            between: np.ndarray | float) -> list[Parts]:
         """The share that is left, exactly, when no loop but those of the axis of `slider` moves the tensor at
         a level before loops of the same axis follow at the level outside; `steps` of both of its ranks, and
-        the iterations of loops `between` that do not move it.
+        the iterations of loops `between` that do not move it. As `parts`, for each of the orders outside, of
+        which the one that leaves the least counts.
 
-        `tile` and `array` are lattice points; the tile of the level is larger than `array` by the steps."""
+        `array` are lattice points; the tile of the level is larger than these by the steps."""
         axis = self.axes[tensor.name][slider]
         around = sorted(self._moving(axis), key=lambda term: term.rank != slider)
         inner, outer = self._loops(around, array, steps)
-        width, (first, n), still = self.l.interval(axis)[tile], inner[0], (0.0 * inner[0][0], between)
-        overlap = np.maximum(1.0 - first / width, 0.0)
-        inside, words = np.where(n > 1, first, 0.0), n - (n - 1) * overlap
-        orders = [(inner[1], still, *order) for order in permutations(outer)]
-        return _least(words, inside, first, overlap, orders) / n
+        (first, n), still = inner[0], (0.0 * inner[0][0], between)
+        inside, found = np.where(n > 1, first, 0.0), list[Parts]()
+        for order in permutations(outer):
+            loops = (inner[1], still, *order)
+            none, every = (_loaded(n - (n - 1) * overlap, inside, first, overlap, loops) / n
+                           for overlap in (1.0, 0.0))     # of which it is a linear function
+            found.append((none, every - none))
+        return found
 
     def spared(self, asked: np.ndarray, tile: np.ndarray, array: np.ndarray, steps: dict[str, np.ndarray],
                between: np.ndarray | float | None) -> np.ndarray:
@@ -120,7 +133,7 @@ class Windows:
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
         orders = [order if between is None else (*order, (0.0 * first, between), *then)
                   for order in permutations(inner) for then in permutations(outer)]
-        return -_least(0.0 * first, inside, first, overlap, orders)
+        return -np.minimum.reduce([_loaded(0.0 * first, inside, first, overlap, order) for order in orders])
 
     def _loops(self, around: list[Term], array: np.ndarray,
                steps: dict[str, np.ndarray]) -> tuple[Loops, Loops]:
@@ -209,41 +222,42 @@ class Windows:
 
     def meets(self, tensor: Tensor, slider: str, times: int) -> np.ndarray:
         """At every point, whether the other rank of the axis steps so many times as far as the slider."""
-        axis = self.axes[tensor.name][slider]
-        unit = {term.rank: abs(term.coefficient) for term in axis}
-        own, its = (unit[rank] * self.l.points[:, self.l.ranks.index(rank)]
-                    for rank in (slider, *self.partner(tensor, slider)))
-        return np.asarray(its == times * own)
+        def meet() -> np.ndarray:
+            unit = {term.rank: abs(term.coefficient) for term in self.axes[tensor.name][slider]}
+            own, its = (unit[rank] * self.l.points[:, self.l.ranks.index(rank)]
+                        for rank in (slider, *self.partner(tensor, slider)))
+            return np.asarray(its == times * own)
+
+        return self.l.once(("meets", tensor.name, slider, times), meet)
 
     def _passes(self, axis: Axis) -> np.ndarray:
         """Iterations of all loops above a point that move the axis."""
-        return np.prod([self.l.extents[i] / self.l.points[:, i] for i in
-                        (self.l.ranks.index(t.rank) for t in self._moving(axis))], axis=0)
+        ranks = frozenset(t.rank for t in self._moving(axis))
+        return self.l.once(("passes", ranks), lambda: self.l.product(ranks)[-1] / self.l.product(ranks))
 
     def undone(self, axis: Axis, slider: str, deep: bool) -> np.ndarray:
         """At every point, whether a step of another window rank may equal steps of the slider, so that it
         moves nothing or seems to slide on."""
-        own, *others = sorted(self._moving(axis), key=lambda term: term.rank != slider)
-        i = self.l.ranks.index(slider)
-        indices = [self.l.ranks.index(t.rank) for t in others]
-        if len(others) > 1:
-            return np.asarray((self.l.points[:, indices] < self.l.extents[indices]).any(axis=1))
-        j, = indices
-        table = _undo_table(int(self.l.extents[i]), abs(own.coefficient),
-                            int(self.l.extents[j]), abs(others[0].coefficient), deep)
-        return np.asarray(table[self.l.grid[i], self.l.grid[j]])
+        def undo() -> np.ndarray:
+            own, *others = sorted(self._moving(axis), key=lambda term: term.rank != slider)
+            i = self.l.ranks.index(slider)
+            indices = [self.l.ranks.index(t.rank) for t in others]
+            if len(others) > 1:
+                return np.asarray((self.l.points[:, indices] < self.l.extents[indices]).any(axis=1))
+            j, = indices
+            table = _undo_table(int(self.l.extents[i]), abs(own.coefficient),
+                                int(self.l.extents[j]), abs(others[0].coefficient), deep)
+            return np.asarray(table[self.l.grid[i], self.l.grid[j]])
+
+        return self.l.once(("undone", axis, slider, deep), undo)
 
 
-def _least(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray,
-           orders: Iterable[Sequence[tuple[np.ndarray, np.ndarray | float]]]) -> np.ndarray:
-    """Tiles loaded an iteration of loops around, in the best of some orders; see `advance`."""
-    least = np.full(len(first), np.inf)
-    for order in orders:
-        total, met = words, inside
-        for step, n in order:
-            total, met = advance(total, met, first, overlap, step, n)
-        least = np.minimum(least, total / prod([n for _, n in order], start=1.0))
-    return least
+def _loaded(words: np.ndarray, inside: np.ndarray, first: np.ndarray, overlap: np.ndarray | float,
+            order: Sequence[tuple[np.ndarray, np.ndarray | float]]) -> np.ndarray:
+    """Tiles loaded an iteration of loops around, in one order; see `advance`."""
+    for step, n in order:
+        words, inside = advance(words, inside, first, overlap, step, n)
+    return words / prod([n for _, n in order], start=1.0)
 
 
 @cache
