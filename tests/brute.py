@@ -10,6 +10,8 @@ import numpy as np
 from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.template import Template, slot
 from tilebound.model.batch import BatchCost, evaluate_batch
+from tilebound.search.keeps import Keep
+from tilebound.search.local import Explorer
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum
@@ -25,6 +27,13 @@ def least(architecture: Architecture, einsum: Einsum) -> dict[str, float]:
             values = cost.energy_pj[cost.valid] ** energy_power * cost.cycles[cost.valid] ** cycles_power
             best[objective] = min(best[objective], float(values.min(initial=inf)))
     return best
+
+
+def least_by_keep(space: Mapspace, objective: str) -> dict[Keep, float]:
+    """By what levels keep the least objective under all orders that a mapspace knows."""
+    explorer, factors = Explorer(space, *OBJECTIVES[objective]), space.enumerate(space.whole)
+    return {keep: min(float(explorer.values(keep, orders, own).min()) for orders, own in in_order(
+        space.einsum.ranks, space.order_options(space.root(keep)), factors)) for keep in space.keeps}
 
 
 def every_mapping(architecture: Architecture,
