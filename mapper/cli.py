@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Sequence
+from typing import TYPE_CHECKING, Literal, Sequence
 
 import click
 
+from .cli_input import evaluated, load, note_unused, refuse_switches
+from .cli_output import (
+    BAD_INPUT,
+    DONE,
+    INFEASIBLE,
+    INTERNAL,
+    INTERRUPTED,
+    TERMINATED,
+    answer,
+    conflicts_shown,
+    require_place,
+    saver,
+    write,
+)
 from .cli_values import Number, Objective, defined, switched
-from .errors import InfeasibleError, MappingError, Problem, SpecError
+from .errors import InfeasibleError, MappingError, SpecError
 from .signals import Terminated, heeded
 
 if TYPE_CHECKING:
-    from .hardware.architecture import Architecture
-    from .loading import Loaded
     from .model.cost import Semantics
-    from .model.options import Options
-    from .report.schema import ResultDocument
-    from .search.result import LayerResult, NetworkResult
-    from .workload.graph import WorkloadGraph
-
-DONE, INTERNAL, BAD_INPUT, INFEASIBLE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 #: Sections that say which mappings a search may consider.
 _CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints")
@@ -81,13 +86,13 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
     """
     from .search.result import NetworkResult
 
-    loaded, architecture, workload = _load(specs, define)
-    _require_place(folder)
+    loaded, architecture, workload = load(specs, define)
+    require_place(folder)
     options = switched(loaded.options, switches)
-    _note_unused(loaded, (*_CONSTRAINTS, "mapper", *_NEVER_USED))
-    layers = _evaluated(loaded, architecture, workload, semantics, options)
+    note_unused(loaded, (*_CONSTRAINTS, "mapper", *_NEVER_USED))
+    layers = evaluated(loaded, architecture, workload, semantics, options)
     result = NetworkResult(architecture, workload.name, "edp", layers, semantics=semantics, options=options)
-    return _answer(result, workload, as_json, folder)
+    return answer(result, workload, as_json, folder)
 
 
 @cli.command("map", epilog=_EPILOG)
@@ -126,9 +131,9 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     Constraints in the SPECs say which mappings are considered, native ones and Timeloop's.
     Ctrl-C (or SIGTERM) gives the best found so far, with the bounds proven so far.
     """
-    loaded, architecture, workload = _load(specs, define)
-    _require_place(folder)
-    _refuse_switches(loaded)
+    loaded, architecture, workload = load(specs, define)
+    require_place(folder)
+    refuse_switches(loaded)
     from .api import read_constraints
     from .search.mapper_keys import read_mapper
 
@@ -140,17 +145,17 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
     objective, jobs = objective or asked.objective or "edp", jobs or asked.jobs or 1
-    _note_unused(loaded, ("mapping", *_NEVER_USED))
+    note_unused(loaded, ("mapping", *_NEVER_USED))
     from .report.progress import ProgressDisplay
     from .search.network import search_network  # slow to import: only for sound specs
 
     watch = ProgressDisplay(objective, sys.stderr) if sys.stderr.isatty() else nullcontext()
-    with watch as progress, _conflicts_shown(as_json):
+    with watch as progress, conflicts_shown(as_json):
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
                                 points=points, explain=explain, progress=progress,
-                                save=_saver(workload, folder))
-    return _answer(result, workload, as_json, folder, explain)
+                                save=saver(workload, folder))
+    return answer(result, workload, as_json, folder, explain)
 
 
 @cli.command()
@@ -173,7 +178,7 @@ def convert(specs: tuple[str, ...], dialect: Literal["timeloop", "native"], laye
     loaded = load_specs(specs, define=defined(define))
     for note in loaded.notes:
         click.echo(str(note), err=True)
-    return _written(dump(converted(loaded, dialect, layer)), file)
+    return write(dump(converted(loaded, dialect, layer)), file)
 
 
 @cli.command()
@@ -229,7 +234,7 @@ def report(result: Path, form: str, file: Path | None) -> int:
     from .report.document import load_document
     from .report.output import FORMATS
 
-    return _written(FORMATS[form](load_document(result)), file)
+    return write(FORMATS[form](load_document(result)), file)
 
 
 @cli.command()
@@ -255,166 +260,6 @@ def check(result: Path) -> int:
     mappings = sum(len(x["front"]["points"]) if "front" in x else 1 for x in document["layers"])
     click.echo(f"{result}: {mappings} mappings and {len(list(certificates(document)))} certificates hold")
     return DONE
-
-
-def _load(specs: Sequence[str], define: Sequence[str]) -> tuple[Loaded, Architecture, WorkloadGraph]:
-    """What the SPECs hold, when that can be evaluated."""
-    from .loading import load_specs
-
-    loaded = load_specs(specs, define=defined(define))
-    for note in loaded.notes:
-        click.echo(str(note), err=True)
-    problems = list(loaded.unsupported)
-    if loaded.architecture is None:
-        problems.append(_missing(specs, "architecture", "arch"))
-    if loaded.workload is None:
-        problems.append(_missing(specs, "workload", "workloads"))
-    if problems or loaded.architecture is None or loaded.workload is None:
-        raise SpecError(problems)
-    return loaded, loaded.architecture, loaded.workload
-
-
-def _written(text: str, file: Path | None) -> int:
-    """Write `text` to the file, or else to stdout."""
-    if file is None:
-        click.echo(text, nl=False)
-    else:
-        from .files import write_atomic
-
-        write_atomic(file, text)
-    return DONE
-
-
-def _require_place(folder: Path | None) -> None:
-    """Raise an OSError where the folder of the answer cannot be written or made, so that no long run ends
-    without a place for it. It is made when there is something to write."""
-    if folder is None:
-        return
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
-
-
-def _refuse_switches(loaded: Loaded) -> None:
-    """Raise a SpecError for switches that a search cannot honour."""
-    if loaded.options.changed():
-        from .model.options import refuse_changed
-        from .spec.nodes import Problems
-
-        problems = Problems()
-        refuse_changed(loaded.sections["globals"], problems)
-        raise SpecError(problems.unsupported)
-
-
-def _missing(specs: Sequence[str], what: str, kind: str) -> Problem:
-    return Problem(" ".join(specs), 0, 0, f"no {what} given; expected a SPEC with the key {what!r} or the "
-                   f"name of a library entry; `tilebound list {kind}` shows them")
-
-
-def _note_unused(loaded: Loaded, keys: Sequence[str]) -> None:
-    """Say on stderr which sections were read and count for nothing here."""
-    nodes = dict(loaded.sections)
-    if loaded.mappings:
-        nodes["mapping"] = next(iter(loaded.mappings.values()))
-    for key in keys:
-        if (node := nodes.get(key)) is not None:
-            note = Problem(node.file, node.line, node.column, f"{key!r} is not used here", "note")
-            click.echo(str(note), err=True)
-
-
-def _evaluated(loaded: Loaded, architecture: Architecture, workload: WorkloadGraph,
-               semantics: Semantics, options: Options) -> tuple[LayerResult, ...]:
-    """Every layer with the mapping given for it, evaluated."""
-    from .api import evaluate_layer
-
-    mappings = dict(loaded.mappings)
-    names = [einsum.name for einsum in workload]
-    if "" in mappings and len(names) == 1:
-        mappings.setdefault(names[0], mappings.pop(""))
-    problems = [Problem(node.file, node.line, node.column, f"a mapping for layer {name!r}; expected one of "
-                        f"{', '.join(names)} under `layer`")
-                for name, node in mappings.items() if name not in names]
-    problems += [Problem(workload.name, 0, 0, f"no mapping for layer {name!r}; expected the key 'mapping'")
-                 for name in names if name not in mappings]
-    layers = []
-    for einsum in workload:
-        if problems or einsum.name not in mappings:
-            continue
-        try:
-            layers.append(evaluate_layer(architecture, einsum, mappings[einsum.name],
-                                         workload.count(einsum.name), semantics, options))
-        except MappingError as error:
-            node = mappings[einsum.name]
-            problems += [Problem(node.file, node.line, node.column, f"layer {einsum.name}: {reason}")
-                         for reason in error.reasons]
-    if problems:
-        raise SpecError(problems)
-    return tuple(layers)
-
-
-@contextmanager
-def _conflicts_shown(as_json: bool) -> Iterator[None]:
-    """Prints what conflicts as JSON where nothing fits, if that is asked for."""
-    try:
-        yield
-    except InfeasibleError as error:
-        if as_json:
-            from .report.conflict import conflict_text
-
-            click.echo(conflict_text(error), nl=False)
-        raise
-
-
-def _saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkResult], None] | None:
-    """Keeps result.json up to date while layers are still being searched."""
-    if folder is None:
-        return None
-    from .files import write_atomic
-    from .report.document import dumps, to_document
-
-    return lambda result: write_atomic(folder / "result.json", dumps(to_document(result, workload)))
-
-
-def _answer(result: Any, workload: WorkloadGraph, as_json: bool, folder: Path | None,
-            explain: bool = False) -> int:
-    """Print the answer and write its files."""
-    from .report import front
-    from .report.document import dumps, to_document
-    from .report.output import write_outputs
-    from .report.potential import sentences
-    from .report.tables import show
-    from .report.text import summary
-    from .report.views import counting
-
-    document: ResultDocument = to_document(result, workload)
-    try:
-        if folder is not None:
-            write_outputs(document, folder)
-    finally:        # an answer that cannot be written is still shown
-        if as_json:
-            click.echo(dumps(document), nl=False)
-        else:
-            show(summary(document))
-            if (table := front.summary(document)) is not None:
-                click.echo()
-                show(table)
-                click.echo(front.note(document["front"]))
-            if explain:
-                from .report.why import render
-
-                click.echo(f"\n{render(document)}")
-            if any("difference" in layer for layer in document["layers"]):
-                click.echo(counting(document), err=True)
-            for sentence in sentences(document):
-                click.echo(sentence, err=True)
-    if not document["interrupted"]:
-        return DONE
-    missing = document.get("missing", [])
-    click.echo(f"interrupted: {len(document['layers'])} of {len(workload)} layers, the best found so far"
-               + (f"; none yet of {', '.join(missing)}" if missing else ""), err=True)
-    return INTERRUPTED
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
