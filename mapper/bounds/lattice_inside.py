@@ -87,6 +87,9 @@ def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways
 
 def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> list[Ways] | None:
     """The ways with a level more around them, which keeps the tensors `names`."""
+    if not names and _needless(lattice, level, ways):
+        chain, none = np.stack([ways.tile, *ways.chain.T], axis=1), np.full((len(ways.tile), 1), -1)
+        return [replace(ways, chain=chain, orders=np.concatenate([none, ways.orders], axis=1))]
     capacity = lattice.arch.levels[level].capacity_words
     words = np.zeros(len(lattice.points))
     for name in names:
@@ -113,6 +116,18 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
         if sum(len(way.tile) for way in found) > _PAIRS_AT_A_TIME:
             found = _by_what_stays(found)
     return found
+
+
+def _needless(lattice: Lattice, level: int, ways: Ways) -> bool:
+    """Whether loops of a level that keeps nothing may as well be loops of the next level around it.
+
+    A rank with loops at both moves as many words or fewer with all of them where the inner ones are: of a
+    tensor that it moves, loops count from the innermost on that moves it. Only windows take more from loops
+    of two ranks in turn."""
+    windows = {name for name, _ in ways.words} & {name for name, axes in lattice.windows.axes.items() if axes}
+    least, most = (table[:, TEMPORAL, lattice.columns] for table in (lattice.rules.least, lattice.rules.most))
+    return level > lattice.array_level + 1 and not windows and bool(
+        (least[level] == 1).all() and (most[level - 1] >= lattice.extents).all())
 
 
 def _nested(lattice: Lattice, level: int, inner: np.ndarray,
