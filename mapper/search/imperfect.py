@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..bounds.bound import ROUNDING, Bound
+from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED, Cap
 from ..bounds.tiles import Tiles
 from ..bounds.tiles_bound import TileBound
@@ -201,12 +201,8 @@ class ImperfectSearch(LayerSearch):
         return (self._for_tiles and not self.lattice.limited and bool(self.space.whole.open)
                 and self.space.choices.count <= KEEPS)
 
-    def _by_keeps(self, root: Node) -> list[Node]:
-        for region in self.space.choices.decide(root.region, None):
-            value = TileBound(self.tiles, region.keep, *self.powers, self.cap).quick()
-            root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
-                                   method="lattice"))
-        return root.parts
+    def _quick(self, keep: Keep) -> float:
+        return TileBound(self.tiles, keep, *self.powers, self.cap).quick()
 
     def _glimpse(self) -> None:
         """Whole factors have been looked at before."""

@@ -181,12 +181,18 @@ class LayerSearch:
     def _by_keeps(self, root: Node) -> list[Node]:
         """A part of everything for each choice of what levels keep, bounded by its lattice alone."""
         for region in self.space.choices.decide(root.region, None):
-            ruled_out = self.capped.get(region.keep, 0.0) > self.cap.most * (1.0 + _TIES / 2)
-            value = inf if ruled_out else LatticeBound(
-                self.lattice, region.keep, *self.powers, self.cap).quick()
-            root.parts.append(Node(region, Bound(0.0, None), max(value, root.value), root.floor,
-                                   method="lattice"))
+            if self._interrupted():     # what is known of some parts proves nothing
+                root.parts = []
+                return [root]
+            root.parts.append(Node(region, Bound(0.0, None), max(self._quick(region.keep), root.value),
+                                   root.floor, method="lattice"))
         return root.parts
+
+    def _quick(self, keep: Keep) -> float:
+        """What can be said soon of all mappings with one choice of what levels keep."""
+        if self.capped.get(keep, 0.0) > self.cap.most * (1.0 + _TIES / 2):
+            return inf
+        return LatticeBound(self.lattice, keep, *self.powers, self.cap).quick()
 
     def _glimpse(self) -> None:
         """Find something good soon: glimpse at the choices of what levels keep that promise most, and improve
