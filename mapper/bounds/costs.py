@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model.energy import leakage_per_cycle
 from ..workload.einsum import Tensor
-from .grid import Array
+from .grid import Array, Grid
 from .nests import Nests
 from .placing import Item, Run
 from .windows import Slides
@@ -67,20 +67,23 @@ class Costs:
             cost = cost + np.maximum(words * asked - size * above, 0.0) * self._price(item.parent, t, "read")
         return cost
 
-    def runs(self, k: int, item: Item, slides: Sequence[Slides], price: Array) -> list[Run]:
-        """The runs of an item with a window, by group of shapes; `price` of a word, shape (groups, 1, ..)."""
-        around, found = self.nests.around(item.tensor), []
+    def runs(self, k: int, item: Item, slides: Sequence[Slides], price: Array, grid: Grid) -> list[Run]:
+        """The runs of an item with a window over the tiles of `grid`, by group of shapes; `price` of a word,
+        shape (groups, 1, ..)."""
+        around, found, ends = self.nests.around(item.tensor), [], _ends(item.fits)
         for key in sorted({key for own in slides for key in own}):
             some = next(own[key] for own in slides if key in own)
             box = tuple(slice(None) if i in (some.along, *around, *some.onward) else slice(n)
-                        for i, n in enumerate(_ends(item.fits)))
+                        for i, n in enumerate(ends))
             tables = [[x.start, x.toll, x.close, x.border] if (x := own.get(key)) else
                       [np.full_like(some.start, inf), some.toll, some.toll, some.toll] for own in slides]
-            start, *ends = [np.stack(own) for own in zip(*tables, strict=True)]
+            start, *others = [grid.part(np.stack(own)) for own in zip(*tables, strict=True)]
             start = np.where(item.fits == 0.0, start, inf)
-            by = some.by[box] * price
+            if not np.isfinite(start).any():
+                continue
+            by = grid.part(some.by)[box] * price
             found.append(Run(k, some.along, around, some.onward, box, start[:, *box] * by, *(
-                np.broadcast_to(x, (len(x), *self.grid.shape))[:, *box] * by for x in ends)))
+                np.broadcast_to(x, (len(x), *grid.shape))[:, *box] * by for x in others)))
         return found
 
     def rest(self) -> Array:
@@ -101,15 +104,18 @@ class Costs:
         return total
 
     def floor(self, powers: tuple[int, int]) -> float:
-        """At most the objective of any chain, quickly found: all words come once from the outermost level."""
-        energy, nests = self.rest(), self.nests
-        for tensor in nests.einsum.tensors:
-            if len(self.levels(tensor)) > 1:
-                words = nests.once(tensor) * float(nests.asked(tensor).min())
-                energy = energy + words * self._sent(self.levels(tensor)[0], 0, tensor, 1.0)
+        """At most the objective of any chain, quickly found: each cut by itself where it costs least, and not
+        again for loops that its tensor does not have."""
+        nests, energy = self.nests, self.rest()
+        for inside in (False, True):
+            for x in self.items(inside):
+                words = nests.once(x.tensor, inside, self.room.get((x.level, x.tensor.name), inf))
+                copies = nests.along(x.tensor, False).astype(float) if inside else 1.0
+                asked = nests.asked(x.tensor) if inside and x.parent <= nests.border else 1.0
+                energy = energy + self.moved(x, words * copies, asked, copies)
         return float((energy ** powers[0] * (nests.einsum.macs / nests.units) ** powers[1]).min())
 
 
 def _ends(fits: Array) -> list[int]:
     """Along each axis how many divisors there are in tiles that fit."""
-    return [int(max(where, default=-1)) + 1 for where in np.nonzero(fits == 0.0)]
+    return [int(where.max(initial=-1)) + 1 for where in np.nonzero(fits == 0.0)]

@@ -75,7 +75,7 @@ class Chain(Costs):
             windows = self.nests.windows[x.tensor.name]
             loose.append((self.moved(x, self.nests.entering(x.tensor), 1.0, 1.0) + x.fits)[None])
             costs.append((self.moved(x, windows.anew, 1.0, 1.0) + x.fits)[None])
-            runs += self.runs(k, x, [windows.slides({})], self.moved(x, one, 1.0, 1.0))
+            runs += self.runs(k, x, [windows.slides({})], self.moved(x, one, 1.0, 1.0), self.grid)
         self._late: dict[Late, _Late] = {}
         more = np.full((1 << len(items), *table.energy.shape), inf)
         for late in self.inner.late:
@@ -118,7 +118,7 @@ class Chain(Costs):
         factors = self.nests.factors[s]
         below: Point = tuple(int(np.flatnonzero(d * f == d[i])[0])
                              for d, f, i in zip(self.grid.divisors, factors, point, strict=True))
-        self.inner.border(np.array([s])).walk(below, tiles, stay)
+        self.inner.border([s]).walk(below, tiles, stay)
         return Cuts(tiles, self.nests.shapes[s])
 
 
@@ -128,7 +128,7 @@ class _Late:
 
     placing: Placing
     due: Array
-    shape: NDArray[np.intp]
+    shape: NDArray[np.int32]
     units: list[int]
 
     def matches(self, mask: int, unit: int, point: Point, outside: Placing) -> int | None:

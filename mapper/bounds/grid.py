@@ -19,15 +19,25 @@ Point = tuple[int, ...]
 
 class Grid:
     """The tiles of one Einsum. `ranks` are those of more than one iteration; `shape` has their numbers of
-    divisors. Arrays over tiles end in these axes."""
+    divisors (the first `lengths` of them, if given). Arrays over tiles end in these axes."""
 
-    def __init__(self, einsum: Einsum) -> None:
+    def __init__(self, einsum: Einsum, lengths: Sequence[int] | None = None) -> None:
         self.einsum = einsum
         self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
-        self.divisors = [np.array(divisors(einsum.extent[r])) for r in self.ranks]
+        every = [np.array(divisors(einsum.extent[r])) for r in self.ranks]
+        self.divisors = every if lengths is None else [d[:n] for d, n in zip(every, lengths, strict=True)]
         self.shape = tuple(map(len, self.divisors))
         self.whole: Point = tuple(n - 1 for n in self.shape)
-        self._steps = [self._prime_steps(r) for r in self.ranks]
+        self._steps = [[(j, k) for j, k in self._prime_steps(r) if j < n]
+                       for r, n in zip(self.ranks, self.shape, strict=True)]
+
+    def part(self, values: Array) -> Array:
+        """Of an array over more tiles those of this grid."""
+        sides = values.shape[values.ndim - len(self.shape):]
+        own = tuple(slice(n if m > 1 else 1) for n, m in zip(self.shape, sides, strict=True))
+        before = (slice(None),) * (values.ndim - len(own))
+        part: Array = values[before + own]
+        return part
 
     def _prime_steps(self, rank: str) -> list[tuple[int, int]]:
         """Pairs of a divisor and the same less one prime factor, prime by prime, the smaller first."""
@@ -53,18 +63,23 @@ class Grid:
         """At each tile the least of `values` over all tiles that divide it, along `axes` (default all)."""
         values = values.copy()
         for i in range(len(self.ranks)) if axes is None else axes:
-            lines = np.moveaxis(values, i - len(self.ranks), 0)
+            lines = self._lines(values, i)
             for j, k in self._steps[i]:
-                np.minimum(lines[j], lines[k], out=lines[j])
+                np.minimum(lines[:, j], lines[:, k], out=lines[:, j])
         return values
+
+    def _lines(self, values: Array, i: int) -> Array:
+        """A view of a contiguous array with axis `i` of the tiles in the middle of three."""
+        at = values.ndim - len(self.shape) + i
+        return values.reshape(prod(values.shape[:at]), values.shape[at], -1)
 
     def beyond(self, values: Array, axes: Sequence[int]) -> Array:
         """At each tile the least of `values` over those that are one prime smaller along one of `axes`."""
         found = np.full_like(values, np.inf)
         for i in axes:
-            lines, own = (np.moveaxis(x, i - len(self.ranks), 0) for x in (values, found))
+            lines, own = self._lines(values, i), self._lines(found, i)
             for j, k in self._steps[i]:
-                np.minimum(own[j], lines[k], out=own[j])
+                np.minimum(own[:, j], lines[:, k], out=own[:, j])
         return found
 
     def smaller(self, point: Point, axes: Sequence[int]) -> list[Point]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, prod
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .costs import Costs, Keep, Room
-from .grid import Array, Point
+from .grid import Array, Grid, Point
 from .nests import Nests
 from .placing import Item, Placing, Tiles
 
@@ -29,7 +29,7 @@ class Table:
     copies; `visit`: words of it that enter each of the items that stay for every visit by these loops."""
 
     energy: Array
-    shape: NDArray[np.intp]
+    shape: NDArray[np.int32]
     units: list[float]
     asked: list[float]
     copies: list[float]
@@ -142,16 +142,15 @@ class Inner(Costs):
         every: list[Late] = [(), *self.late]
         groups = [self._groups(late) for late in every]
         tables = [self._empty(late, *own) for late, own in zip(every, groups, strict=True)]
-        rest, (kinds, kind) = self.rest(), self._kinds()
-        chunk = max(1, _AT_ONCE // prod(self.grid.shape))
-        for start in range(0, len(kinds), chunk):
-            border = self.border(kinds[start:start + chunk])
-            shapes = np.flatnonzero((kind >= start) & (kind < start + chunk) & self.fast)
+        rest = self.rest()
+        for kinds, like in self._alike():
+            border = self.border(kinds)
             for late, (_, of), table in zip(every, groups, tables, strict=True):
                 found = border.stay(late) if late else border.least(border.full)
-                for s in map(int, shapes):
-                    extra = self._extra(late, s, int(of[s]), table) if self.slider in late else 0.0
-                    self._spread(found[kind[s] - start], rest[s] + extra, s, int(of[s]), table)
+                for own, shapes in zip(found, like, strict=True):
+                    for s in shapes:
+                        extra = self._extra(late, s, int(of[s]), table) if self.slider in late else 0.0
+                        self._spread(own, rest[s] + extra, s, int(of[s]), table)
         return dict(zip(every, tables, strict=True))
 
     def _groups(self, late: Late) -> tuple[Array, NDArray[np.intp]]:
@@ -169,18 +168,19 @@ class Inner(Costs):
         energy = np.full((len(groups), *self.grid.shape), inf)
         units, asked, copies = [*([float(x) for x in column] for column in groups.T), [], []][:3]
         visit = self._visit(self.inside[late[0]], of, len(groups)) if late else np.zeros((1,) * energy.ndim)
-        return Table(energy, np.zeros(energy.shape, dtype=np.intp), units, asked, copies, visit)
+        return Table(energy, np.zeros(energy.shape, dtype=np.int32), units, asked, copies, visit)
 
     def _visit(self, item: Item, of: NDArray[np.intp], groups: int) -> Array:
         """Words of a tensor that stays inside, for every visit by loops that it does not have, by group; at
         the least, where a window may slide outside."""
         tensor, around = item.tensor, tuple(i + 1 for i in self.nests.around(item.tensor))
         if not self.nests.windows[tensor.name].ranks:
-            return np.full((1,) * (1 + len(self.grid.shape)), self.nests.once(tensor))
+            return np.full((1,) * (1 + len(self.grid.shape)), self.nests.einsum.tensor_words(tensor.name))
         found = np.full((groups, *self.grid.shape), inf)
         for s in np.flatnonzero(self.fast):
             own, whole = self.nests.below(int(s))
-            words = (self.nests.entering(tensor, int(s), True) / self.nests.again(tensor) + item.fits).ravel()
+            words = self.nests.entering(tensor, int(s), True) / self.nests.again(tensor) + item.fits
+            words = self.nests.part(int(s)).part(words).ravel()
             line = found[of[s]].ravel()
             line[whole] = np.minimum(line[whole], words[own])
         least: Array = found.min(axis=around, keepdims=True)
@@ -189,9 +189,10 @@ class Inner(Costs):
     def _extra(self, late: Late, s: int, group: int, table: Table) -> Array:
         """What the slider costs more than its `visit`, at the tiles of one instance of shape `s`."""
         tensor, (own, whole) = self.inside[late[0]].tensor, self.nests.below(s)
-        words = (self.nests.entering(tensor, s, True) / self.nests.again(tensor)).ravel()[own]
+        words = self.nests.entering(tensor, s, True) / self.nests.again(tensor)
+        words = self.nests.part(s).part(words).ravel()[own]
         visit = np.broadcast_to(table.visit[group % len(table.visit)], self.grid.shape).ravel()[whole]
-        price = sum(float(self._price_of(self.inside[k], np.array([s])).ravel()[0]) for k in late)
+        price = sum(float(self._price_of(self.inside[k], [s]).ravel()[0]) for k in late)
         return np.asarray(np.maximum(words - visit, 0.0) * price * float(self.nests.along(tensor, False)[s]))
 
     def due(self, late: Late, table: Table) -> Array:
@@ -201,47 +202,58 @@ class Inner(Costs):
         return np.asarray(sum(self.moved(x, words, asked if x.parent <= self.nests.border else 1.0, copies)
                               for x in (self.inside[k] for k in late)))
 
-    def _kinds(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Shapes that differ in what items inside the fanout cost, and for every shape which is like it."""
+    def _alike(self) -> Iterator[tuple[list[int], list[list[int]]]]:
+        """Shapes that differ in what items inside the fanout cost, as many as are looked at at once, and for
+        each those that are like it."""
         tensors = {x.tensor.name: x.tensor for x in self.inside}.values()
-        columns = [c for t in tensors for c in (
-            self.nests.asked(t), self.nests.along(t, False), *self.nests.slides(t).T)]
-        table = np.stack(columns, axis=1) if columns else np.zeros((len(self.nests.shapes), 1))
-        _, first, of = np.unique(table, axis=0, return_index=True, return_inverse=True)
-        return first, of.ravel()
+        columns = [*self.nests.lengths.T, *(c for t in tensors for c in (
+            self.nests.asked(t), self.nests.along(t, False), *self.nests.slides(t).T))]
+        table = np.stack(columns, axis=1).astype(float)
+        _, kind = np.unique(table, axis=0, return_inverse=True)
+        like: dict[int, list[int]] = {}
+        for s in map(int, np.flatnonzero(self.fast)):
+            like.setdefault(int(kind.ravel()[s]), []).append(s)
+        parts: dict[int, list[list[int]]] = {}
+        for _, shapes in sorted(like.items()):
+            parts.setdefault(id(self.nests.part(shapes[0])), []).append(shapes)
+        for own in parts.values():
+            chunk = max(1, _AT_ONCE // prod(self.nests.part(own[0][0]).shape))
+            for i in range(0, len(own), chunk):
+                yield [shapes[0] for shapes in own[i:i + chunk]], own[i:i + chunk]
 
-    def border(self, shapes: NDArray[np.intp]) -> Border:
-        """The items inside the fanout, for each of the shapes."""
+    def border(self, shapes: Sequence[int]) -> Border:
+        """The items inside the fanout, for each of the shapes, which have the same part of the grid."""
         nests, costs, loose, runs, outside = self.nests, [], [], [], None
-        for k, x in enumerate(self.inside):
-            words = np.stack([nests.entering(x.tensor, int(s)) for s in shapes])
-            cost = self._cost(x, words, shapes)
+        grid = nests.part(shapes[0])
+        items = [replace(x, fits=grid.part(x.fits)) for x in self.inside]
+        for k, x in enumerate(items):
+            cost = self._cost(x, shapes, grid, [nests.entering(x.tensor, s) for s in shapes])
             loose.append(cost)
             if k == self.slider:
-                windows = nests.windows[x.tensor.name]
-                cost = self._cost(x, windows.anew[None], shapes)
-                out = np.stack([nests.entering(x.tensor, int(s), True) for s in shapes])
-                outside = self._cost(x, out, shapes)
-                runs = self.runs(k, x, [windows.slides(nests.shapes[s].factors) for s in shapes],
-                                 self._price_of(x, shapes))
+                windows, price = nests.windows[x.tensor.name], self._price_of(x, shapes)
+                cost = self._cost(x, shapes, grid, [windows.anew])
+                outside = self._cost(x, shapes, grid, [nests.entering(x.tensor, s, True) for s in shapes])
+                slides = [windows.slides(nests.shapes[s].factors) for s in shapes]
+                runs = self.runs(k, x, slides, price, grid)
             costs.append(cost)
-        first = np.zeros((len(shapes), *self.grid.shape))
+        first = np.zeros((len(shapes), *grid.shape))
         if nests.border == nests.depth - 1:       # nothing but units inside
             first[:] = inf
             first.reshape(len(first), -1)[:, 0] = 0.0
-        return Border(Placing(self.grid, self.inside, costs, first, runs=runs, loose=loose),
-                      self.slider, outside)
+        placing = Placing(grid, items, costs, first, runs=runs, loose=loose)
+        return Border(placing, self.slider, outside)
 
-    def _cost(self, x: Item, words: Array, shapes: NDArray[np.intp]) -> Array:
+    def _cost(self, x: Item, shapes: Sequence[int], grid: Grid, words: Sequence[Array]) -> Array:
         copies = self.spread_out(self.nests.along(x.tensor, False)[shapes])
-        return self.moved(x, words, self._asked(x, shapes), copies) + x.fits
+        entering = np.stack([grid.part(own) for own in words])
+        return self.moved(x, entering, self._asked(x, shapes), copies) + x.fits
 
-    def _price_of(self, x: Item, shapes: NDArray[np.intp]) -> Array:
+    def _price_of(self, x: Item, shapes: Sequence[int]) -> Array:
         """pJ a word of a tensor with windows."""
         one = np.ones((len(shapes), *(1,) * len(self.grid.shape)))
         return self.moved(x, one, self._asked(x, shapes), 1.0)
 
-    def _asked(self, x: Item, shapes: NDArray[np.intp]) -> Array | float:
+    def _asked(self, x: Item, shapes: Sequence[int]) -> Array | float:
         return self.spread_out(self.nests.asked(x.tensor)[shapes]) if x.parent <= self.nests.border else 1.0
 
     def spread_out(self, by_group: Array | NDArray[np.int64] | Sequence[float]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
-from math import prod
+from math import inf, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,8 @@ class Nests:
         self.border = wide[0] if wide else self.depth - 1
         self._simple = len(wide) <= 1
         self._below: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
+        self._parts: dict[tuple[int, ...], Grid] = {}
         self._product: dict[tuple[int, int], NDArray[np.intp]] = {}
-        self._once: dict[str, float] = {}
 
     @cached_property
     def applies(self) -> bool:
@@ -116,7 +116,11 @@ class Nests:
 
     def asked(self, tensor: Tensor) -> Array:
         """For each shape the share of requests that multicast leaves."""
-        return np.array([shape.asked[tensor.name] for shape in self.shapes])
+        return self._asked[tensor.name]
+
+    @cached_property
+    def _asked(self) -> dict[str, Array]:
+        return {t.name: np.array([shape.asked[t.name] for shape in self.shapes]) for t in self.einsum.tensors}
 
     def _told_apart(self, shape: Shape) -> list[Shape]:
         """The shape once for each share of requests that multicast may leave: where several ranks of a window
@@ -174,13 +178,17 @@ class Nests:
         """The factors of each shape of the ranks that move windows of `tensor`, shape (shapes, ranks)."""
         return self.factors[:, [self.grid.ranks.index(r) for r in self.windows[tensor.name].ranks]]
 
-    def once(self, tensor: Tensor) -> float:
-        """Words that enter at the least for every visit by loops that `tensor` does not have."""
-        if tensor.name not in self._once:
-            _, first = np.unique(self.slides(tensor), axis=0, return_index=True)
-            found = [self.entering(tensor, s) / self.again(tensor) for s in (None, *map(int, first))]
-            self._once[tensor.name] = min(float(x[x > 0.0].min()) for x in found)
-        return self._once[tensor.name]
+    def once(self, tensor: Tensor, inside: bool, most: float = inf) -> Array:
+        """For each shape, words that enter all tiles of at most so many words, or one of the copies of them,
+        for every visit by loops that `tensor` does not have, at the least."""
+        if not inside:
+            return np.full(len(self.shapes), self._once(tensor, None, most))
+        _, first, of = np.unique(self.slides(tensor), axis=0, return_index=True, return_inverse=True)
+        return np.array([self._once(tensor, int(s), most) for s in first])[of.ravel()]
+
+    def _once(self, tensor: Tensor, s: int | None, most: float) -> float:
+        words = self.entering(tensor, s) / self.again(tensor)
+        return float(words[(words > 0.0) & (self.words[tensor.name] <= most)].min(initial=inf))
 
     def again(self, tensor: Tensor) -> Array:
         """How often each tile is visited by loops that `tensor` does not have."""
@@ -191,18 +199,33 @@ class Nests:
         return self.grid.axes(r for r in self.grid.ranks if r not in tensor.ranks)
 
     def below(self, s: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The tiles of one instance that shape `s` admits, and those of the whole array; flat indices."""
+        """The tiles of one instance that shape `s` admits, in its `part`, and those of the whole array; flat
+        indices."""
         if s not in self._below:
             into = [self._times(i, int(f)) for i, f in enumerate(self.factors[s])]
             fits = [np.flatnonzero(x >= 0) for x in into]
             where = self.shapes[s].where
             sides = fits, [x[k] for x, k in zip(into, fits, strict=True)]
-            own, whole = (np.ravel_multi_index(np.ix_(*x), self.grid.shape).ravel() for x in sides)
+            own, whole = (np.ravel_multi_index(np.ix_(*x), shape).ravel() for x, shape in zip(
+                sides, (self.part(s).shape, self.grid.shape), strict=True))
             if where is not None:
                 good = np.broadcast_to(where, self.grid.shape)[np.ix_(*fits)].ravel()
                 own, whole = own[good], whole[good]
             self._below[s] = own.astype(np.int32), whole.astype(np.int32)
         return self._below[s]
+
+    def part(self, s: int) -> Grid:
+        """The tiles that one instance of shape `s` may have, and some more."""
+        lengths = tuple(int(n) for n in self.lengths[s])
+        if lengths not in self._parts:
+            self._parts[lengths] = Grid(self.einsum, lengths)
+        return self._parts[lengths]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """For each shape how many divisors of each rank are not too large for one instance."""
+        return np.stack([np.searchsorted(d, d[-1] // f, side="right") for d, f in zip(
+            self.grid.divisors, self.factors.T, strict=True)], axis=1)
 
     def _times(self, i: int, factor: int) -> NDArray[np.intp]:
         """Along axis `i`: where each divisor times a factor stands; -1 for nowhere."""

@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from typing import Callable, Iterator
+from typing import Callable, Collection, Iterator
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import Cap
@@ -46,10 +46,12 @@ class CutSearch:
     """Goes through all chains of cuts, the least objective first.
 
     `bound` is what is proven of all uneven mappings so far, `relaxed` what is without regard to the room that
-    tensors share; `chains` were looked at, at most `most`.
+    tensors share; `chains` were looked at, at most `most`. Choices of what levels keep that are known to have
+    none may be left out (`without`).
     """
 
-    def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int) -> None:
+    def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int,
+                 without: Collection[Keep] = ()) -> None:
         self.nests, self.powers, self.cap, self.most = nests, powers, cap, most
         self.architecture, self.einsum = space.architecture, space.einsum
         self.inner: dict[object, dict[Late, Table]] = {}
@@ -58,14 +60,26 @@ class CutSearch:
         self.closed = inf
         self._tie = count()
         self.heap: list[tuple[float, int, Keep, Rooms, Cuts | None]] = []
+        self._every: list[Keep] = []
+        self._found: set[Keep] = set()
         for keep in space.keeps:
-            self._push(Costs(nests, keep).floor(powers), keep, Rooms(self._rooms(keep)), None)
+            if keep in without:
+                self.chains += 1        # those who repeat this do not know
+                continue
+            self._every.append(keep)
+            rooms = Rooms(self._rooms(keep))
+            self._push(Costs(nests, keep, rooms.most).floor(powers), keep, rooms, None)
             self.classes += 1
 
     @property
     def bound(self) -> float:
         """No uneven mapping lies below."""
         return min(self.closed, self.heap[0][0] if self.heap else inf)
+
+    def ruled_out(self, value: float) -> frozenset[Keep]:
+        """The choices of what levels keep all chains of which are above a value."""
+        near = {x[2] for x in self.heap if x[0] <= value * (1.0 + 8 * ROUNDING)}
+        return frozenset(self._every) - self._found - near
 
     def _rooms(self, keep: Keep) -> dict[Place, float]:
         found = {}
@@ -92,6 +106,7 @@ class CutSearch:
             parts = self._split(keep, rooms, cuts)
             if parts is None:
                 self.closed = min(self.closed, value)
+                self._found.add(keep)
                 yield Leaf(value, keep, cuts)
                 continue
             for part in parts:

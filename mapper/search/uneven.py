@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf, prod
 from time import monotonic
-from typing import Any, Callable
+from typing import Any, Callable, Collection
 
 import numpy as np
 
@@ -48,23 +48,25 @@ class UnevenSearch:
     """The search of one layer for one objective; `run` returns the best mapping and its certificate.
 
     It may begin from a mapping that is `known`, and look only for mappings that have no more of another
-    objective than `among` says (its name, and how much).
+    objective than `among` says (its name, and how much), of which there are none `without` some choices of
+    what levels keep. `ruled_out`: such choices for the value found.
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = _NO_LIMITS, seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE, known: tuple[float, Mapping] | None = None,
-                 among: tuple[str, float] | None = None) -> None:
+                 among: tuple[str, float] | None = None, without: Collection[Keep] = ()) -> None:
         self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
         self.objective, self.powers = objective, OBJECTIVES[objective]
         self.limits, self.seed, self.report = limits, seed, report or (lambda value, bound: None)
-        self.among, self.cap = among, cap(among)
+        self.among, self.cap, self.without = among, cap(among), without
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(architecture, einsum, self.space.rules)
         self.started, self.evaluated, self.proven = monotonic(), 0, 0.0
         self.best: float = inf
         self.mapping: Mapping | None = None
+        self.ruled_out: frozenset[Keep] = frozenset()
         if known is not None:
             self.best, self.mapping = known
         self.size = self.space.size
@@ -72,7 +74,7 @@ class UnevenSearch:
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
         self._start()
-        found = cut_search(self.space, self.nests, self.powers, self.cap)
+        found = cut_search(self.space, self.nests, self.powers, self.cap, without=self.without)
         bound = 0.0
         if found is not None:
             self._by_chains(found)
@@ -84,6 +86,7 @@ class UnevenSearch:
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
+        self.ruled_out = frozenset() if found is None else found.ruled_out(self.best)
         self.report(self.best, proven)
         return self.mapping, self._certificate(found, proven, status, even)
 
@@ -174,11 +177,11 @@ class UnevenSearch:
 
 
 def cut_search(space: Mapspace, nests: Nests, powers: tuple[int, int], limit: Any,
-               most: int = MOST_CHAINS) -> CutSearch | None:
+               most: int = MOST_CHAINS, without: Collection[Keep] = ()) -> CutSearch | None:
     """All chains of cuts on a machine; None where these do not bound its mappings."""
     if not nests.applies or any(t.name not in keep[0] for keep in space.keeps for t in space.einsum.tensors):
         return None
-    return CutSearch(space, nests, powers, limit, most)
+    return CutSearch(space, nests, powers, limit, most, without)
 
 
 class Blocks:
@@ -258,7 +261,8 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
     cost = evaluate(architecture, einsum, mapping)
     second = UnevenSearch(
         architecture, einsum, later[0], replace(limits, seconds=seconds), seed, None, constraints,
-        (objective_value(later[0], cost.energy_pj, cost.cycles), mapping), (first.objective, first.best))
+        (objective_value(later[0], cost.energy_pj, cost.cycles), mapping), (first.objective, first.best),
+        first.ruled_out)
     mapping, then = second.run()
     cost = evaluate(architecture, einsum, mapping)
     value = min(objective_value(first.objective, cost.energy_pj, cost.cycles), first.best)
