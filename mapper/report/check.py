@@ -18,6 +18,7 @@ from .document import from_document, to_document
 from .schema import CertificateEntry, ResultDocument
 
 _SAME = 1e-9      # relative difference that rounding may cause
+_ENOUGH = 1.0 + 1e-6      # bounds are derived no further than to what is stated, and a bit more
 
 
 def check_document(document: ResultDocument) -> list[str]:
@@ -147,8 +148,10 @@ def _certificate(result: NetworkResult, layer: LayerResult, claimed: Certificate
     if claimed.then is not None and (claimed.then.among or ("", 0.0))[0] != claimed.objective:
         found.append(f"the next certificate does not speak of mappings as good in {claimed.objective}")
     try:
-        relaxed, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
-                                   dict(claimed.dual), result.constraints, claimed.among)
+        relaxed, proven = rederive(
+            result.architecture, layer.einsum, claimed.objective,
+            _ENOUGH * max(claimed.lower_bound, claimed.relaxed_bound), dict(claimed.dual), result.constraints,
+            claimed.among)
     except ProofError as error:
         return [*found, f"the certificate is no proof: {error}"]
     for what, states, has in (("relaxed bound", claimed.relaxed_bound, relaxed),
@@ -166,7 +169,7 @@ def _potential(result: NetworkResult, layer: LayerResult, claimed: Certificate) 
     for x in claimed.potential:
         wider = replace(result.constraints, imperfect=x.option == "imperfect", uneven=x.option == "uneven")
         try:
-            _, proven = rederive(result.architecture, layer.einsum, claimed.objective, claimed.value,
+            _, proven = rederive(result.architecture, layer.einsum, claimed.objective, _ENOUGH * x.bound,
                                  dict(x.dual), wider)
         except ProofError as error:
             found.append(f"what {x.option} could save is no proof: {error}")

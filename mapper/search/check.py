@@ -31,11 +31,11 @@ class ProofError(ValueError):
     """A certificate does not prove what it claims."""
 
 
-def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: float,
+def rederive(architecture: Architecture, einsum: Einsum, objective: str, enough: float,
              dual: dict[str, Any], constraints: Constraints = NONE,
              among: tuple[str, float] | None = None) -> tuple[float, float]:
     """(relaxed bound over the whole mapspace, bound proven by the regions together); neither is
-    looked for above `value`, the objective of the mapping that was found. `among`: see `Certificate`.
+    looked for above `enough`. `among`: see `Certificate`.
 
     Multipliers are turned into bounds by arithmetic, "enumerated" regions are evaluated again,
     and the parts of a split are those that `Mapspace.split` gives, so nothing can be left out.
@@ -46,13 +46,13 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, value: 
         The certificate does not have the form of a proof for this mapspace.
     """
     if constraints.uneven:
-        return _by_chains(Mapspace(architecture, einsum, constraints), objective, value, dual, cap(among))
-    checker = _Checker(Mapspace(architecture, einsum, constraints), objective, value, cap(among))
+        return _by_chains(Mapspace(architecture, einsum, constraints), objective, enough, dual, cap(among))
+    checker = _Checker(Mapspace(architecture, einsum, constraints), objective, enough, cap(among))
     relaxed, proven = checker.proven(checker.space.whole, dual, 0.0)
-    return min(relaxed, value), min(proven, value)
+    return min(relaxed, enough), min(proven, enough)
 
 
-def _by_chains(space: Mapspace, objective: str, value: float, dual: dict[str, Any],
+def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, Any],
                limit: Cap) -> tuple[float, float]:
     """What chains of cuts prove, as many as the search has looked at."""
     if dual.get("method") != "cuts":
@@ -64,13 +64,13 @@ def _by_chains(space: Mapspace, objective: str, value: float, dual: dict[str, An
                         limit, chains)
     if search is None:
         raise ProofError("chains of cuts, which do not bound the mappings of this machine")
-    next(search.leaves([value]), None)
+    next(search.leaves([enough]), None)
     relaxed = search.bound if search.relaxed is None else search.relaxed
-    return min(relaxed, value), min(search.bound, value)
+    return min(relaxed, enough), min(search.bound, enough)
 
 
 class _Checker:
-    def __init__(self, space: Mapspace, objective: str, value: float, cap: Cap) -> None:
+    def __init__(self, space: Mapspace, objective: str, enough: float, cap: Cap) -> None:
         self.space, self.cap = space, cap
         self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, cap)
         self.powers = OBJECTIVES[objective]
@@ -78,7 +78,7 @@ class _Checker:
         self.explorer: Explorer = explorer(space, *self.powers, cap)
         self.divisors = Lattice(space.architecture, space.einsum, space.rules)
         self.tiles = Tiles(space.architecture, space.einsum, space.rules)
-        self.value = value
+        self.enough = enough
 
     def floor(self, region: Region, values: list[float] | None) -> float:
         """Proven energy of the region, pJ."""
@@ -147,8 +147,8 @@ class _Checker:
         if not (self.tiles.applies if self.space.imperfect else has_whole_bound(self.divisors)):
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         if self.space.imperfect:
-            return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.value)[0]
-        found = whole_bound(self.divisors, region.keep, *self.powers, self.cap).solve(self.value)
+            return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.enough)[0]
+        found = whole_bound(self.divisors, region.keep, *self.powers, self.cap).solve(self.enough)
         return 0.0 if found is None else found[0]
 
 
