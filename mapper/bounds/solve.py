@@ -29,7 +29,6 @@ class Relaxed:
 def solve(program: Program) -> Relaxed:
     """The optimum of `program`."""
     import clarabel
-    from scipy import sparse
 
     rows = _Rows(program)
     settings = clarabel.DefaultSettings()
@@ -38,9 +37,10 @@ def solve(program: Program) -> Relaxed:
     settings.iterative_refinement_enable = False        # a third of the time, for digits that are rounded off
     cones = [clarabel.ZeroConeT(rows.zeros), clarabel.NonnegativeConeT(rows.linear)]
     cones += [clarabel.ExponentialConeT()] * rows.exponentials
-    nothing = sparse.csc_matrix((rows.unknowns, rows.unknowns))
+    none = np.zeros(0, dtype=int)
+    quadratic = _Columns(np.zeros(0), none, np.zeros(rows.unknowns + 1, dtype=int), (rows.unknowns,) * 2)
     solution = clarabel.DefaultSolver(
-        nothing, rows.cost, rows.matrix(), np.concatenate(rows.right), cones, settings).solve()
+        quadratic, rows.cost, rows.matrix(), np.concatenate(rows.right), cones, settings).solve()
     status = str(solution.status)
     if status in ("PrimalInfeasible", "AlmostPrimalInfeasible"):
         ray = np.array(solution.z)
@@ -61,6 +61,22 @@ def _second_try(program: Program) -> Relaxed:
             return solve_cvxpy(program)
     except SolverError:
         return Relaxed(-np.inf, np.zeros(program.variables), nothing_proven(program))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A sparse matrix column by column, with those attributes of scipy's `csc_matrix` that Clarabel reads:
+    scipy takes longer to import than a search may take."""
+
+    data: np.ndarray
+    indices: np.ndarray         # row of each entry
+    indptr: np.ndarray          # where the entries of each column begin
+    shape: tuple[int, int]
+    has_canonical_format: bool = True
+
+    @property
+    def nnz(self) -> int:
+        return len(self.data)
 
 
 class _Rows:
@@ -113,14 +129,12 @@ class _Rows:
         self.count += len(right)
         return start
 
-    def matrix(self) -> Any:
-        """All entries, column by column."""
-        from scipy import sparse
-
+    def matrix(self) -> _Columns:
+        """All entries."""
         row, column, value = (np.concatenate(x) for x in zip(*self.entries, strict=True))
         order = np.lexsort((row, column))
         starts = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=self.unknowns))])
-        return sparse.csc_matrix((value[order], row[order], starts), shape=(self.count, self.unknowns))
+        return _Columns(value[order], row[order], starts, (self.count, self.unknowns))
 
     def multipliers(self, dual: np.ndarray) -> Multipliers:
         """Multiplier a monomial: minus the first entry of its cone's dual, or the row's dual."""
