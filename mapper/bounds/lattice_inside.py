@@ -102,7 +102,7 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
     if len(tiles) * len(ways.tile) > 60 * _MOST_PAIRS:
         return None
     found, total = list[Ways](), 0
-    for inner, outer in _nested(lattice, level, ways.tile, tiles):
+    for inner, outer in _nested(lattice, level, ways.tile, tiles, _idle(lattice, level, ways)):
         total += len(inner)
         if total > _MOST_PAIRS:
             return None
@@ -130,14 +130,27 @@ def _needless(lattice: Lattice, level: int, ways: Ways) -> bool:
         (least[level] == 1).all() and (most[level - 1] >= lattice.extents).all())
 
 
-def _nested(lattice: Lattice, level: int, inner: np.ndarray,
-            outer: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs (row of `inner`, point of `outer`) with a point that its own divides, some at a time."""
+def _idle(lattice: Lattice, level: int, ways: Ways) -> list[int]:
+    """The ranks that need no loops at a level, since these may as well be inside the tiles of the innermost
+    level that keeps something: they move none of what is kept inside, and take no room there."""
+    levels = [i for _, i in ways.words]
+    moving = frozenset().union(*(lattice.einsum.tensor(name).ranks for name, _ in ways.words))
+    least, most = lattice.rules.least[level, TEMPORAL], lattice.rules.most[max(levels, default=0), TEMPORAL]
+    return [i for i, (rank, column) in enumerate(zip(lattice.ranks, lattice.columns, strict=True))
+            if levels and rank not in moving and least[column] == 1 and most[column] >= lattice.extents[i]]
+
+
+def _nested(lattice: Lattice, level: int, inner: np.ndarray, outer: np.ndarray,
+            idle: list[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (row of `inner`, point of `outer`) with a point that its own divides, some at a time; the same in
+    the ranks that are `idle`."""
+    tables = lattice.quotient_tables(level, TEMPORAL)
+    tables = [np.eye(len(table), dtype=bool) if i in idle else table for i, table in enumerate(tables)]
     step = max(_PAIRS_AT_A_TIME // max(len(inner), 1), 1)
     for start in range(0, len(outer), step):
         some = outer[start:start + step]
         fits = np.ones((len(inner), len(some)), dtype=bool)
-        for i, table in enumerate(lattice.quotient_tables(level, TEMPORAL)):
+        for i, table in enumerate(tables):
             fits &= table[lattice.grid[i, inner]][:, lattice.grid[i, some]]
         rows, columns = np.nonzero(fits)
         yield rows, some[columns]
