@@ -20,7 +20,8 @@ from tilebound.report.document import from_document, to_document
 from tilebound.report.html import render_html
 from tilebound.report.text import render_text
 from tilebound.search.explain import class_of, explained
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace

@@ -18,7 +18,7 @@ from tilebound.report.check import check_document
 from tilebound.report.html import render_html
 from tilebound.search.combine import _front, combine
 from tilebound.search.front import FrontSearch
-from tilebound.search.layer import Limits
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import Certificate, FrontPoint, LayerFront
 from tilebound.workload.graph import WorkloadGraph

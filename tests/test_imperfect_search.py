@@ -45,7 +45,7 @@ from tilebound.report.check import check_document
 from tilebound.report.document import to_document
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.imperfect import ImperfectSearch, layer_search
-from tilebound.search.layer import Limits
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES, NetworkResult
 from tilebound.search.space import Mapspace

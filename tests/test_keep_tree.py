@@ -20,7 +20,8 @@ from tilebound.mapping.constraints import Constraints, LevelConstraints
 from tilebound.mapping.validate import check_mapping
 from tilebound.search import keeps
 from tilebound.search.check import ProofError, rederive
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.local import Explorer
 from tilebound.search.space import Mapspace
 

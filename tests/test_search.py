@@ -14,7 +14,8 @@ from tilebound.hardware.architecture import Architecture, Compute, Figure, Netwo
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.search.check import ProofError, rederive
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES, objective_value
 from tilebound.workload.einsum import Einsum, Tensor, Term

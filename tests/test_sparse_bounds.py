@@ -13,7 +13,8 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.counts import count
 from tilebound.model.evaluate import evaluate
 from tilebound.search.check import rederive
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum

@@ -23,7 +23,8 @@ from tilebound.mapping.constraints import Constraints, LevelConstraints
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.search.check import rederive
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.result import OBJECTIVES, objective_value, stages
 from tilebound.search.space import Mapspace

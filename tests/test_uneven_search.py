@@ -22,7 +22,8 @@ from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import dumps
 from tilebound.search.check import rederive
-from tilebound.search.layer import LayerSearch, Limits
+from tilebound.search.layer import LayerSearch
+from tilebound.search.limits import Limits
 from tilebound.search.result import OBJECTIVES, objective_value
 from tilebound.search.space import Mapspace
 from tilebound.search.uneven import UnevenSearch, cut_search, search_uneven

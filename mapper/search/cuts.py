@@ -18,7 +18,7 @@ from ..bounds.costs import Costs, Keep
 from ..bounds.cuts import Chain, Cuts
 from ..bounds.inner import Late, Table
 from ..bounds.nests import Nests
-from .local import never
+from .limits import never
 from .space import Mapspace
 
 Place = tuple[int, str]

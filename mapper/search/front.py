@@ -16,7 +16,8 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits
+from .layer import LayerSearch
+from .limits import Limits
 from .local import Found
 from .result import FrontPoint, LayerFront
 
@@ -78,12 +79,12 @@ class FrontSearch:
         return LayerFront(fastest, (FrontPoint(cost.energy_pj, cost.cycles, mapping, energy),))
 
     def _stopped(self) -> bool:
-        return self.limits.stopped() or monotonic() - self.started >= self.limits.seconds
+        return self.limits.over(self.started)
 
     def _search(self, objective: str, known: Found | None = None,
                 among: tuple[str, float] | None = None) -> LayerSearch:
         """The next search, with its share of the time."""
-        seconds = max(self.limits.seconds - (monotonic() - self.started), 0.0) / max(self.left, 1)
+        seconds = self.limits.left(self.started).seconds / max(self.left, 1)
         self.left -= objective == "energy"
         dives = self.limits.dives if known is None else min(self.limits.dives, 1)
         limits = replace(self.limits, seconds=seconds, dives=dives)

@@ -26,7 +26,8 @@ from ..mapping.constraints import NONE, Constraints
 from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
-from .layer import KEEPS, LayerSearch, Limits
+from .layer import KEEPS, LayerSearch
+from .limits import Limits
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace

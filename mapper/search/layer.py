@@ -8,7 +8,6 @@ What has been proven when the search stops is the least bound among the regions 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
 from time import monotonic
@@ -29,7 +28,8 @@ from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .diagnose import why_nothing_fits
 from .keeps import Keep
-from .local import Explorer, Found, never
+from .limits import NO_LIMITS, Limits
+from .local import Explorer, Found
 from .result import OBJECTIVES, Certificate, cap, ended
 from .space import Mapspace
 from .trace import Trace
@@ -47,22 +47,6 @@ _GLIMPSES = 8
 _TIES = 8 * ROUNDING
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a search stops: `gap` reached, `bounds` regions bounded in which it is decided what levels
-    keep and more, or `choices` in which no more than that is, `seconds` passed, or `stopped()` true. The
-    first three do not depend on the clock."""
-
-    gap: float = 0.0
-    bounds: int = 400
-    choices: int = 8192
-    dives: int = 3               # how often what levels keep is decided all the way before bounds lead
-    draws: int = 2               # how often a gap that is left is tried to be closed from mappings drawn anew
-    climbs: int = 24             # in regions that `bounds` counts, and so many in others
-    seconds: float = inf
-    stopped: Callable[[], bool] = never
-
-
 class LayerSearch:
     """The state of one search; `run` returns the best mapping and its certificate.
 
@@ -71,7 +55,7 @@ class LayerSearch:
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
-                 limits: Limits = Limits(), seed: int = 0,
+                 limits: Limits = NO_LIMITS, seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE, known: Found | None = None,
                  among: tuple[str, float] | None = None) -> None:
@@ -273,7 +257,7 @@ class LayerSearch:
             self._offer(self.explorer.rise(self.best, options))
 
     def _interrupted(self) -> bool:
-        return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
+        return self.limits.over(self.started)
 
     def _done(self, bound: float) -> bool:
         assert self.best is not None

@@ -19,6 +19,7 @@ from ..model.batch_shape import Nest
 from ..model.batch_sparse import batch_evaluator
 from ..model.sparse.analyse import SparseModel
 from .feasible import first_fit
+from .limits import never
 from .space import Mapspace
 
 Orders = tuple[tuple[str, ...], ...]
@@ -30,11 +31,6 @@ _ALL_COMBINATIONS = 150
 _LIKELY = 1             # loop orders of a level tried where zeros are left out
 _CHUNK = 65536          # mappings handed to the evaluator at a time
 _STEPS = 200            # of single factors, which are quick
-
-
-def never() -> bool:
-    """For `Explorer.stopped`: nobody stops the search."""
-    return False
 
 
 @dataclass(frozen=True)

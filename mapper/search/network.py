@@ -15,7 +15,7 @@ from ..workload.graph import WorkloadGraph
 from .combine import combine
 from .differences import difference
 from .front import POINTS
-from .layer import Limits
+from .limits import Limits
 from .processes import Clock, in_processes, interrupts, one_by_one
 from .progress import ProgressEvent
 from .refusals import require_options, require_searchable

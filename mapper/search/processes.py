@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Iterator
 
-from .local import never
+from .limits import never
 from .task import Answer, Send, Task, search_layer
 
 _PATIENCE = 0.1      # seconds between looks at what the processes report

@@ -15,7 +15,7 @@ from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
 from .demands import Case, Demand, range_text
 from .feasible import Fit
 from .imperfect import layer_search
-from .layer import Limits
+from .limits import Limits
 
 #: For what changing one demand gives.
 _EFFORT = Limits(bounds=12, choices=48, climbs=2)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
 
 from ..mapping.nest import Mapping
-from .layer import LayerSearch, Limits
+from .layer import LayerSearch
+from .limits import Limits
 from .result import STATUSES, Certificate, stages
 
 #: For a second objective that nobody asked for, which only tells equal mappings apart.
@@ -23,13 +23,13 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
     where `objective` has no second stage, or when the time is up.
     """
     (_, *later), best = stages(objective), first.best
-    seconds = limits.seconds - (monotonic() - first.started)
     asked = "," in objective
-    if not later or best is None or limits.stopped() or seconds <= 0.0:
+    if not later or best is None or limits.over(first.started):
         return mapping, unfinished(certificate, objective)
     second = type(first)(
         first.space.architecture, first.space.einsum, later[0],
-        replace(limits if asked else _EFFORT, seconds=seconds, stopped=limits.stopped), first.seed,
+        limits.left(first.started) if asked else replace(
+            _EFFORT, seconds=limits.left(first.started).seconds, stopped=limits.stopped), first.seed,
         constraints=first.space.rules.constraints, known=best, among=(first.objective, best.value))
     second.lattice = first.lattice      # the same tiles; much of it is known by now
     second.capped = first.least_by_keep()

@@ -16,7 +16,8 @@ from .demands import Case
 from .explain import explained
 from .front import FrontSearch
 from .imperfect import layer_search
-from .layer import LayerSearch, Limits
+from .layer import LayerSearch
+from .limits import Limits
 from .potential import potentials
 from .progress import ProgressEvent
 from .relief import with_conflict

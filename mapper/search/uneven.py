@@ -29,7 +29,8 @@ from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .cuts import CutSearch
-from .layer import LayerSearch, Limits
+from .layer import LayerSearch
+from .limits import NO_LIMITS, Limits
 from .local import Explorer
 from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
 from .space import Mapspace
@@ -39,7 +40,6 @@ from .stages import joined, unfinished
 MOST_CHAINS = 2000
 #: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
 _MORE_CHAINS, _LEAVES = 60, 12
-_NO_LIMITS = Limits()
 #: For a bound that is to take no time: chains, and tiles times shapes of the array in all of them.
 _FEW_CHAINS, _CELLS = 16, 500_000
 
@@ -53,7 +53,7 @@ class UnevenSearch:
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
-                 limits: Limits = _NO_LIMITS, seed: int = 0,
+                 limits: Limits = NO_LIMITS, seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE, known: tuple[float, Mapping] | None = None,
                  among: tuple[str, float] | None = None, without: Collection[Keep] = ()) -> None:
@@ -109,7 +109,7 @@ class UnevenSearch:
             self.mapping, self._certificate(None, 0.0, "time_limit", None))
 
     def _interrupted(self) -> bool:
-        return self.limits.stopped() or monotonic() - self.started > self.limits.seconds
+        return self.limits.over(self.started)
 
     # ---- from chains to mappings -------------------------------------------------------------------
 
@@ -143,10 +143,9 @@ class UnevenSearch:
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
-        seconds = self.limits.seconds - (monotonic() - self.started)
-        even = LayerSearch(self.architecture, self.einsum, self.objective, replace(
-            self.limits, seconds=seconds), self.seed, constraints=replace(self.constraints, uneven=False),
-            among=self.among)
+        even = LayerSearch(
+            self.architecture, self.einsum, self.objective, self.limits.left(self.started), self.seed,
+            constraints=replace(self.constraints, uneven=False), among=self.among)
 
         def heard(value: float, bound: float) -> None:
             if even.best is not None and even.best.value < self.best:
@@ -255,12 +254,11 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
     begun(first)
     mapping, certificate = first.run()
     later = stages(objective)[1:]
-    seconds = limits.seconds - (monotonic() - first.started)
-    if not later or limits.stopped() or seconds <= 0.0:
+    if not later or limits.over(first.started):
         return mapping, unfinished(certificate, objective)
     cost = evaluate(architecture, einsum, mapping)
     second = UnevenSearch(
-        architecture, einsum, later[0], replace(limits, seconds=seconds), seed, None, constraints,
+        architecture, einsum, later[0], limits.left(first.started), seed, None, constraints,
         (objective_value(later[0], cost.energy_pj, cost.cycles), mapping), (first.objective, first.best),
         first.ruled_out)
     mapping, then = second.run()
