@@ -19,7 +19,7 @@ from ..mapping.template import slot
 from ..model.batch_hops import mean_way
 from ..model.network import toll
 from ..workload.einsum import Tensor
-from .arrays import divisors
+from .arrays import divisors, prime_factors
 from .lattice import Lattice
 
 _MOST_SHAPES = 20_000         # of all arrays together
@@ -60,6 +60,7 @@ class Tower:
     def __init__(self, lattice: Lattice) -> None:
         self.l = lattice
         self.depth = lattice.depth
+        self._iterations: dict[tuple[int, int], list[tuple[float, np.ndarray]]] = {}
 
     @property
     def applies(self) -> bool:
@@ -163,19 +164,49 @@ class Tower:
             tables.append(table)
         return tables
 
-    def inside(self, unrolled: np.ndarray) -> np.ndarray:
+    def inside(self, unrolled: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
         """The lattice points of all tiles over what is `unrolled`, (shapes, ranks) to (shapes, points); -1
-        where that does not divide them."""
-        index = np.zeros((len(unrolled), *self.l.shape), dtype=np.int64)
-        for axis, table in enumerate(self._quotients):
-            own = table[unrolled[:, axis]]
-            index += own.reshape(len(own), *(-1 if i == axis else 1 for i in range(len(self.l.shape))))
+        where that does not divide them. With `axes`, of the tiles of these ranks alone."""
+        axes = tuple(range(len(self.l.shape))) if axes is None else axes
+        index = np.zeros((len(unrolled), *(self.l.shape[axis] for axis in axes)), dtype=np.int64)
+        for place, axis in enumerate(axes):
+            own = self._quotients[axis][unrolled[:, axis]]
+            index += own.reshape(len(own), *(-1 if i == place else 1 for i in range(len(axes))))
         return np.maximum(index.reshape(len(unrolled), -1), -1)
 
     @cached_property
     def admitted(self) -> list[list[np.ndarray]]:
         """By level, for each rank, which of its divisors (columns) loops around another one (rows) make."""
         return [self.l.quotient_tables(level, TEMPORAL) for level in range(self.depth)]
+
+    @cached_property
+    def unlimited(self) -> list[list[bool]]:
+        """By level, for each rank, whether loops may have any number of iterations that divides."""
+        tables = [o[None, :] % o[:, None] == 0 for o in self.l.divisors]
+        return [[bool((own == table).all()) for own, table in zip(level, tables, strict=True)]
+                for level in self.admitted]
+
+    @cached_property
+    def primes(self) -> list[list[tuple[int, int]]]:
+        """For each rank the pairs of its divisors that differ by a prime, in an order in which least values
+        go from every divisor to all its multiples."""
+        found = []
+        for n, own in zip(self.l.extents.tolist(), self.l.divisors, strict=True):
+            place = {d: i for i, d in enumerate(own.tolist())}
+            found.append([(i, place[d * prime]) for prime in dict.fromkeys(prime_factors(n))
+                          for d, i in place.items() if d * prime in place])
+        return found
+
+    def iterations(self, level: int, axis: int) -> list[tuple[float, np.ndarray]]:
+        """How often a loop of one rank may iterate at `level`, more than once, and by which step in the flat
+        index that makes each divisor larger; 0 where it may not."""
+        if (level, axis) not in self._iterations:
+            own, shifts = self.l.divisors[axis], dict[float, np.ndarray]()
+            for i, j in np.argwhere(np.triu(self.admitted[level][axis], 1)).tolist():
+                shift = shifts.setdefault(float(own[j] // own[i]), np.zeros(len(own), dtype=np.int64))
+                shift[i] = (j - i) * self.l.strides[axis]
+            self._iterations[level, axis] = list(shifts.items())
+        return self._iterations[level, axis]
 
     def fits(self, level: int, names: frozenset[str]) -> np.ndarray:
         """Which tiles fit a level that keeps the tensors `names`."""

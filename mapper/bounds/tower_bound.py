@@ -77,7 +77,7 @@ class TowerBound:
     def _quick(self, shapes: Shapes) -> np.ndarray:
         """The least objective by shape, as far as it is known at once."""
         batch = Batch(self.t, self.keep, shapes)
-        return batch.objective(self.powers, self.cap, batch.energy.fixed(), batch.busy)
+        return batch.objective(self.powers, self.cap, batch.energy.fixed() + batch.energy.once(), batch.busy)
 
     def _bests(self, shapes: np.ndarray, cutoff: float) -> list[_Best]:
         """The least objective of each shape for which it is below the cutoff."""

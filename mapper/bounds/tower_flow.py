@@ -24,6 +24,19 @@ from .tower import Shapes, Tower
 _READ, _WRITE = ("read",), ("fill", "update")
 
 
+#: Shapes and points; or rows and columns of an array over both.
+Cells = tuple[slice, slice] | tuple[np.ndarray, np.ndarray]
+EVERY: Cells = (slice(None), slice(None))
+
+
+def part(table: np.ndarray, cells: Cells) -> np.ndarray:
+    """Some cells of a table over shapes and points, or over one of these only; the table, for every cell."""
+    if cells is EVERY:
+        return table
+    rows, columns = cells
+    return np.asarray(table[rows if table.shape[0] > 1 else 0, columns if table.shape[1] > 1 else 0])
+
+
 @dataclass(frozen=True)
 class Flow:
     """A stream that is moved where loops of some level begin: the `words` that enter all instances of `child`
@@ -52,6 +65,7 @@ class Flows:
         self.ranks = {t.name: t.ranks for t in self.l.einsum.tensors}
         self._flows: dict[tuple[str, int, int], Flow] = {}
         self._shares: dict[tuple[str, int, int, str, float | None], np.ndarray] = {}
+        self._places: dict[tuple[int, ...], np.ndarray] = {}
         self._copies: dict[tuple[str, int], np.ndarray] = {}
 
     def own(self, tensor: Tensor) -> np.ndarray:
@@ -74,18 +88,34 @@ class Flows:
                        for i in reversed(range(parent, self.depth)))
         return Flow(tensor, parent, self.depth, np.full(tiles.shape, self.macs), shared)
 
+    def once(self, tensor: Tensor, child: int) -> Flow:
+        """A stream that brings each instance all its words but once, or less: the sums of m and n coordinates
+        are m + n - 1 at least, however far apart."""
+        parent = self.parents[tensor.name][child]
+        shared = tuple(self._shared(tensor, i, None) for i in reversed(range(parent, child)))
+        words = self.shapes.instances[:, child]
+        rest = self.l.extents / self.shapes.both[:, :child].prod(axis=1)
+        for axis in tensor.projection:
+            columns = [self.l.ranks.index(t.rank) for t in axis if t.rank in self.l.ranks]
+            words = words * (1 + (rest[:, columns] - 1).sum(axis=1))
+        return Flow(tensor, parent, child, words[:, None], shared)
+
     def flow(self, tensor: Tensor, child: int, level: int) -> Flow:
         """The stream of `child` if loops of `level` are the first that move the tensor."""
         key = tensor.name, child, level
         if key not in self._flows:
             own, parent = self.own(tensor), self.parents[tensor.name][child]
-            below = {i: self.t.inside(own[:, level:i + 1].prod(axis=1)) for i in range(level, child)}
+            below = {i: self._inside(own[:, level:i + 1].prod(axis=1)) for i in range(level, child)}
             tiles = below[child - 1]
             spread = self.shapes.spread[:, level:child].prod(axis=1)[:, None]
             words = self.l.volumes[tensor.name][np.maximum(tiles, 0)] * self.passes * spread
             shared = tuple(self._shared(tensor, i, below.get(i)) for i in reversed(range(parent, child)))
             self._flows[key] = Flow(tensor, parent, child, words, shared)
         return self._flows[key]
+
+    def _inside(self, unrolled: np.ndarray) -> np.ndarray:
+        """`Tower.inside`; of all shapes at once where nothing is unrolled, (1, points)."""
+        return np.arange(len(self.l.points))[None] if (unrolled == 1).all() else self.t.inside(unrolled)
 
     def _shared(self, tensor: Tensor, level: int, tiles: np.ndarray | None) -> np.ndarray:
         """Different tiles of the instances of the array below `level`, or less, to their number, by shape and
@@ -98,44 +128,35 @@ class Flows:
             columns = [self.l.ranks.index(t.rank) for t in axis if t.rank in self.l.ranks]
             if tiles is not None and len(columns) == 2 and (unrolled[:, columns] > 1).all(axis=1).any():
                 shape = self.l.index(unrolled)[:, None]
-                one = self.l.distinct_along(axis, np.maximum(tiles, 0), np.broadcast_to(shape, tiles.shape))
-                count = count * one
+                count = count * self.l.distinct_along(axis, np.maximum(tiles, 0), shape)
             else:
                 count = count * (1 + (unrolled[:, columns] - 1).sum(axis=1))[:, None]
         return np.asarray(count / spread)
 
-    def share(self, flow: Flow, level: int, slider: str, steps: float | None, reach: Reach) -> np.ndarray:
+    def share(self, flow: Flow, level: int, slider: str, steps: float | None, reach: Reach,
+              cells: Cells) -> np.ndarray:
         """The share of its words that is left of a stream if `slider` steps innermost at `level` (see
-        `Windows.share`), (shapes, points)."""
-        axis = self.l.windows.axes[flow.tensor.name][slider]
-        ranks = [self.l.ranks.index(t.rank) for t in axis if t.rank in self.l.ranks]
+        `Windows.share`), at some cells."""
+        axis = {t.rank for t in self.l.windows.axes[flow.tensor.name][slider]}
+        ranks = tuple(i for i, rank in enumerate(self.l.ranks) if rank in axis)
         key = flow.tensor.name, flow.child, level, slider, steps
         if key not in self._shares:
-            window = self._window(ranks)
-            tiles = np.maximum(self.t.inside(self._only(flow, level, ranks))[:, window], 0)
-            outer = np.broadcast_to(window, tiles.shape).ravel()
+            unrolled = self.shapes.both[:, level:flow.child].prod(axis=1)
+            tiles = np.maximum(self.t.inside(unrolled, ranks), 0)
+            outer = np.broadcast_to(self.t.inside(np.ones_like(unrolled[:1]), ranks), tiles.shape)
             n = None if steps is None else np.full(tiles.size, steps)
-            share = self.l.windows.share(flow.tensor, slider, tiles.ravel(), outer, n, reach)
+            share = self.l.windows.share(flow.tensor, slider, tiles.ravel(), outer.ravel(), n, reach)
             self._shares[key] = share.reshape(tiles.shape)
-        return self._shares[key][:, self._place(ranks)]
+        return np.asarray(self._shares[key][cells[0], self._place(ranks)[cells[1]]])
 
-    def _only(self, flow: Flow, level: int, ranks: list[int]) -> np.ndarray:
-        """What arrays between `level` and the child of a stream unroll of some ranks, (shapes, ranks)."""
-        chosen = [i in ranks for i in range(len(self.l.ranks))]
-        return np.where(chosen, self.shapes.both[:, level:flow.child].prod(axis=1), 1)
-
-    def _window(self, ranks: list[int]) -> np.ndarray:
-        """The lattice points with extents of some ranks only."""
-        sizes = [self.l.shape[i] for i in ranks]
-        grid = np.indices(sizes).reshape(len(ranks), -1)
-        return np.asarray(sum(own * self.l.strides[i] for own, i in zip(grid, ranks, strict=True)))
-
-    def _place(self, ranks: list[int]) -> np.ndarray:
-        """Where in `_window` each lattice point is found."""
-        place = np.zeros(len(self.l.points), dtype=np.int64)
-        for i in ranks:
-            place = place * self.l.shape[i] + self.l.grid[i]
-        return place
+    def _place(self, ranks: tuple[int, ...]) -> np.ndarray:
+        """Where each lattice point is found among the tiles of some ranks alone."""
+        if ranks not in self._places:
+            place = np.zeros(len(self.l.points), dtype=np.int64)
+            for i in ranks:
+                place = place * self.l.shape[i] + self.l.grid[i]
+            self._places[ranks] = place
+        return self._places[ranks]
 
 
 class Energy:
@@ -145,6 +166,7 @@ class Energy:
         self.f, self.l = flows, flows.l
         self.levels: tuple[Storage, ...] = self.l.arch.levels
         self.tolls: list[Toll | None] = [toll(self.l.arch, i) for i in range(flows.depth)]
+        self._ways: dict[tuple[int, str], np.ndarray] = {}
         self._whole: dict[tuple[str, int, int], np.ndarray] = {}
         self._prices: dict[tuple[int, str, str], tuple[np.ndarray, np.ndarray | None]] = {}
 
@@ -153,7 +175,7 @@ class Energy:
         key = tensor.name, child, level
         if key not in self._whole:
             flow = self.f.flow(tensor, child, level)
-            self._whole[key] = self.of(flow, flow.words, slice(None))
+            self._whole[key] = self.of(flow, flow.words, EVERY)
         return self._whole[key]
 
     def fixed(self) -> np.ndarray:
@@ -161,48 +183,58 @@ class Energy:
         total = np.full(len(self.f.shapes.x), self.l.prices.computes(self.f.keep))
         for tensor in self.l.einsum.tensors:
             flow = self.f.at_units(tensor)
-            total = total + self.of(flow, flow.words, slice(None))[:, 0]
+            total = total + self.of(flow, flow.words, EVERY)[:, 0]
         return total
 
-    def of(self, flow: Flow, words: np.ndarray, points: slice | np.ndarray) -> np.ndarray:
-        """Energy of so many `words` that enter at some points."""
-        tensor, cost, sent = flow.tensor, np.zeros_like(words), words
+    def once(self) -> np.ndarray:
+        """Energy of all streams if they bring every word but once, or less; (shapes,)."""
+        total = np.zeros(len(self.f.shapes.x))
+        for tensor in self.l.einsum.tensors:
+            for level in set(self.f.parents[tensor.name]) - {self.f.depth}:
+                flow = self.f.once(tensor, level)
+                total = total + self.of(flow, flow.words, EVERY)[:, 0]
+        return total
+
+    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
+        """Energy of so many `words` that enter at some cells."""
+        tensor, cost, sent = flow.tensor, np.zeros(1), words
         for level, share in zip(reversed(range(flow.parent, flow.child)), flow.shared, strict=True):
-            sent = sent * (share if share.shape[1] == 1 else share[:, points])
-            cost = cost + self._carried(level, tensor, sent)
+            sent = sent * part(share, cells)
+            cost = cost + self._carried(level, tensor, sent, cells)
         if not tensor.is_output:
-            cost = cost + self._access(flow.parent, tensor, "read", sent, True)
+            cost = cost + self._access(flow.parent, tensor, "read", sent, cells)
             return cost if flow.child == self.f.depth else cost + self._access(
-                flow.child, tensor, "fill", words, True)
-        cost = cost + self._access(flow.parent, tensor, "update", sent, True)
+                flow.child, tensor, "fill", words, cells)
+        cost = cost + self._access(flow.parent, tensor, "update", sent, cells)
         if tensor.has_disjoint_tiles:
-            again = self._again(tensor, flow.parent, sent)
-            cost = cost + self._access(flow.parent, tensor, "read", again, False)
+            again = self._again(tensor, flow.parent, sent, cells)
+            cost = cost + self._access(flow.parent, tensor, "read", again, cells)
             if flow.child < self.f.depth:
-                again = self._again(tensor, flow.child, words)
-                cost = cost + self._access(flow.child, tensor, "fill", again, True)
+                again = self._again(tensor, flow.child, words, cells)
+                cost = cost + self._access(flow.child, tensor, "fill", again, cells)
         return cost
 
-    def _again(self, tensor: Tensor, level: int, words: np.ndarray) -> np.ndarray:
+    def _again(self, tensor: Tensor, level: int, words: np.ndarray, cells: Cells) -> np.ndarray:
         """Words of an output but for the first visits, at all instances of `level`."""
         first = self.l.einsum.tensor_words(tensor.name) * self.f.copies(tensor, level)
-        return np.maximum(words - first, 0.0)
+        return np.maximum(words - part(first, cells), 0.0)
 
-    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray,
-                addressed: bool) -> np.ndarray:
+    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray, cells: Cells) -> np.ndarray:
         """Energy of `words` at all instances of a level together: whole blocks at each, and addresses."""
         key = level, tensor.name, action
         if key not in self._prices:
-            self._prices[key] = self._price(level, tensor, action, addressed)
+            self._prices[key] = self._price(level, tensor, action)
         price, by_block = self._prices[key]
         if by_block is None:
-            return np.asarray(words * price)
+            return np.asarray(words * part(price, cells))
         size = self.levels[level].block_words * self.f.shapes.instances[:, level, None]
-        return np.asarray(words * price + np.ceil(words / size - 1e-6) * by_block)
+        blocks = np.ceil(words / part(size, cells) - 1e-6)
+        return np.asarray(words * part(price, cells) + blocks * part(by_block, cells))
 
-    def _price(self, level: int, tensor: Tensor, action: str,
-               addressed: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _price(self, level: int, tensor: Tensor, action: str) -> tuple[np.ndarray, np.ndarray | None]:
         """pJ a word, and a block at every instance, where blocks are of more than a word; (shapes, 1)."""
+        # A value that is read in order to be updated shares the address of its update.
+        addressed = action != "read" or not tensor.is_output
         spec, instances = self.levels[level], self.f.shapes.instances[:, level, None]
         share = np.minimum(instances, max(spec.instances // spec.cluster_size, 1)) / instances
         price = self.l.prices.word(self.f.keep, level, tensor.name, action) / spec.least_share * share
@@ -211,21 +243,27 @@ class Energy:
             return price + address, None
         return address, price * spec.block_words * instances
 
-    def _carried(self, level: int, tensor: Tensor, words: np.ndarray) -> np.ndarray:
+    def _carried(self, level: int, tensor: Tensor, words: np.ndarray, cells: Cells) -> np.ndarray:
         """Energy that the network below `level` takes for words that it sends, or brings back."""
         price, spec = self.tolls[level], self.levels[level]
         if price is None:
-            return np.zeros_like(words)
+            return np.zeros(1)
         entering, doubled = words, tensor.is_output and not spec.reduces
         if doubled and (tensor.has_disjoint_tiles or tensor.name not in self.f.keep[level]):
             kept = tensor.name in self.f.keep[level]
-            entering = words + (self._again(tensor, level, words) if kept else words)
+            entering = words + (self._again(tensor, level, words, cells) if kept else words)
         cost = entering * price.entry
         if price.hop or price.router:
-            way = self.f.t.way(level, tensor, self.f.shapes)[:, None]
+            way = part(self._way(level, tensor), cells)
             cost = cost + words * way * price.hop
             cost = cost + entering * np.floor(way / (1 + doubled) + ROUNDING) * price.router
         return cost
+
+    def _way(self, level: int, tensor: Tensor) -> np.ndarray:
+        """Links that a word passes over below `level`, (shapes, 1)."""
+        if (level, tensor.name) not in self._ways:
+            self._ways[level, tensor.name] = self.f.t.way(level, tensor, self.f.shapes)[:, None]
+        return self._ways[level, tensor.name]
 
 
 class Port(Energy):
@@ -239,8 +277,7 @@ class Port(Energy):
     def fixed(self) -> np.ndarray:
         return super().fixed() - self.l.prices.computes(self.f.keep)
 
-    def _price(self, level: int, tensor: Tensor, action: str,
-               addressed: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _price(self, level: int, tensor: Tensor, action: str) -> tuple[np.ndarray, np.ndarray | None]:
         instances = self.f.shapes.instances[:, level, None]
         if level != self.level or action not in self.actions:
             return np.zeros_like(instances), None
@@ -261,8 +298,9 @@ class Mixed:
         key = tensor, child, level
         return self.energy.whole(*key) + self.weights[:, None] * self.port.whole(*key)
 
-    def of(self, flow: Flow, words: np.ndarray, points: slice | np.ndarray) -> np.ndarray:
-        return self.energy.of(flow, words, points) + self.weights[:, None] * self.port.of(flow, words, points)
+    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
+        weights = part(self.weights[:, None], cells)
+        return self.energy.of(flow, words, cells) + weights * self.port.of(flow, words, cells)
 
 
 def ports(flows: Flows) -> list[Port]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..workload.einsum import Tensor
 from .lattice_windows import Reach
-from .tower_flow import Flow, Flows
+from .tower_flow import Cells, Flow, Flows, part
 
 
 class Held(NamedTuple):
@@ -33,6 +33,10 @@ State = frozenset[Held]
 Stream = tuple[Tensor, int, int]
 
 
+#: Tiles inside and outside of a loop that a window slides along, of one shape, and the values after it.
+Slid = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 class Pay(Protocol):
     """What streams cost."""
 
@@ -44,16 +48,16 @@ class Pay(Protocol):
         """A stream that brings in whole tiles, (shapes, points)."""
         ...
 
-    def of(self, flow: Flow, words: np.ndarray, points: slice | np.ndarray) -> np.ndarray:
-        """So many words of a stream that enter at some points."""
+    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
+        """So many words of a stream that enter at some cells."""
         ...
 
 
 @dataclass(frozen=True)
 class Move:
     """How a state at a level came about: from another one, where loops of the ranks `then` follow upon the
-    values; None where the level begins. `slid`: the rank whose loop is first, and the values by the divisors
-    (inside, outside) that it goes from and to."""
+    values; None where the level begins. `rank`: whose loop is first, along which a window slides, and `slid`
+    by how far."""
 
     level: int
     state: State
@@ -61,7 +65,7 @@ class Move:
     then: frozenset[str]
     values: np.ndarray
     rank: str = ""
-    slid: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+    slid: list[Slid] = field(default_factory=list)
 
 
 class Steps:
@@ -80,10 +84,11 @@ class Steps:
         first[:, 0] = self.fixed
         values: dict[State, np.ndarray] = {frozenset(): first}
         for level in reversed(range(self.f.depth)):
-            around = self.t.inside(self.f.shapes.both[:, level])
-            for state, own in values.items():
-                spread = np.take_along_axis(own, np.maximum(around, 0), axis=1)
-                values[state] = np.where(around < 0, inf, spread)
+            if (self.f.shapes.spread[:, level] > 1).any():
+                around = self.t.inside(self.f.shapes.both[:, level])
+                for state, own in values.items():
+                    spread = np.take_along_axis(own, np.maximum(around, 0), axis=1)
+                    values[state] = np.where(around < 0, inf, spread)
             values = self._loops(level, values)
             if level:
                 values = self._kept(level, values)
@@ -139,25 +144,29 @@ class Steps:
 
     def _slide(self, found: dict[State, np.ndarray], move: Move, streams: list[Stream], run: bool) -> None:
         """Let a window slide with the first of the loops; with a `run`, loops further out may go on."""
-        axis = self.l.ranks.index(move.rank)
-        flows = [self.f.flow(*stream) for stream in streams]
-        before, after = move.values.reshape(self.size), np.full(self.size, inf)
-        slid, words = dict[tuple[int, int], np.ndarray](), dict[float | None, list[np.ndarray]]()
-        for i, j in np.argwhere(np.triu(self.t.admitted[move.level][axis], 1)).tolist():
-            points = np.flatnonzero(self.l.grid[axis] == i)
-            n = None if run else float(self.l.divisors[axis][j] / self.l.divisors[axis][i])
-            if n not in words:
-                reach: Reach = "any" if run else "level"
-                words[n] = [flow.words * self.f.share(flow, move.level, move.rank, n, reach)
-                            for flow in flows]
-            total = np.take(before, i, axis=axis + 1).reshape(len(before), -1)
-            for flow, own in zip(flows, words[n], strict=True):
-                total = total + self.pay.of(flow, own[:, points], points)
-            slid[i, j] = total
-            place = (slice(None),) * (axis + 1) + (j,)
-            after[place] = np.minimum(after[place], total.reshape(after[place].shape))
-        known = slid if self.moves is not None else {}
-        self._enter(found, replace(move, values=after.reshape(len(after), -1), slid=known))
+        rows, columns = np.nonzero(np.isfinite(move.values))
+        axis, after, slid = self.l.ranks.index(move.rank), np.full_like(move.values, inf), list[Slid]()
+        every = self._slid(move, streams, None, (rows, columns)) if run else None
+        for n, shifts in self.t.iterations(move.level, axis):
+            shift = shifts[self.l.grid[axis][columns]]
+            some = np.flatnonzero(shift)
+            cells = rows[some], columns[some]
+            paid = self._slid(move, streams, n, cells) if every is None else every[some]
+            target = cells[1] + shift[some]
+            after[cells[0], target] = np.minimum(after[cells[0], target], paid)
+            if self.moves is not None:
+                slid.append((cells[1], target, paid))
+        self._enter(found, replace(move, values=after, slid=slid))
+
+    def _slid(self, move: Move, streams: list[Stream], n: float | None,
+              cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The values of some cells when a window slides in `n` steps (None: as often as is best), paid for."""
+        reach: Reach = "any" if n is None else "level"
+        total = move.values[cells]
+        for flow in (self.f.flow(*stream) for stream in streams):
+            words = part(flow.words, cells) * self.f.share(flow, move.level, move.rank, n, reach, cells)
+            total = total + self.pay.of(flow, words, cells)
+        return total
 
     def _enter(self, found: dict[State, np.ndarray], move: Move) -> None:
         """Enter a state at the least cost, with all the loops that follow."""
@@ -166,13 +175,18 @@ class Steps:
         _merge(found, move.state, self._closed(move))
 
     def _closed(self, move: Move) -> np.ndarray:
-        values = move.values.reshape(self.size)
-        for axis, (rank, admitted) in enumerate(zip(self.l.ranks, self.t.admitted[move.level], strict=True)):
+        """The values of a move with the least over all loops that follow."""
+        values = move.values.reshape(self.size).copy() if move.then else move.values
+        for axis, rank in enumerate(self.l.ranks):
             if rank in move.then:
                 rows = np.moveaxis(values, axis + 1, 0)
-                least = np.stack([rows[admitted[:, j]].min(axis=0, initial=inf) for j in range(len(rows))])
-                values = np.moveaxis(least, 0, axis + 1)
-        return np.ascontiguousarray(values).reshape(len(values), -1)
+                if self.t.unlimited[move.level][axis]:
+                    for i, j in self.t.primes[axis]:
+                        np.minimum(rows[j], rows[i], out=rows[j])
+                else:
+                    admitted = self.t.admitted[move.level][axis]
+                    rows[:] = [rows[admitted[:, j]].min(axis=0, initial=inf) for j in range(len(rows))]
+        return values.reshape(len(values), -1)
 
 
 def _moved(state: State) -> set[str]:

@@ -68,16 +68,7 @@ class _Walk:
 
     def _slid(self, move: Move, point: int) -> int:
         """The tile inside the loop that slides."""
-        axis = self.l.ranks.index(move.rank)
-        place = self.l.grid[axis, point]
         self.ranks.append(move.rank)
-        _, inner = min((float(values[0, self._rest(axis, point)]), i)
-                       for (i, j), values in move.slid.items() if j == place)
-        return int(point + (inner - place) * self.l.strides[axis])
-
-    def _rest(self, axis: int, point: int) -> int:
-        """The place of a point among those of equal extent along `axis`."""
-        rest = 0
-        for i, size in enumerate(self.l.shape):
-            rest = rest if i == axis else rest * size + int(self.l.grid[i, point])
-        return rest
+        ends = [(tiles[outside == point], values[outside == point]) for tiles, outside, values in move.slid]
+        _, inner = min((float(value), int(tile)) for own in ends for tile, value in zip(*own, strict=True))
+        return inner
