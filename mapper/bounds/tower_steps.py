@@ -160,7 +160,7 @@ class Steps:
 
     def _slid(self, move: Move, streams: list[Stream], n: float | None,
               cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """The values of some cells when a window slides in `n` steps (None: as often as is best), paid for."""
+        """Values of some cells when a window slides in `n` steps (None: as often as is best), paid for."""
         reach: Reach = "any" if n is None else "level"
         total = move.values[cells]
         for flow in (self.f.flow(*stream) for stream in streams):
