@@ -100,7 +100,7 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
         return Bound(inf, None)
     relaxed = solve(program)
     # What counts cycles alone has few multipliers, and is close enough to be proved with more digits.
-    multipliers = relaxed.multipliers.rounded(5 if energy_power else 10)
+    multipliers = relaxed.multipliers.rounded(8 if energy_power else 10)
     value, plane = proven(relaxation, region, program, multipliers, floor)
     return Bound(value, multipliers,
                  relaxation.point(region, relaxed.point) if isfinite(relaxed.value) else None, plane)

@@ -128,7 +128,7 @@ class Multipliers:
 
     values: np.ndarray
 
-    def rounded(self, digits: int = 5) -> Multipliers:
+    def rounded(self, digits: int = 8) -> Multipliers:
         """The multipliers to `digits` significant digits, as they are kept in a result file."""
         return Multipliers(_significant(self.values, digits))
 
