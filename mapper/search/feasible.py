@@ -8,7 +8,6 @@ from typing import Any, Callable, Mapping
 import numpy as np
 
 from ..mapping.template import slot
-from ..workload.einsum import footprint
 from .space import Mapspace
 
 #: Splits of ranks by all that they depend on.
@@ -60,7 +59,7 @@ class Fit:
     def words(self, level: int, extents: Mapping[str, Any]) -> Any:
         """Words of the tiles at `level`, or less, for the extents of the ranks, numbers or arrays."""
         kept = [t for t in self.space.einsum.tensors if t.name in self.keep[level]]
-        return sum(footprint(tensor, extents) * self.space.prices.held(level, tensor.name) for tensor in kept)
+        return sum(self.space.room(level, tensor, extents) for tensor in kept)
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())

@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange
 from ..mapping.template import slot
-from ..workload.einsum import Einsum, footprint
+from ..workload.einsum import Einsum
 from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
 from .demands import Case, Demand, range_text
 from .feasible import Fit
@@ -292,5 +292,5 @@ def _relief(x: Relief, unit: str) -> str:
 def _tiles(fit: Fit, level: int) -> dict[str, float]:
     """Words of the tile of every tensor that is kept at a level."""
     extents = {rank: int(tiles[fit.chosen[rank], level]) for rank, tiles in fit.tiles.items()}
-    return {t.name: footprint(t, extents) * fit.space.prices.held(level, t.name)
+    return {t.name: fit.space.room(level, t, extents)
             for t in fit.space.einsum.tensors if t.name in fit.keep[level]}

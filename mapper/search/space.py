@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import compress, permutations, product
 from math import factorial, prod
-from typing import Iterator, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..mapping.constraints import NONE, Constraints
 from ..mapping.rules import Rules
 from ..mapping.splits import Place, imperfect_splits, smallest_splits
 from ..mapping.template import Template, slot
-from ..workload.einsum import Einsum, footprint
+from ..workload.einsum import Einsum, Tensor, footprint
 from .factors import WholeSplits, whole_splits
 from .keeps import Keep, KeepChoices
 from .pace import paces
@@ -47,9 +47,12 @@ class Mapspace:
         self.choices = KeepChoices(architecture, einsum, self.rules)
 
     @cached_property
-    def prices(self) -> Prices:
-        """What words cost and take at the least."""
+    def _prices(self) -> Prices:
         return Prices(self.architecture, self.einsum)
+
+    def room(self, level: int, tensor: Tensor, extents: Mapping[str, Any]) -> Any:
+        """Words that tiles of `extents` (numbers, or arrays of them) surely take at a level."""
+        return footprint(tensor, extents) * self._prices.held(level, tensor.name)
 
     # ---- choices ---------------------------------------------------------------------------
 
@@ -355,7 +358,8 @@ class Mapspace:
                 tiles = [np.minimum(own[:, 3 * i:].prod(axis=1), n) for own, n in
                          zip(columns, self.einsum.extents, strict=True)]
                 extents = dict(zip(self.einsum.ranks, np.ix_(*tiles), strict=True))
-                words = words + sum(footprint(self.einsum.tensor(name), extents) for name in region.keep[i])
+                kept = map(self.einsum.tensor, region.keep[i])
+                words = words + sum(self.room(i, tensor, extents) for tensor in kept)
             fits &= words <= capacity
         return fits
 

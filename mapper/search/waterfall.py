@@ -10,7 +10,6 @@ import numpy as np
 from ..bounds.arrays import splits_there_are
 from ..bounds.bound import ROUNDING
 from ..mapping.template import slot
-from ..workload.einsum import footprint
 from .explanation import Drop
 from .space import Mapspace
 from .tree import Node
@@ -66,7 +65,7 @@ def fitting_share(space: Mapspace) -> tuple[float, str]:
         for tensor in space.einsum.tensors:
             columns = space.choices.columns[tensor.name]
             keeps = np.array([i in column for column in columns])[kept[tensor.name]]
-            words += keeps * footprint(tensor, extents) * space.prices.held(i, tensor.name)
+            words += keeps * space.room(i, tensor, extents)
         good &= words <= level.capacity_words
     hits = int(good.sum())
     return (hits / _DRAWN, "about") if hits else (3.0 / _DRAWN, "at most")
