@@ -25,7 +25,7 @@ from tilebound.mapping.template import Template
 from tilebound.mapping.timeloop import from_timeloop
 from tilebound.model.cost import Semantics
 from tilebound.model.counts import count
-from tilebound.model.sparse.analyse import sparse_counts
+from tilebound.model.sparse.analyse import SparseModel
 from tilebound.model.sparse.counts import SparseCounts, Split
 from tilebound.model.sparse.dense import DenseCounts
 from tilebound.model.sparse.nest import SparseNest
@@ -45,7 +45,7 @@ def one(architecture: Architecture, einsum: Einsum, mapping: Mapping,
     """Counts of a single mapping."""
     dense = DenseCounts.of(count(architecture, einsum, mapping, semantics))
     nest = SparseNest.of_mapping(architecture, einsum, mapping)
-    return sparse_counts(architecture, einsum, nest, dense, semantics)
+    return SparseModel(architecture, einsum, semantics)(nest, dense)
 
 
 def load(folder: Path) -> tuple[Architecture, Einsum, Mapping]:

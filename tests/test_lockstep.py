@@ -20,7 +20,6 @@ from tilebound.mapping.template import Template
 from tilebound.mapping.text import parse_nest
 from tilebound.model.batch_sparse import batch_evaluator
 from tilebound.model.lockstep.cycles import LockstepCost, lockstep_cycles
-from tilebound.model.lockstep.place import factors_of
 from tilebound.search.layer import LayerSearch
 from tilebound.search.space import Mapspace
 
@@ -57,7 +56,8 @@ def machine(lockstep: dict, *levels: tuple[str, int]) -> tb.Architecture:
 
 
 def cost(architecture: tb.Architecture, einsum: tb.Einsum, text: str) -> LockstepCost:
-    return lockstep_cycles(architecture, einsum, factors_of(einsum, parse_nest(text, architecture, einsum)))
+    _, factors = Template.of(einsum, parse_nest(text, architecture, einsum))
+    return lockstep_cycles(architecture, einsum, factors[None])
 
 
 # Two operands, taken 8 and 16 at a time from columns and rows of 32.

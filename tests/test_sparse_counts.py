@@ -20,7 +20,7 @@ from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.model.cost import Semantics
 from tilebound.model.counts import count
-from tilebound.model.sparse.analyse import sparse_counts
+from tilebound.model.sparse.analyse import SparseModel
 from tilebound.model.sparse.counts import Actions, SparseCounts, TensorCounts
 from tilebound.model.sparse.dense import DenseAccesses, DenseCounts
 from tilebound.model.sparse.nest import SparseNest
@@ -164,7 +164,7 @@ def test_a_class_is_counted_as_its_mappings_are(einsum: Einsum, name: str, seman
         mappings = [template.mapping(einsum, x) for x in factors]
         dense = [DenseCounts.of(count(architecture, einsum, x, semantics)) for x in mappings]
         nest = SparseNest.of_factors(architecture, einsum, template, factors)
-        together = flat(sparse_counts(architecture, einsum, nest, stacked(dense), semantics))
+        together = flat(SparseModel(architecture, einsum, semantics)(nest, stacked(dense)))
         for i, mapping in enumerate(mappings):
             alone = flat(one(architecture, einsum, mapping, semantics))
             assert {key: x[i] for key, x in together.items()} == {key: x[0] for key, x in alone.items()}

@@ -53,7 +53,7 @@ def lockstep_cycles(architecture: Architecture, einsum: Einsum, factors: Integer
 
     Parameters
     ----------
-    factors : array of shape (batch, slots, ranks), see `mapping.template`, or `place.factors_of`
+    factors : array of shape (batch, slots, ranks), see `mapping.template`
 
     Raises
     ------

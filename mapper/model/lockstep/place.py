@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ...hardware.architecture import Architecture
 from ...hardware.lockstep import Lockstep
-from ...mapping.nest import Mapping
 from ...mapping.template import KINDS, slot
 from ...workload.einsum import Einsum
 
@@ -60,13 +59,3 @@ def _spatial(factors: Integers, first: int, end: int) -> Integers:
     """Instances that the loops below levels `first` to `end` (excluded) unroll over, by rank."""
     rows = [slot(level, kind) for level in range(first, end) for kind in KINDS[1:]]
     return np.asarray(factors[:, rows].prod(axis=1))
-
-
-def factors_of(einsum: Einsum, mapping: Mapping) -> Integers:
-    """The factors of one mapping, shape (1, slots, ranks)."""
-    found = np.ones((1, 3 * len(mapping.blocks), len(einsum.ranks)), np.int64)
-    for level, block in enumerate(mapping.blocks):
-        for kind in KINDS:
-            for rank, factor in block.factors(kind).items():
-                found[0, slot(level, kind), einsum.ranks.index(rank)] = factor
-    return found

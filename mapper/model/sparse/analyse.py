@@ -1,4 +1,4 @@
-"""`sparse_counts`: what zeros leave of the accesses and computes of many mappings of one class.
+"""`SparseModel`: what zeros leave of the accesses and computes of many mappings of one class.
 
 The statistics are those of Sparseloop (Y. N. Wu et al., MICRO 2022) as Timeloop computes them:
 
@@ -247,10 +247,3 @@ class SparseModel:
         """Whether a level holds the non-zeros alone. Timeloop takes any metadata for a sign of that."""
         sparsity = self.architecture.levels[level].sparsity
         return sparsity.compressed(name) or (self.semantics == "timeloop" and name in sparsity.formats)
-
-
-def sparse_counts(architecture: Architecture, einsum: Einsum, nest: SparseNest, dense: DenseCounts,
-                  semantics: Semantics = "exact") -> SparseCounts:
-    """Counts of the mappings in `nest`, from what they do in a `dense` run (see `SparseModel`)."""
-    return SparseModel(architecture, einsum, semantics)(nest, dense)
-
