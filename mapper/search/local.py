@@ -26,6 +26,7 @@ Orders = tuple[tuple[str, ...], ...]
 Keep = tuple[frozenset[str], ...]
 
 _CANDIDATES = 4096      # roundings tried at a time
+_LISTED = 200_000       # splits of a rank, to find those near a point
 _DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
 _LIKELY = 1             # loop orders of a level tried where zeros are left out
@@ -149,8 +150,11 @@ class Explorer:
     # ---- rounding ----------------------------------------------------------------------------
 
     def round(self, keep: Keep, orders: Orders, point: np.ndarray) -> Found | None:
-        """The best whole factors near `point` (logarithms, shape (slots, ranks))."""
+        """The best whole factors near `point` (logarithms, shape (slots, ranks)); None where that would take
+        long lists of splits."""
         ranks = self.space.einsum.ranks
+        if max(self.space.counts.values()) > _LISTED:
+            return None
         ways = [self.space.ways[r] for r in ranks]
         near = [w[np.argsort(((np.log(w) - point[:, i]) ** 2).sum(axis=1), kind="stable")]
                 for i, w in enumerate(ways)]
