@@ -67,8 +67,9 @@ class Tiles:
         self.shape = tuple(map(len, self.counts))
         self.depth = len(architecture.levels)
         self.wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
-        #: Outer costs and tables of them that bounds of several keep/bypass choices share (see `Outside`).
+        #: What bounds of several keep/bypass choices share, by what the middle keeps (see `Outside`).
         self.outside: dict[frozenset[str], tuple[list[np.ndarray], dict[Hashable, np.ndarray]]] = {}
+        self.floors: dict[frozenset[str], float] = {}
 
     @property
     def applies(self) -> bool:

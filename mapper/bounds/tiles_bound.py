@@ -26,7 +26,8 @@ from .tiles_inside import Pairs, anew_at_least
 from .tiles_outside import Outside
 
 _TOGETHER = 200_000           # pairs looked at together
-_KEPT = 24                    # pairs handed on
+_KEPT = 4                     # candidates handed on
+_LITTLE = 0.1                 # shares of words that may rest that are not looked at apart
 _CLOSE = 1000                 # pairs together that are looked at with all numbers of middle tiles
 _MOST_NUMBERS = 400           # of these
 
@@ -79,8 +80,12 @@ class TileBound(Outside):
                 self._look(waiting)
                 waiting, count = [], 0
         self._look(waiting)
-        self.found.sort(key=lambda found: found[0])
-        return self.cutoff, [self._cut(*found) for found in self.found[:_KEPT]]
+        cuts = dict[bytes, Cut]()
+        for found in sorted(self.found, key=lambda found: found[0]):
+            if len(cuts) < _KEPT:
+                cut = self._cut(*found)
+                cuts.setdefault(cut.factors.tobytes(), cut)
+        return self.cutoff, list(cuts.values())
 
     # ---- which pairs are looked at -------------------------------------------------------------
 
@@ -129,7 +134,7 @@ class TileBound(Outside):
     @cached_property
     def _bare(self) -> float:
         """Energy at the least of what no tile and no shape of the array spares."""
-        total = self.base + float(self.table("any").min())
+        total = self.base + self.least_outside
         for tensor in self.held:
             rates = self.entering(tensor)
             total += rates.word * self.l.floor(tensor) - rates.first * self.sizes[tensor.name]
@@ -227,7 +232,7 @@ class TileBound(Outside):
         if i is None:
             return self._around_the_array(None, pairs, energy, list(self.tensors), words, close)
         rests: list[tuple[int | None, np.ndarray]] = [(None, np.maximum(pairs.alone[i], pairs.idle[i]))]
-        if close and (pairs.alone[i] > pairs.idle[i]).any():
+        if close and (pairs.alone[i] > np.maximum(pairs.idle[i], _LITTLE)).any():
             rests = [(None, pairs.idle[i]), (i, rests[0][1])]
         found = list[tuple[np.ndarray, _Variant]]()
         for cut, rest in rests:
@@ -291,16 +296,19 @@ class TileBound(Outside):
         elsewhere."""
         cases: list[_Case] = [("moved", cut, None, np.zeros(len(pairs.steps)))]
         shares = {i: (pairs.idle[i], pairs.alone[i]) for i in self.l.moving(tensor)}
-        most = [np.maximum(*own) for own in shares.values()]
+        most = {i: np.maximum(*own) for i, own in shares.items()}
         if not close:
-            return [*cases, ("bare", cut, None, np.max(most, axis=0, initial=0.0))]
-        both = np.sort(np.stack([*most, *[np.zeros(len(pairs.steps))] * 2]), axis=0)[-2:].prod(axis=0)
-        cases.append(("bare", cut, None, both))
+            return [*cases, ("bare", cut, None, np.max(list(most.values()), axis=0, initial=0.0))]
+        none = np.zeros(len(pairs.steps))
+        together = np.sort(np.stack([*most.values(), none, none]), axis=0)[-2:].prod(axis=0)
         for i, (idle, alone) in shares.items():
+            if most[i].max(initial=0.0) <= _LITTLE:
+                together = np.maximum(together, most[i])
+                continue
             cases.append(("bare", None, i, idle))
             if (alone > idle).any():
-                cases.append(("bare", i, i, np.maximum(alone, idle)))
-        return cases
+                cases.append(("bare", i, i, most[i]))
+        return [*cases, ("bare", cut, None, together)]
 
     def _again(self, tensor: Tensor, pairs: Pairs, kind: str, cut: int | None, but: int | None,
                rest: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-from typing import NamedTuple
+from math import inf, prod
+from typing import Hashable, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from ..model.network import entry_price
 from ..workload.einsum import Tensor
 from .prices import Prices
 from .tiles import Tiles
+
+_MOST_NUMBERS = 30_000_000    # in tables together
 
 
 class Rates(NamedTuple):
@@ -40,10 +42,27 @@ class Outside:
         self.sizes = {t.name: float(tiles.einsum.tensor_words(t.name)) for t in self.tensors}
         #: Tensors that the instances of the array keep.
         self.held = [] if tiles.inside is None else [t for t in self.tensors if t.name in keep[tiles.inside]]
-        kept = keep[1] if tiles.middle else frozenset[str]()
-        if kept not in tiles.outside:
-            tiles.outside[kept] = self._outer(), {}
-        self.outer, self.tables = tiles.outside[kept]
+
+    # ---- what bounds that keep the same at the middle share --------------------------------------
+
+    @property
+    def _kept(self) -> frozenset[str]:
+        return self.keep[1] if self.l.middle else frozenset()
+
+    @property
+    def _shared(self) -> tuple[list[np.ndarray], dict[Hashable, np.ndarray]]:
+        """Costs by the innermost outer loop (see `_outer`), and tables of these; only the last are known."""
+        if self._kept not in self.l.outside:
+            self.l.outside.clear()
+            self.l.outside[self._kept] = self._outer(), {}
+        return self.l.outside[self._kept]
+
+    @property
+    def least_outside(self) -> float:
+        """The least of all outer costs."""
+        if self._kept not in self.l.floors:
+            self.l.floors[self._kept] = min(float(own.min()) for own in self._shared[0])
+        return self.l.floors[self._kept]
 
     # ---- prices --------------------------------------------------------------------------------
 
@@ -113,30 +132,36 @@ class Outside:
         at", "bare at"); or where the middle tile is that of the array in the ranks of the tensor, which no
         outer loop moves either ("far"). Only of middle tiles of which there are several along the rank
         `cut`, and which are those of the array in all ranks of the tensor `but` one, if these are given."""
-        key = kind, tensor.name if tensor else "", cut, but
-        if key not in self.tables:
+        key, (_, tables) = (kind, tensor.name if tensor else "", cut, but), self._shared
+        if key not in tables:
+            while len(tables) * prod(self.l.shape) > _MOST_NUMBERS:
+                del tables[next(iter(tables))]
             table = self._around(kind, tensor)
             if cut is not None:
-                table = np.where(self.l.number(cut) > 1, table, inf)
+                table[self.l.where(cut, self.l.counts[cut] == 1)] = inf
             ranks = set(range(len(self.l.ranks)))
             if tensor is not None:
                 ranks -= set(self.l.moving(tensor)) - {but} if kind == "far" or but is not None else set()
                 ranks -= set(self.l.others(tensor)) if kind.endswith("at") else set()
             for i in sorted(ranks):
-                table = np.minimum.accumulate(table, axis=i)
-            self.tables[key] = table
-        return self.tables[key]
+                rows = np.moveaxis(table, i, 0)
+                for k in range(1, len(rows)):       # several times as fast as ufunc.accumulate
+                    np.minimum(rows[k - 1], rows[k], out=rows[k])
+            tables[key] = table
+        return tables[key]
 
     def _around(self, kind: str, tensor: Tensor | None) -> np.ndarray:
-        """What `table` has the least of."""
+        """What `table` has the least of, as an array of its own."""
+        outer, _ = self._shared
         if tensor is None:
-            return np.asarray(np.minimum.reduce(self.outer))
+            return np.array(np.minimum.reduce(outer))
         own, others = self.l.moving(tensor), self.l.others(tensor)
-        chosen = [self.outer[i] for i in (own if kind.startswith("moved") else others)]
-        table = np.minimum.reduce(chosen) if chosen else np.full(self.l.shape, inf)
+        table = np.full(self.l.shape, inf)
+        for i in own if kind.startswith("moved") else others:
+            np.minimum(table, outer[i], out=table)
         if kind.endswith("still"):
-            table = table + self.entering(tensor).word * self.l.floor(tensor) * self.l.times(others)
-        return np.asarray(table)
+            table += self.entering(tensor).word * self.l.floor(tensor) * self.l.times(others)
+        return table
 
     def middle_tile(self, size: list[int], passes: list[int], kind: str, tensor: Tensor | None,
                     price: float) -> list[int]:

@@ -49,6 +49,8 @@ _BOUNDS = 60
 _QUICKEST = 500
 #: Of the mappings that a bound suggests, so many are improved.
 _TRIED = 2
+#: Unless they cost more than so many times the best.
+_PROMISING = 1.2
 #: Regions are split by the factors of a rank into so many parts at most.
 _PARTS = 200
 
@@ -311,17 +313,15 @@ class ImperfectSearch(LayerSearch):
         value, found = TileBound(self.tiles, node.region.keep, *self.powers, self.cap).solve(self.best.value)
         node.value, node.method = max(node.value, value), "lattice"
         options = self.space.order_options(node.region)
-        orders, seen = tuple(own[0] for own in options), set[bytes]()
-        tried = list[Found]()
+        orders, tried = tuple(own[0] for own in options), list[Found]()
         for cut in found:
             if self._interrupted() or cut.value >= self.best.value * (1.0 - ROUNDING):
                 break
-            if cut.factors.tobytes() not in seen:
-                seen.add(cut.factors.tobytes())
-                start = Found(inf, node.region.keep, orders, cut.factors)
-                tried.append(self.explorer.best_order(start, options))
+            start = Found(inf, node.region.keep, orders, cut.factors)
+            tried.append(self.explorer.best_order(start, options))
         for start in sorted(tried, key=lambda found: found.value)[:_TRIED]:
-            self._offer(self.explorer.climb(start, options))
+            if start.value < self.best.value * _PROMISING:
+                self._offer(self.explorer.climb(start, options))
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
