@@ -12,7 +12,7 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from ..hardware.architecture import Storage
+from ..hardware.architecture import Architecture, Storage
 from ..workload.einsum import Tensor
 from .lattice import Lattice
 from .lattice_traffic import Load, Pairs, Traffic
@@ -21,7 +21,7 @@ _READ, _WRITE = ("read",), ("fill", "update")
 
 
 @dataclass(frozen=True)
-class _Cycles:
+class PortPrices:
     """Cycles a word at one port of a level; the interface of `Prices` as far as traffic needs it."""
 
     spec: Storage
@@ -53,7 +53,7 @@ class Port(Traffic):
 
     blocks = False
 
-    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], prices: _Cycles) -> None:
+    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], prices: PortPrices) -> None:
         self.prices, self.figure = prices, (prices.level, prices.actions)
         self.level = prices.level
         super().__init__(lattice, keep)
@@ -73,8 +73,14 @@ class Port(Traffic):
 
 def ports(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> Iterator[Port]:
     """All ports of a dense machine that have a limit."""
-    for i, level in enumerate(() if lattice.prices.sparse else lattice.arch.levels):
+    for prices in () if lattice.prices.sparse else port_prices(lattice.arch):
+        yield Port(lattice, keep, prices)
+
+
+def port_prices(architecture: Architecture) -> Iterator[PortPrices]:
+    """Cycles a word of all ports that have a limit."""
+    for i, level in enumerate(architecture.levels):
         for bandwidth, actions in ((level.read_bandwidth, _READ), (level.write_bandwidth, _WRITE),
                                    (level.shared_bandwidth, _READ + _WRITE)):
             if bandwidth is not None:
-                yield Port(lattice, keep, _Cycles(level, i, actions, bandwidth))
+                yield PortPrices(level, i, actions, bandwidth)

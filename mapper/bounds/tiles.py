@@ -68,8 +68,9 @@ class Tiles:
         self.depth = len(architecture.levels)
         self.wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
         #: What bounds of several keep/bypass choices share, by what the middle keeps (see `Outside`).
-        self.outside: dict[frozenset[str], tuple[list[np.ndarray], dict[Hashable, np.ndarray]]] = {}
-        self.floors: dict[frozenset[str], float] = {}
+        self.outside: dict[tuple[Hashable, frozenset[str]],
+                           tuple[list[np.ndarray], dict[Hashable, np.ndarray]]] = {}
+        self.floors: dict[tuple[Hashable, frozenset[str]], float] = {}
 
     @property
     def applies(self) -> bool:

@@ -11,7 +11,7 @@ units work in step. """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, prod
 
@@ -21,6 +21,7 @@ from ..mapping.template import slot
 from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Tensor
 from .cap import UNCAPPED, Cap
+from .lattice_ports import PortPrices, port_prices
 from .tiles import Tiles
 from .tiles_inside import Pairs, anew_at_least
 from .tiles_outside import Outside
@@ -53,10 +54,16 @@ class TileBound(Outside):
     within a `cap`."""
 
     def __init__(self, tiles: Tiles, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
-                 cap: Cap = UNCAPPED) -> None:
-        super().__init__(tiles, keep)
+                 cap: Cap = UNCAPPED, port: PortPrices | None = None) -> None:
+        super().__init__(tiles, keep, port)
         self.powers, self.cap = (energy_power, cycles_power), cap
         self.cutoff, self.found = inf, list[tuple[float, Pairs, _Variant]]()
+
+    @cached_property
+    def _ports(self) -> list[TileBound]:
+        """Cycles that bandwidths outside the array ask for are counted like energy, at other prices."""
+        return [TileBound(self.l, self.keep, 1, 0, UNCAPPED, port)
+                for port in port_prices(self.l.arch) if port.level <= self.l.middle]
 
     def quick(self) -> float:
         """What is proven by each shape of the array for itself, which takes little time."""
@@ -215,6 +222,8 @@ class TileBound(Outside):
         ask."""
         found = list[tuple[np.ndarray, _Variant]]()
         for close in range(3):
+            if close == 1:
+                pairs = self._slowed(i, pairs, words)
             found = self._variants(i, pairs, energy, words, close)
             least = np.minimum.reduce([own for own, _ in found])
             near = np.flatnonzero(least < self._budget(pairs.steps))
@@ -226,22 +235,55 @@ class TileBound(Outside):
         for own, variant in found:
             self._keep_best(pairs, own, variant)
 
+    def _slowed(self, i: int | None, pairs: Pairs, words: _Words) -> Pairs:
+        """The pairs with the steps that bandwidths leave; the middle tile of the fewest cycles is chosen for
+        itself."""
+        steps = pairs.steps
+        for port in self._ports:
+            found = port._variants(i, pairs, port._asked(pairs), words, 1)
+            steps = np.maximum(steps, np.minimum.reduce([own for own, _ in found]))
+        return replace(pairs, steps=steps)
+
     def _variants(self, i: int | None, pairs: Pairs, energy: np.ndarray, words: _Words,
                   close: int) -> list[tuple[np.ndarray, _Variant]]:
         """Energy at the least, for classes of mappings that together are all."""
         if i is None:
             return self._around_the_array(None, pairs, energy, list(self.tensors), words, close)
-        rests: list[tuple[int | None, np.ndarray]] = [(None, np.maximum(pairs.alone[i], pairs.idle[i]))]
+        rest = np.maximum(pairs.alone[i], pairs.idle[i])
+        rests: list[tuple[int | None, np.ndarray]] = [(None, rest)]
         if close and (pairs.alone[i] > np.maximum(pairs.idle[i], _LITTLE)).any():
-            rests = [(None, pairs.idle[i]), (i, rests[0][1])]
+            rests = [(None, pairs.idle[i]), (i, rest)]
+        still = self._still[i]
+        moved = {t.name: self._moved(i, t, pairs, words[t.name]) for t in self.held if t not in still}
         found = list[tuple[np.ndarray, _Variant]]()
-        for cut, rest in rests:
+        for cut, share in rests:
             total = energy
-            for tensor in self.held:
-                if tensor not in self._still[i]:
-                    total = total + self._moved(i, tensor, pairs, words[tensor.name], rest)
-            found += self._around_the_array(cut, pairs, total, self._still[i], words, close)
+            for anew, once in moved.values():
+                total = total + (1 - share) * anew + share * once
+            found += self._around_the_array(cut, pairs, total, still, words, close)
+        if close and (rest > _LITTLE).any():
+            energy = sum((self._once(t, pairs, words[t.name]) for t in self.held if t in still), energy)
+            for name, (anew, once) in moved.items():
+                others = [(1 - rest) * x + rest * y for other, (x, y) in moved.items() if other != name]
+                outer = self._resting(self.l.einsum.tensor(name), i, pairs, rest, once)
+                least = sum(others, energy + (1 - rest) * anew + outer)
+                found = [(np.maximum(own, least), variant) for own, variant in found]
         return found
+
+    def _resting(self, tensor: Tensor, i: int, pairs: Pairs, rest: np.ndarray,
+                 once: np.ndarray) -> np.ndarray:
+        """The least outer cost with what words cost that rest while the innermost loop makes a pass, `once`
+        for all of them: these enter anew whenever the middle changes, unless neither the innermost outer
+        loop nor any of the middle moves the tensor then."""
+        at, own = tuple(pairs.a), [k for k in self.l.moving(tensor) if k != i]
+        both = np.maximum(pairs.alone[own], pairs.idle[own]).max(axis=0, initial=0.0)
+        least = self.table("bare", tensor, None, i)[at] + rest * once
+        for kind, share in (("moved", rest), ("bare", rest * (1 - both))):
+            bare, still = self.table(kind, tensor)[at], self.table(f"{kind} still", tensor)[at]
+            with np.errstate(invalid="ignore"):
+                outer = (1 - share) * bare + share * still + (rest - share) * once
+            least = np.minimum(least, np.where(np.isfinite(bare), outer, inf))
+        return least
 
     def _around_the_array(self, cut: int | None, pairs: Pairs, energy: np.ndarray, still: list[Tensor],
                           words: _Words, close: int) -> list[tuple[np.ndarray, _Variant]]:
@@ -261,16 +303,15 @@ class TileBound(Outside):
         return [(once + self.table("far", tensor, cut)[at], ("far", tensor, 0.0)),
                 (energy + np.minimum.reduce(outer), ("any", tensor, float(price.min(initial=inf))))]
 
-    def _moved(self, i: int, tensor: Tensor, pairs: Pairs, words: dict[int | None, np.ndarray],
-               rest: np.ndarray) -> np.ndarray:
-        """Energy of a tensor that the innermost loop moves, that of rank `i`. What may rest while that loop
-        makes a pass is loaded once and for all at the least."""
+    def _moved(self, i: int, tensor: Tensor, pairs: Pairs,
+               words: dict[int | None, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Energy of a tensor that the innermost loop moves, that of rank `i`, and what it costs at the least
+        while that loop has one iteration in a pass: words that may rest are loaded once and for all."""
         others, rates = self.l.others(tensor), self.entering(tensor)
         anew, least = words.get(i, words[None]), np.minimum.reduce(list(words.values()))
         passes, entered = pairs.passes[others].prod(axis=0), pairs.tiles[others].prod(axis=0)
-        cost = rates.asked * pairs.asked(tensor, anew, passes, entered) + rates.filled * anew * entered
-        once = rates.asked * pairs.asked(tensor, least, 1.0, 1.0) + rates.filled * least
-        return np.asarray((1 - rest) * cost + rest * once)
+        return (rates.asked * pairs.asked(tensor, anew, passes, entered) + rates.filled * anew * entered,
+                rates.asked * pairs.asked(tensor, least, 1.0, 1.0) + rates.filled * least)
 
     def _once(self, tensor: Tensor, pairs: Pairs, words: dict[int | None, np.ndarray]) -> np.ndarray:
         """Energy of a tensor that enters every instance that needs it once."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..model.network import entry_price
 from ..workload.einsum import Tensor
+from .lattice_ports import PortPrices
 from .prices import Prices
 from .tiles import Tiles
 
-_MOST_NUMBERS = 30_000_000    # in tables together
+_MOST_NUMBERS = 16_000_000    # in tables together
 
 
 class Rates(NamedTuple):
@@ -34,10 +35,13 @@ class Rates(NamedTuple):
 class Outside:
     """Costs of one keep/bypass choice by the tile of the middle, the level above the array."""
 
-    def __init__(self, tiles: Tiles, keep: tuple[frozenset[str], ...]) -> None:
+    def __init__(self, tiles: Tiles, keep: tuple[frozenset[str], ...],
+                 prices: PortPrices | None = None) -> None:
         self.l, self.keep = tiles, keep
         self.tensors = tiles.einsum.tensors
-        self.prices = Prices(tiles.arch, tiles.einsum)
+        self.prices: Prices | PortPrices = prices or Prices(tiles.arch, tiles.einsum)
+        #: What is counted, where that is not energy but the cycles of a port.
+        self.figure: Hashable = (prices.level, prices.actions) if prices else ""
         self.base = self.prices.computes(keep)
         self.sizes = {t.name: float(tiles.einsum.tensor_words(t.name)) for t in self.tensors}
         #: Tensors that the instances of the array keep.
@@ -52,17 +56,20 @@ class Outside:
     @property
     def _shared(self) -> tuple[list[np.ndarray], dict[Hashable, np.ndarray]]:
         """Costs by the innermost outer loop (see `_outer`), and tables of these; only the last are known."""
-        if self._kept not in self.l.outside:
-            self.l.outside.clear()
-            self.l.outside[self._kept] = self._outer(), {}
-        return self.l.outside[self._kept]
+        key = self.figure, self._kept
+        if key not in self.l.outside:
+            if any(kept != self._kept for _, kept in self.l.outside):
+                self.l.outside.clear()
+            self.l.outside[key] = self._outer(), {}
+        return self.l.outside[key]
 
     @property
     def least_outside(self) -> float:
         """The least of all outer costs."""
-        if self._kept not in self.l.floors:
-            self.l.floors[self._kept] = min(float(own.min()) for own in self._shared[0])
-        return self.l.floors[self._kept]
+        key = self.figure, self._kept
+        if key not in self.l.floors:
+            self.l.floors[key] = min(float(own.min()) for own in self._shared[0])
+        return self.l.floors[key]
 
     # ---- prices --------------------------------------------------------------------------------
 
@@ -76,6 +83,7 @@ class Outside:
             return 0.0 if level is None else self.prices.word(self.keep, level, tensor.name, action)
 
         entry = entry_price(self.l.arch.levels[parent].network)
+        entry = entry and entry * self.prices.moved(self.keep, parent, tensor.name)
         if not tensor.is_output:
             return Rates(price(parent, "read") + entry, price(child, "fill"), 0.0, 0.0)
         if not tensor.has_disjoint_tiles:       # first touches of overlapping outputs are not bounded here
@@ -146,7 +154,7 @@ class Outside:
             for i in sorted(ranks):
                 rows = np.moveaxis(table, i, 0)
                 for k in range(1, len(rows)):       # several times as fast as ufunc.accumulate
-                    np.minimum(rows[k - 1], rows[k], out=rows[k])
+                    np.minimum(rows[k - 1:k], rows[k:k + 1], out=rows[k:k + 1])
             tables[key] = table
         return tables[key]
 

@@ -201,8 +201,7 @@ class ImperfectSearch(LayerSearch):
 
     @property
     def _covered(self) -> bool:
-        return (self._for_tiles and not self.lattice.limited and bool(self.space.whole.open)
-                and self.space.choices.count <= KEEPS)
+        return self._for_tiles and bool(self.space.whole.open) and self.space.choices.count <= KEEPS
 
     def _quick(self, keep: Keep) -> float:
         return TileBound(self.tiles, keep, *self.powers, self.cap).quick()
@@ -249,7 +248,7 @@ class ImperfectSearch(LayerSearch):
 
     def _hurry(self) -> None:
         """Improve a mapping that takes few steps in time."""
-        if not self.powers[1]:
+        if not self.powers[1] or self._covered:
             return
         orders = tuple(orders[0] for orders in self.space.orders)
         keeps = [] if self.best is None else [self.best.keep]
@@ -299,8 +298,9 @@ class ImperfectSearch(LayerSearch):
             self._enumerate(node)
             return True
         if self._fresh(node.region) and self._for_tiles:
-            self._by_tiles(node)
-            return not (self.lattice.limited and self._below(node))
+            if self._below(node):
+                self._by_tiles(node)
+            return True
         # Where every choice is made, or the next one has too many sides, its bound is all there is to say.
         fixed = dict(node.region.fixed)
         parts = min((len(self.space.ways[r]) for r in self.space.ranks if r not in fixed), default=inf)
