@@ -65,6 +65,7 @@ class Tiles:
         self.most = [np.where(own > 1, (n - 1) // np.maximum(own - 1, 1), n)
                      for n, own in zip(self.extents, self.counts, strict=True)]
         self.shape = tuple(map(len, self.counts))
+        self.strides = [prod(self.shape[i + 1:]) for i in range(len(self.shape))]
         self.depth = len(architecture.levels)
         self.wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
         #: What bounds of several keep/bypass choices share, by what the middle keeps (see `Outside`).

@@ -107,24 +107,46 @@ class TileBound(Outside):
     def _promising(self, k: int, tiles: np.ndarray, anew: dict[str, np.ndarray]) -> Pairs:
         """The tiles that may be better than the cutoff with a shape of the array."""
         assert self.l.shapes is not None
-        shape, low = self.l.shapes[k], self._bare + self._by_shape[k]
-        steps = np.ones(tiles.shape[1])
-        for spread, s, own in zip(self.l.spreads, shape, tiles, strict=True):
-            steps = steps * spread.steps[s][own]
-        where = np.flatnonzero(low < self._budget(steps))
-        pairs = Pairs(self.l, tiles[:, where], np.repeat(shape[:, None], len(where), axis=1), steps[where])
+        shape, spreads = self.l.shapes[k], self.l.spreads
+        steps = prod((x.steps[s][t] for x, s, t in zip(spreads, shape, tiles, strict=True)),
+                     start=np.ones(tiles.shape[1]))
+        low = self._bare - self.least_outside + self._by_shape[k]
+        where = np.flatnonzero(low + self.least_outside < self._budget(steps))
+        tiles, room = tiles[:, where], self._budget(steps[where]) - low
+        rest = [np.maximum(x.alone[s], x.idle[s])[t] for x, s, t in zip(spreads, shape, tiles, strict=True)]
+        array = np.zeros(len(where), dtype=np.int64)
+        for x, s, t, stride in zip(spreads, shape, tiles, self.l.strides, strict=True):
+            array += (x.passes[s] * stride)[t]
         near = np.zeros(len(where), dtype=bool)
         for still, ranks in self._classes:
-            energy = np.full(len(where), low)
-            share = np.maximum(pairs.alone[ranks], pairs.idle[ranks]).max(axis=0)
+            energy = self._at_least(still, array, rest)
+            share = np.maximum.reduce([rest[i] for i in ranks])
             for tensor in self.held:
                 if tensor not in still:
                     rates, copies = self.entering(tensor), float(np.prod(shape[self.l.others(tensor)]))
                     least = self._least_shared(tensor, shape) / copies if self.l.multicast else 1.0
                     words = anew[tensor.name][where] * (rates.asked * least + rates.filled)
-                    energy += (1 - share) * np.maximum(words - rates.word * self.l.floor(tensor), 0.0)
-            near |= energy < self._budget(pairs.steps)
-        return pairs.at(np.flatnonzero(near))
+                    energy = energy + (1 - share) * np.maximum(words - rates.word * self.l.floor(tensor), 0.0)
+            near |= energy < room
+        some = np.flatnonzero(near)
+        shapes = np.repeat(shape[:, None], len(some), axis=1)
+        return Pairs(self.l, tiles[:, some], shapes, steps[where[some]])
+
+    def _at_least(self, still: list[Tensor], array: np.ndarray, rest: list[np.ndarray]) -> np.ndarray:
+        """The least outer cost by the tile of the array, a flat index, with what a tensor costs that alone is
+        stationary, less what it costs if it is loaded once."""
+        kept = [t for t in still if t in self.held]
+        outer = self.table("any").ravel()[array]
+        if len(kept) != 1:
+            return np.asarray(outer)
+        tensor, own = kept[0], self.l.moving(kept[0])
+        share = np.maximum.reduce([np.zeros(len(array)), *(rest[i] for i in own)])
+        once = self.entering(tensor).word * self.l.floor(tensor)
+        again = self.table("any still", tensor).ravel()[array] - once
+        far = self.table("far", tensor).ravel()[array]
+        with np.errstate(invalid="ignore"):
+            least = np.where(np.isfinite(outer), (1 - share) * again + share * outer, inf)
+        return np.minimum(far, least)
 
     @cached_property
     def _classes(self) -> list[tuple[list[Tensor], list[int]]]:

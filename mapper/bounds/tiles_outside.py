@@ -165,7 +165,8 @@ class Outside:
             return np.array(np.minimum.reduce(outer))
         own, others = self.l.moving(tensor), self.l.others(tensor)
         table = np.full(self.l.shape, inf)
-        for i in own if kind.startswith("moved") else others:
+        any_of = range(len(outer)) if kind.startswith("any") else own if kind.startswith("moved") else others
+        for i in any_of:
             np.minimum(table, outer[i], out=table)
         if kind.endswith("still"):
             table += self.entering(tensor).word * self.l.floor(tensor) * self.l.times(others)

@@ -194,6 +194,11 @@ class ImperfectSearch(LayerSearch):
         """The numbers of tiles that ranks can be cut into."""
         return Tiles(self.space.architecture, self.space.einsum, self.space.rules)
 
+    def go_on_from(self, first: LayerSearch) -> None:
+        super().go_on_from(first)
+        assert isinstance(first, ImperfectSearch)
+        self.tiles = first.tiles
+
     @property
     def _for_tiles(self) -> bool:
         """Whether numbers of tiles bound what levels keep."""
@@ -204,7 +209,7 @@ class ImperfectSearch(LayerSearch):
         return self._for_tiles and bool(self.space.whole.open) and self.space.choices.count <= KEEPS
 
     def _quick(self, keep: Keep) -> float:
-        return TileBound(self.tiles, keep, *self.powers, self.cap).quick()
+        return inf if self._worse(keep) else TileBound(self.tiles, keep, *self.powers, self.cap).quick()
 
     def _glimpse(self) -> None:
         """Whole factors have been looked at before."""

@@ -174,9 +174,11 @@ class LayerSearch:
 
     def _quick(self, keep: Keep) -> float:
         """What can be said soon of all mappings with one choice of what levels keep."""
-        if self.capped.get(keep, 0.0) > self.cap.most * (1.0 + _TIES / 2):
-            return inf
-        return LatticeBound(self.lattice, keep, *self.powers, self.cap).quick()
+        return inf if self._worse(keep) else LatticeBound(self.lattice, keep, *self.powers, self.cap).quick()
+
+    def _worse(self, keep: Keep) -> bool:
+        """Whether mappings that keep this are known to be worse in what is limited."""
+        return self.capped.get(keep, 0.0) > self.cap.most * (1.0 + _TIES / 2)
 
     def _glimpse(self) -> None:
         """Find something good soon: glimpse at the choices of what levels keep that promise most, and improve
@@ -408,6 +410,10 @@ class LayerSearch:
                         key=lambda x: x.value, default=None)
 
     # ---- the answer ------------------------------------------------------------------------------
+
+    def go_on_from(self, first: LayerSearch) -> None:
+        """Take over what does not depend on the objective, and what a first stage has proven worse."""
+        self.lattice, self.capped = first.lattice, first.least_by_keep()
 
     def least_by_keep(self) -> dict[Keep, float]:
         """By what levels keep, where that was looked at, a value that no such mapping is below."""

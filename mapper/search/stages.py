@@ -31,8 +31,7 @@ def second_stage(first: LayerSearch, mapping: Mapping, certificate: Certificate,
         limits.left(first.started) if asked else replace(
             _EFFORT, seconds=limits.left(first.started).seconds, stopped=limits.stopped), first.seed,
         constraints=first.space.rules.constraints, known=best, among=(first.objective, best.value))
-    second.lattice = first.lattice      # the same tiles; much of it is known by now
-    second.capped = first.least_by_keep()
+    second.go_on_from(first)
     mapping, then = second.run()
     assert second.best is not None
     found = first.explorer.values(second.best.keep, second.best.orders, second.best.factors[None])
