@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Callable
 
 from ..bounds.bound import ROUNDING
+from ..bounds.lattice import Lattice
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..model.evaluate import evaluate
@@ -35,6 +36,7 @@ class FrontSearch:
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
         self.started = monotonic()
+        self.lattice: Lattice | None = None      # the same tiles for all searches
         self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing
@@ -88,8 +90,10 @@ class FrontSearch:
         self.left -= objective == "energy"
         dives = self.limits.dives if known is None else min(self.limits.dives, 1)
         limits = replace(self.limits, seconds=seconds, dives=dives)
-        return LayerSearch(self.architecture, self.einsum, objective, limits, self.seed,
-                           constraints=self.constraints, known=known, among=among)
+        search = LayerSearch(self.architecture, self.einsum, objective, limits, self.seed,
+                             constraints=self.constraints, known=known, among=among)
+        search.lattice = self.lattice = search.lattice if self.lattice is None else self.lattice
+        return search
 
     def _least_energy(self, cap: int | None, known: Found) -> FrontPoint:
         """The mapping of least energy with no more cycles than `cap`, and of such the fewest cycles that
