@@ -55,6 +55,7 @@ class Nests:
         self._below: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
         self._parts: dict[tuple[int, ...], Grid] = {}
         self._product: dict[tuple[int, int], NDArray[np.intp]] = {}
+        self._least_once: dict[tuple[str, bool, float], Array] = {}
 
     @cached_property
     def applies(self) -> bool:
@@ -133,14 +134,16 @@ class Nests:
         ranks = [r for r in self.grid.ranks if r in clash]
         options = [[d for d in divisors(einsum.extent[r]) if einsum.extent[r] % (d * factors[r]) == 0]
                    for r in ranks]
+        same = {t.name: self._distinct(t, factors, {}) / units for t in einsum.tensors if not clash & t.ranks}
+        sides = [n if r in clash else 1 for r, n in zip(self.grid.ranks, self.grid.shape, strict=True)]
         found: dict[tuple[float, ...], NDArray[np.bool_]] = {}
         for tile in product(*options):
             inner = dict(zip(ranks, tile, strict=True))
-            asked = tuple(self._distinct(t, factors, inner) / units for t in einsum.tensors)
-            here = np.ones((1,) * len(self.grid.shape), dtype=bool)
-            for r, d in inner.items():
-                here = here & (self.grid.extent(r) == d)
-            found[asked] = here | found[asked] if asked in found else here
+            asked = tuple(same[t.name] if t.name in same else self._distinct(t, factors, inner) / units
+                          for t in einsum.tensors)
+            here = found.setdefault(asked, np.zeros(sides, dtype=bool))
+            here[tuple(divisors(einsum.extent[r]).index(inner[r]) if r in inner else 0
+                       for r in self.grid.ranks)] = True
         names = [t.name for t in einsum.tensors]
         return [replace(shape, asked=dict(zip(names, asked, strict=True)), where=where if ranks else None)
                 for asked, where in found.items()]
@@ -181,6 +184,12 @@ class Nests:
     def once(self, tensor: Tensor, inside: bool, most: float = inf) -> Array:
         """For each shape, words that enter all tiles of at most so many words, or one of the copies of them,
         for every visit by loops that `tensor` does not have, at the least."""
+        key = tensor.name, inside, most
+        if key not in self._least_once:
+            self._least_once[key] = self._onces(tensor, inside, most)
+        return self._least_once[key]
+
+    def _onces(self, tensor: Tensor, inside: bool, most: float) -> Array:
         if not inside:
             return np.full(len(self.shapes), self._once(tensor, None, most))
         _, first, of = np.unique(self.slides(tensor), axis=0, return_index=True, return_inverse=True)
