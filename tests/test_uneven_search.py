@@ -21,6 +21,7 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import dumps
+from tilebound.search.arranged import ArrangedSearch
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
@@ -244,11 +245,33 @@ def test_levels_side_by_side_are_cut_in_the_better_order() -> None:
     assert [x.level for x in uneven.mapping] != [x.level for x in even.mapping]
 
 
-def test_where_chains_do_not_bound_mappings_the_even_one_is_the_answer() -> None:
-    two = {**MACHINE, "levels": [{**MACHINE["levels"][0], "fanout": 2}, *MACHINE["levels"][1:]]}
-    even, uneven = (tb.search(two, LAYERS, "energy", uneven=x).layers[0] for x in (False, True))
-    assert uneven.mapping == even.mapping and uneven.certificate is not None
-    assert (uneven.certificate.lower_bound, uneven.certificate.status) == (0.0, "heuristic")
+def test_two_arrays_are_bounded_by_the_orders_of_cuts() -> None:
+    dram, glb, rf = MACHINE["levels"]
+    two = {**MACHINE, "levels": [
+        {**dram, "fanout": 2}, {**glb, "size": "24 words", "fanout": {"x": 2, "y": 2},
+                                     "keep": ["Inputs", "Weights", "Outputs"]},
+        {**rf, "size": "8 words", "keep": ["Weights"], "bypass": ["Inputs", "Outputs"]}]}
+    layers = {"layers": [{"name": "gemm", "type": "matmul", "M": 8, "N": 8, "K": 16}]}
+    even, uneven = (tb.search(two, layers, "edp", uneven=x) for x in (False, True))
+    first, second = (x.layers[0].certificate for x in (even, uneven))
+    assert first is not None and second is not None
+    assert second.value < first.value and 0.5 * second.value < second.lower_bound < second.value
+    document = json.loads(dumps(uneven.to_dict()))
+    assert check_document(document) == []
+    document["layers"][0]["certificate"]["dual"]["parts"].pop()
+    assert check_document(document)
+
+
+@pytest.mark.parametrize("seed", (11, 14, 21))
+def test_orders_of_cuts_bound_all_mappings(seed: int) -> None:
+    architecture, einsum = drawn(seed, windows=seed % 2 > 0)
+    even, certificate = LayerSearch(architecture, einsum, "energy").run()
+    search = ArrangedSearch(Mapspace(architecture, einsum, UNEVEN), "energy", Limits(), None)
+    bound, proofs = search.prove(certificate.value, even)
+    found = min([certificate.value, *(value for value, _ in search.improve(even))])
+    least = least_of_all(architecture, einsum, "energy")
+    assert 0.0 < bound <= least * (1 + 1e-9) and len(proofs) == len(search.every)
+    assert found == pytest.approx(least, rel=1e-9)
 
 
 @pytest.mark.parametrize("asked, reason", [

@@ -18,6 +18,7 @@ from ..bounds.whole import has_whole_bound, whole_bound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
+from .arranged import arrangements
 from .imperfect import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
@@ -55,6 +56,8 @@ def rederive(architecture: Architecture, einsum: Einsum, objective: str, enough:
 def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, Any],
                limit: Cap) -> tuple[float, float]:
     """What chains of cuts prove, as many as the search has looked at."""
+    if dual.get("method") == "arranged":
+        return _by_arrangements(space, objective, value, dual, limit)
     if dual.get("method") != "cuts":
         return 0.0, 0.0
     chains = dual.get("chains")
@@ -67,6 +70,20 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
     next(search.leaves([enough]), None)
     relaxed = search.bound if search.relaxed is None else search.relaxed
     return min(relaxed, enough), min(search.bound, enough)
+
+
+def _by_arrangements(space: Mapspace, objective: str, value: float, dual: dict[str, Any],
+                     limit: Cap) -> tuple[float, float]:
+    """What programs prove of all orders in which tensors may be cut."""
+    every, proofs = arrangements(space) or [], dual.get("parts")
+    if not every or not isinstance(proofs, list) or len(proofs) != len(every):
+        raise ProofError(f"no proofs for the {len(every)} orders in which tensors may be cut, one each")
+    bound = value
+    for arrangement, proof in zip(every, proofs, strict=True):
+        own = Mapspace(arrangement.machine, arrangement.einsum, arrangement.constraints)
+        checker = _Checker(own, objective, value, limit)
+        bound = min(bound, checker.proven(own.whole, proof, 0.0)[1])
+    return bound, bound
 
 
 class _Checker:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from math import inf, prod
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from .limits import Limits
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
 from .space import Mapspace
-from .tree import Node, proof_of
+from .tree import Node
 
 #: Regions with at most so many mappings are enumerated where these are evaluated many at a time.
 ENUMERATE = 600_000
@@ -262,23 +262,6 @@ class ImperfectSearch(LayerSearch):
             if found is not None:
                 self._improve(found)
                 return
-
-    def relaxed(self, best: Found, solves: int, worth: float) -> tuple[float, dict[str, Any]]:
-        """A bound on the whole mapspace, no more than the value of `best`, and its proof: by programs alone,
-        about so many, while nothing but what levels keep is decided. It need not come nearer to the value
-        than a share `worth` of it."""
-        self.best, closed = best, best.value
-        root = self._node(self.space.whole, 0.0, 0.0)
-        self._push([root])
-        while (self.heap and self.solves < solves and self.heap[0][0] < best.value * (1.0 - worth)
-               and not self._interrupted()):
-            node = self._pop()
-            if node.region.open:
-                self._push(self._split(node))
-            else:
-                closed = min(closed, node.value)
-        bound = min([closed, *(value for value, *_ in self.heap)])
-        return bound, proof_of(root, bound)
 
     def _offer(self, found: Found | None) -> None:
         """Evaluate what is good by estimate, as far as earlier estimates were right, and keep the best."""

@@ -11,7 +11,7 @@ import heapq
 from functools import cached_property, partial
 from math import inf
 from time import monotonic
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -285,6 +285,23 @@ class LayerSearch:
     def _ruled_out(self, node: Node) -> bool:
         """Whether its bound alone shows that the region holds nothing better than the best."""
         return not (node.parts or node.method or self._below(node))
+
+    def relaxed(self, best: Found, solves: int, worth: float) -> tuple[float, dict[str, Any]]:
+        """A bound on the whole mapspace, no more than the value of `best`, and its proof: by programs alone,
+        about so many, while nothing but what levels keep is decided. It need not come nearer to the value
+        than a share `worth` of it."""
+        self.best, closed = best, best.value
+        root = self._node(self.space.whole, 0.0, 0.0)
+        self._push([root])
+        while (self.heap and self.solves < solves and self.heap[0][0] < best.value * (1.0 - worth)
+               and not self._interrupted()):
+            node = self._pop()
+            if node.region.open:
+                self._push(self._split(node))
+            else:
+                closed = min(closed, node.value)
+        bound = min([closed, *(value for value, *_ in self.heap)])
+        return bound, proof_of(root, bound)
 
     def refine(self) -> Found | None:
         """Improve the mapping that is known, and prove nothing."""

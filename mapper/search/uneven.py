@@ -28,6 +28,7 @@ from ..mapping.parts import part_reasons
 from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
+from .arranged import ArrangedSearch
 from .cuts import CutSearch
 from .layer import LayerSearch
 from .limits import NO_LIMITS, Limits
@@ -63,7 +64,8 @@ class UnevenSearch:
         self.among, self.cap, self.without = among, cap(among), without
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(architecture, einsum, self.space.rules)
-        self.started, self.evaluated, self.proven = monotonic(), 0, 0.0
+        self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
+        self.dual: dict[str, Any] = {}
         self.best: float = inf
         self.mapping: Mapping | None = None
         self.ruled_out: frozenset[Keep] = frozenset()
@@ -79,16 +81,32 @@ class UnevenSearch:
         if found is not None:
             self._by_chains(found)
             bound = found.bound
-        even = None
-        open_ = bound < self.best * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted()
-        if open_ or self.mapping is None:
-            even = self._even()
+        even = self._even() if self._is_open(bound) or self.mapping is None else None
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
+        if found is None and self._is_open(bound):
+            bound = self._arranged(self.mapping)
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
         self.ruled_out = frozenset() if found is None else found.ruled_out(self.best)
         self.report(self.best, proven)
         return self.mapping, self._certificate(found, proven, status, even)
+
+    def _is_open(self, bound: float) -> bool:
+        """Whether there is more to find or to prove, and time for it."""
+        return bound < self.best * (1.0 - max(self.limits.gap, ROUNDING)) and not self._interrupted()
+
+    def _arranged(self, even: Mapping) -> float:
+        """Look at all orders in which tensors may be cut; what they prove."""
+        search = ArrangedSearch(self.space, self.objective, replace(
+            self.limits, seconds=self.limits.seconds - (monotonic() - self.started)), self.among)
+        bound, proofs = search.prove(self.best, even)
+        if proofs:
+            self.dual = {"method": "arranged", "parts": proofs}
+        for value, mapping in search.improve(even):
+            if value < self.best:
+                self._take(value, mapping)
+        self.evaluated, self.solves = self.evaluated + search.evaluated, search.solves
+        return bound
 
     def _start(self) -> None:
         """Take a mapping that is cut level by level, which is there soon, unless one is known."""
@@ -163,14 +181,14 @@ class UnevenSearch:
 
     def _certificate(self, search: CutSearch | None, proven: float, status: str,
                      even: LayerSearch | None) -> Certificate:
-        dual: dict[str, Any] = {} if search is None else {"method": "cuts", "chains": search.chains}
-        relaxed = 0.0 if search is None else search.bound if search.relaxed is None else search.relaxed
+        dual = self.dual if search is None else {"method": "cuts", "chains": search.chains}
+        relaxed = proven if search is None else search.bound if search.relaxed is None else search.relaxed
         return Certificate(
             objective=self.objective, value=self.best, lower_bound=proven,
             relaxed_bound=min(relaxed, proven), status=status, mapspace_size=self.size,
             classes=0 if search is None else search.classes,
             classes_pruned=0 if search is None else sum(x[4] is None for x in search.heap),
-            bound_solves=(0 if search is None else search.chains) + (even.solves if even else 0),
+            bound_solves=(self.solves if search is None else search.chains) + (even.solves if even else 0),
             evaluated=self.evaluated + (even.explorer.evaluated if even else 0),
             seconds=monotonic() - self.started, dual=dual, among=self.among)
 

@@ -1,0 +1,169 @@
+"""Uneven mappings of any machine, as mappings that are cut level by level of machines with more levels.
+
+An *arrangement* says in which order tensors are cut: it gives each tensor of each level a part of its own
+(see `hardware.parts`). Every uneven mapping is a mapping of one of these machines, in which each part keeps
+its tensor or does without. So the least of the bounds of all arrangements bounds all uneven mappings, and
+mappings of arrangements are improved like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from math import inf
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from ..hardware.architecture import Architecture
+from ..hardware.parts import arranged, passes_freely
+from ..mapping.constraints import Constraints, LevelConstraints
+from ..mapping.nest import Block, Mapping
+from ..mapping.template import slot
+from ..mapping.validate import check_mapping
+from ..workload.einsum import Einsum
+from .layer import LayerSearch, Limits
+from .local import Found
+from .space import Mapspace
+
+#: A level and the tensor that is cut there; None: whatever it keeps.
+Place = tuple[int, str | None]
+
+#: Arrangements; programs for all of them; arrangements in which mappings are improved.
+_MOST = 256
+_SOLVES = 1200
+_CLIMBS = 8
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A machine with a level for each of `places`, and what is asked of it."""
+
+    architecture: Architecture
+    einsum: Einsum
+    places: tuple[Place, ...]
+    machine: Architecture
+    constraints: Constraints
+
+    def mapping(self, found: Mapping) -> Mapping | None:
+        """A mapping of the machine as one of the levels of the architecture; None where it is not known."""
+        names = [self.architecture.levels[i].name for i, _ in self.places]
+        ends = {zone[-1] for zone in self.machine.zones}
+        blocks: list[Block] = []
+        for k, (block, name) in enumerate(zip(found, names, strict=True)):
+            if blocks and not block.keep and k not in ends and (names.count(name) > 1):
+                blocks[-1] = replace(blocks[-1], temporal=blocks[-1].temporal + block.temporal)
+                names[k] = ""
+            else:
+                blocks.append(replace(block, level=name))
+        mapping = Mapping(tuple(blocks))
+        return None if check_mapping(self.architecture, self.einsum, mapping) else mapping
+
+    def known(self, mapping: Mapping) -> Found:
+        """A mapping that is cut level by level as one of the machine, for a start; of no value yet."""
+        kept = [{i for i, block in enumerate(mapping) if name in block.keep} for _, name in self.places]
+        keep = tuple(mapping.blocks[i].keep if name is None else frozenset({name} if i in own else ())
+                     for (i, name), own in zip(self.places, kept, strict=True))
+        factors = np.ones((3 * len(self.places), len(self.einsum.ranks)), dtype=np.int64)
+        for i, block in enumerate(mapping):
+            at = max(k for k, (j, _) in enumerate(self.places) if j <= i)
+            rows = slot(at, "temporal"), slot(at, "x"), slot(at, "y")
+            for row, loops in zip(rows, (block.temporal, block.spatial_x, block.spatial_y), strict=True):
+                for loop in loops:
+                    factors[row, self.einsum.ranks.index(loop.rank)] *= loop.factor
+        return Found(inf, keep, (), factors)
+
+
+def arrangements(space: Mapspace) -> list[Arrangement] | None:
+    """All of them; None where they are too many."""
+    options: list[list[tuple[Place, ...]]] = []
+    for zone in space.architecture.zones:
+        orders: list[tuple[Place, ...]] = []
+        for order in _orders(space, zone):
+            orders.append(order)
+            if len(orders) * max(1, len(options)) > _MOST:
+                return None
+        options.append(orders)
+    if np.prod([float(len(own)) for own in options]) > _MOST:
+        return None
+    return [_arrangement(space, sum(chosen, ())) for chosen in product(*options)]
+
+
+def _orders(space: Mapspace, zone: Sequence[int]) -> Iterator[tuple[Place, ...]]:
+    """The orders in which tensors may be cut at the levels of a zone, each further out than at inner ones."""
+    items: list[Place] = []
+    for i in zone:
+        may = [name for name, columns in space.choices.columns.items() if any(i in own for own in columns)]
+        items += [(i, name) for name in may] if i and may else [(i, None)]
+    free = passes_freely(space.architecture, zone)
+
+    def after(done: tuple[Place, ...], left: list[Place]) -> Iterator[tuple[Place, ...]]:
+        if not left:
+            yield done
+        for place in left:
+            level, name = place
+            before = [x for x in left if x[0] < level and (not free or None in (name, x[1]) or x[1] == name)]
+            if not before:
+                yield from after((*done, place), [x for x in left if x != place])
+
+    return after((), items)
+
+
+def _arrangement(space: Mapspace, places: tuple[Place, ...]) -> Arrangement:
+    """What makes each part keep nothing but its tensor, and asks of the last part of a zone what is asked of
+    the loops that are unrolled there."""
+    architecture, rules = space.architecture, space.rules
+    names = frozenset(t.name for t in space.einsum.tensors)
+    machine = arranged(architecture, [architecture.levels[i].name for i, _ in places])
+    levels, asked = [], []
+    for level, (i, name) in zip(machine.levels, places, strict=True):
+        own, said = architecture.levels[i], rules.by_level[i]
+        keep, bypass = own.keep | said.keep, own.bypass | said.bypass
+        only = names if name is None else frozenset({name})
+        levels.append(replace(level, keep=keep & only, bypass=bypass | (names - only)))
+    machine = replace(machine, levels=tuple(levels))
+    for zone, inner in zip(architecture.zones, machine.zones, strict=True):
+        said = rules.by_level[zone[-1]]
+        asked.append(LevelConstraints(machine.levels[inner[-1]].name, spatial=said.spatial,
+                                      no_multicast=said.no_multicast))
+    constraints = Constraints(tuple(asked), rules.constraints.min_utilization, uneven=True)
+    return Arrangement(architecture, space.einsum, places, machine, constraints)
+
+
+class ArrangedSearch:
+    """Bounds uneven mappings by those of all arrangements, and improves one that is cut level by level."""
+
+    def __init__(self, space: Mapspace, objective: str, limits: Limits,
+                 among: tuple[str, float] | None) -> None:
+        self.objective, self.limits, self.among = objective, limits, among
+        self.every = arrangements(space) or []
+        self.bounds = [0.0] * len(self.every)
+        self.solves = self.evaluated = 0
+
+    def prove(self, best: float, even: Mapping) -> tuple[float, list[dict[str, Any]]]:
+        """A bound on all uneven mappings, no more than `best`, and what re-derives it."""
+        proofs = []
+        for n, arrangement in enumerate(self.every):
+            if self.limits.stopped():
+                return 0.0, []
+            search = self._search(arrangement)
+            known = replace(arrangement.known(even), value=best)
+            self.bounds[n], proof = search.relaxed(known, max(1, _SOLVES // len(self.every)), 0.0)
+            proofs.append(proof)
+            self.solves += search.solves
+        return min(self.bounds, default=0.0), proofs
+
+    def improve(self, even: Mapping) -> Iterator[tuple[float, Mapping]]:
+        """Good mappings of the arrangements with the least bounds, and their values."""
+        for n in np.argsort(self.bounds, kind="stable")[:_CLIMBS]:
+            search, arrangement = self._search(self.every[int(n)]), self.every[int(n)]
+            search.known = replace(arrangement.known(even), orders=tuple(o[0] for o in search.space.orders))
+            found = None if self.limits.stopped() else search.refine()
+            self.evaluated += search.evaluated
+            mapping = None if found is None else arrangement.mapping(search.mapping(found))
+            if found is not None and mapping is not None:
+                yield found.value, mapping
+
+    def _search(self, arrangement: Arrangement) -> LayerSearch:
+        return LayerSearch(arrangement.machine, arrangement.einsum, self.objective, self.limits,
+                           constraints=arrangement.constraints, among=self.among)
