@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import combinations, pairwise
 from math import inf, prod
@@ -165,6 +166,30 @@ def test_documents_hold_the_explanation(result):
     assert check_document(document) == []
     document["layers"][0]["explain"]["energy"][0]["share"] += 0.01
     assert any("explain.energy" in x or "share" in x for x in check_document(document))
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda why: why.update(relaxed_bound=why["relaxed_bound"] * 1.01), "relaxed bound"),
+    (lambda why: why["sensitivities"][0].update(elasticity=-3.0), "binds by"),
+    (lambda why: why["sensitivities"][0].update(have=3.0), "binds by"),
+    (lambda why: why["sensitivities"].pop(), "other figures"),
+    (lambda why: why["waterfall"][1].update(mappings=7.0), "states 7 mappings"),
+    (lambda why: why["progress"][-1].update(value=1e30), "goes back"),
+])
+def test_explanations_that_do_not_come_out_again_are_found(result, change, words):
+    document = json.loads(json.dumps(to_document(*result)))
+    change(document["layers"][0]["explain"])
+    assert any(words in x for x in check_document(document))
+
+
+def test_the_point_of_a_front_that_is_shown_is_explained():
+    graph = WorkloadGraph("net", [(gemm(8, 6, 4), 1)])
+    plain, front = (search_network(three_level(), graph, objective="pareto", explain=x)
+                    for x in (False, True))
+    document = to_document(front, graph)
+    assert "explain" not in to_document(plain, graph)["layers"][0]
+    assert "relaxed bound of its class" in why.render(document) and "J.cycle" not in why.render(document)
+    assert check_document(document) == []
 
 
 def test_reports_show_the_explanation(result, capsys, tmp_path):

@@ -14,6 +14,7 @@ from ..model.evaluate import evaluate
 from ..search.check import ProofError, rederive
 from ..search.differences import difference
 from ..search.result import Certificate, LayerFront, LayerResult, NetworkResult, objective_value, stages
+from .check_explain import explanation_faults
 from .document import from_document, to_document
 from .schema import CertificateEntry, ResultDocument
 
@@ -49,6 +50,7 @@ def check_document(document: ResultDocument) -> list[str]:
     found += _differences(document, again, "")
     found += [f"{layer.name}: {text}" for layer in layers for text in _front_shape(layer)]
     found += [f"{layer.name}: {text}" for layer in layers for text in _later(result.objective, layer)]
+    found += [f"{layer.name}: {text}" for layer in layers for text in explanation_faults(result, layer)]
     proofs: dict[Any, list[str]] = {}
     for layer in layers:
         for energy_pj, cycles, claimed in _claims(result, layer):

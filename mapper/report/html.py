@@ -126,10 +126,10 @@ def _layer(layer: LayerEntry, document: ResultDocument, level_colors: dict[str, 
     return {
         **layer,
         "levels": levels,
-        "why": why.facts(layer, document["objective"]),
+        "why": why.facts(layer),
         "why_bars": bars,
         "why_curves": curves,
-        "why_tables": list(why.tables(layer, document["objective"])),
+        "why_tables": list(why.tables(layer)),
         "nest": [(line.kind, palette[min(line.level, len(palette) - 1)],
                   " ".join(line.text.split()) if line.kind == "compute" else line.text)
                  for line in nest(layer)],

@@ -159,7 +159,7 @@ def _layer(layer: LayerEntry, components: list[ComponentEntry], objective: str) 
     yield from _tensors(layer).lines()
     for name, note, table in zeros.tables(layer, components):
         yield from ("", f"{name}. {note}", *table.lines())
-    yield from why.lines(layer, objective)
+    yield from why.lines(layer)
     if any(network["tensors"] for network in layer["networks"]):
         yield from ("", *networks(layer).lines())
     yield ""

@@ -22,10 +22,12 @@ _CLASSES = 10       # and of that of runner-up classes
 _FEW = 8
 #: Classes that lose more are not drawn: others could not be told apart.
 _FAR = 2.0
+#: Losses below are as good as none, from here on they are said as factors.
+_TELLS, _TIMES = 1e-4, 10.0
 _ACCENT, _PALE, _WARM = "#0072b2", "#9cc6e0", "#d55e00"
 
 
-def facts(layer: LayerEntry, objective: str) -> list[tuple[str, str]]:
+def facts(layer: LayerEntry) -> list[tuple[str, str]]:
     """The answer in a few lines, as (name, text); empty where there is no explanation."""
     why = layer.get("explain")
     if why is None:
@@ -35,11 +37,19 @@ def facts(layer: LayerEntry, objective: str) -> list[tuple[str, str]]:
     rows = [("dominates", ", ".join(parts)),
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("binds", ", ".join(binding) if binding else "no figure of the machine, to the first order")]
-    rows.append(("relaxed bound of its class", units.objective(objective, why["relaxed_bound"])))
+    rows.append(("relaxed bound of its class", units.objective(_objective(layer), why["relaxed_bound"])))
     if met := [x for x in why["runners_up"] if x["found"] is not None]:
         nearest = min(met, key=lambda x: x["found"] or 0.0)
         rows.append(("nearest other class", f"{nearest['choice']}: {_loss(nearest)}"))
+    if (among := layer["certificate"].get("among")) is not None:
+        most = units.objective(among["objective"], among["most"])
+        rows.insert(0, ("among", f"mappings with at most {most}"))
     return rows
+
+
+def _objective(layer: LayerEntry) -> str:
+    """What an explanation is in: of a front, the energy of mappings with at most so many cycles."""
+    return layer["certificate"]["objective"]
 
 
 def _binding(why: ExplainEntry) -> list[SensitivityEntry]:
@@ -62,7 +72,9 @@ def _exact(x: RunnerUpEntry) -> bool:
 
 
 def _share(loss: float) -> str:
-    return f"+{units.percent(loss)}" if loss > 1e-12 else units.percent(loss)
+    if loss >= _TIMES:
+        return f"{1.0 + loss:,.0f} times"
+    return f"+{units.percent(loss)}" if loss > _TELLS else units.percent(loss)
 
 
 def _at_least(x: RunnerUpEntry) -> str:
@@ -72,10 +84,10 @@ def _at_least(x: RunnerUpEntry) -> str:
         return f"gains at most {units.percent(-x['at_least'])}"
     if _exact(x):
         return f"exactly {_share(x['at_least'])}"
-    return f"at least {_share(x['at_least'])}" if x["at_least"] > 1e-9 else "no better"
+    return f"at least {_share(x['at_least'])}" if x["at_least"] > _TELLS else "no better"
 
 
-def tables(layer: LayerEntry, objective: str) -> Iterator[tuple[str, str, Table]]:
+def tables(layer: LayerEntry) -> Iterator[tuple[str, str, Table]]:
     """(title, note, table) of an explanation."""
     why = layer.get("explain")
     if why is None:
@@ -87,7 +99,7 @@ def tables(layer: LayerEntry, objective: str) -> Iterator[tuple[str, str, Table]
     yield ("What binds", "What one percent more and one more of a figure change in the relaxed bound of the "
            "class of the mapping, to the first order (-: one more is much of what there is). Whole factors "
            "may not be able to use it.",
-           _sensitivity_table(why, objective))
+           _sensitivity_table(why, _objective(layer)))
     if why["runners_up"]:
         yield ("Runner-up classes", "All mappings that make one choice otherwise. Loses: proven for all of "
                "them (no better: proofs stop at the best value). Best met: the best one that the search "
@@ -126,12 +138,12 @@ def _count(drop: DropEntry) -> str:
     return text if drop["exactness"] == "exact" else f"{drop['exactness']} {text}"
 
 
-def lines(layer: LayerEntry, objective: str, notes: bool = True) -> Iterator[str]:
+def lines(layer: LayerEntry, notes: bool = True) -> Iterator[str]:
     """The explanation as lines of text, with an empty one before each part; `notes` say what tables hold."""
-    if rows := facts(layer, objective):
+    if rows := facts(layer):
         width = max(len(name) for name, _ in rows)
         yield from ("", "Why this mapping", *(f"{name.ljust(width)}  {text}" for name, text in rows))
-    for title, note, table in tables(layer, objective):
+    for title, note, table in tables(layer):
         yield from ("", f"{title}. {note}" if notes else f"{title}:", *table.lines())
 
 
@@ -140,9 +152,9 @@ def render(document: ResultDocument) -> str:
     parts, notes = [], dict[str, str]()
     for layer in document["layers"]:
         if "explain" in layer:
-            text = "\n".join(lines(layer, document["objective"], notes=False))
+            text = "\n".join(lines(layer, notes=False))
             parts.append(f"{layer['name']}\n{'=' * len(layer['name'])}{text}")
-            notes |= {title: note for title, note, _ in tables(layer, document["objective"])}
+            notes |= {title: note for title, note, _ in tables(layer)}
     return "\n\n".join(parts + [f"{title}. {note}" for title, note in notes.items()])
 
 

@@ -20,14 +20,19 @@ def explained(search: LayerSearch, mapping: Mapping, certificate: Certificate,
     """What binds the class of `mapping`, what other classes lose, where the mapspace went and when what was
     found, in the objective of `search`, which has given the `certificate`; `closely`: see `runners_up`."""
     space, relaxation = search.space, search.relaxation
-    region = class_of(space, mapping)
-    floor = energy_floor(relaxation, region)[0] if min(search.powers) > 0 else 0.0
-    bound, found = sensitivities(relaxation, region, *search.powers, floor)
-    root = search.trace.root
+    region, root = class_of(space, mapping), search.trace.root
     return Explanation(
-        bound, tuple(_worth(relaxation, x) for x in found if x.have > 1 or x.label.kind != "array"),
+        *binding(relaxation, region, search.powers),
         runners_up(search, region, 0.0 if root is None else root.floor, certificate, closely),
         waterfall(space, root, certificate.value, certificate.evaluated), tuple(search.trace.moments))
+
+
+def binding(relaxation: Relaxation, region: Region,
+            powers: tuple[int, int]) -> tuple[float, tuple[Worth, ...]]:
+    """The relaxed bound of a class, and what one more of each figure of the machine is worth in it."""
+    floor = energy_floor(relaxation, region)[0] if min(powers) > 0 else 0.0
+    bound, found = sensitivities(relaxation, region, *powers, floor)
+    return bound, tuple(_worth(relaxation, x) for x in found if x.have > 1 or x.label.kind != "array")
 
 
 def class_of(space: Mapspace, mapping: Mapping) -> Region:

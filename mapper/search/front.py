@@ -17,10 +17,11 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
+from .explain import class_of, explained
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found
-from .result import FrontPoint, LayerFront
+from .result import Certificate, FrontPoint, LayerFront
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20
@@ -31,7 +32,7 @@ class FrontSearch:
 
     def __init__(self, architecture: Architecture, einsum: Einsum, points: int, limits: Limits,
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE) -> None:
+                 constraints: Constraints = NONE, explain: bool = False) -> None:
         self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
@@ -42,6 +43,7 @@ class FrontSearch:
         self.barren: set[float] = set()          # energies of points after which a search found nothing
         self.front: LayerFront | None = None
         self.first: LayerSearch | None = None    # for the fewest cycles
+        self.explain = explain                   # whether to say of each point why it is the best
 
     def run(self) -> LayerFront:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
@@ -110,6 +112,8 @@ class FrontSearch:
                 best, mapping = again, search.mapping(again)
         cost = evaluate(self.architecture, self.einsum, mapping)
         self.found[cost.energy_pj] = best
+        if self.explain and not self._stopped():
+            certificate = replace(certificate, explanation=explained(search, mapping, certificate))
         return FrontPoint(cost.energy_pj, cost.cycles, mapping, certificate.about(cost.energy_pj))
 
     def _next_cap(self, front: LayerFront) -> int | None:
@@ -123,14 +127,20 @@ class FrontSearch:
                 most, chosen = excess, cap
         return chosen
 
-    @staticmethod
-    def _with(front: LayerFront, point: FrontPoint) -> LayerFront:
+    def _about(self, point: FrontPoint, other: FrontPoint) -> Certificate:
+        """The certificate of a point for another one; also why that is the best, if they are of one class."""
+        assert self.first is not None
+        found = point.certificate.about(other.energy_pj)
+        one, two = (class_of(self.first.space, x.mapping) for x in (point, other))
+        return found if one == two else replace(found, explanation=None)
+
+    def _with(self, front: LayerFront, point: FrontPoint) -> LayerFront:
         """The front with one more point, or, where that has no less energy than a faster one, with what its
         certificate says of that one."""
         faster = [p for p in front.points if p.cycles <= point.cycles]
         if faster and point.energy_pj >= faster[-1].energy_pj * (1.0 - ROUNDING):
             same = faster[-1]
-            wider = replace(same, certificate=point.certificate.about(same.energy_pj))
+            wider = replace(same, certificate=self._about(point, same))
             others = tuple(wider if p is same else p for p in front.points)
             candidate = replace(front, points=others)
             return candidate if candidate.tolerance <= front.tolerance + ROUNDING else front

@@ -119,7 +119,7 @@ def _found(task: Task, report: _Reporter) -> Answer:
                              task.constraints, report.begun)
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
-                            task.constraints)
+                            task.constraints, task.closely)
         report.begun(front)
         return front.run()
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
