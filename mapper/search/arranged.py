@@ -22,7 +22,8 @@ from ..mapping.nest import Block, Mapping
 from ..mapping.template import slot
 from ..mapping.validate import check_mapping
 from ..workload.einsum import Einsum
-from .layer import LayerSearch, Limits
+from .layer import LayerSearch
+from .limits import Limits
 from .local import Found
 from .space import Mapspace
 

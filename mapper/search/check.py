@@ -57,7 +57,7 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
                limit: Cap) -> tuple[float, float]:
     """What chains of cuts prove, as many as the search has looked at."""
     if dual.get("method") == "arranged":
-        return _by_arrangements(space, objective, value, dual, limit)
+        return _by_arrangements(space, objective, enough, dual, limit)
     if dual.get("method") != "cuts":
         return 0.0, 0.0
     chains = dual.get("chains")
@@ -72,16 +72,16 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
     return min(relaxed, enough), min(search.bound, enough)
 
 
-def _by_arrangements(space: Mapspace, objective: str, value: float, dual: dict[str, Any],
+def _by_arrangements(space: Mapspace, objective: str, enough: float, dual: dict[str, Any],
                      limit: Cap) -> tuple[float, float]:
     """What programs prove of all orders in which tensors may be cut."""
     every, proofs = arrangements(space) or [], dual.get("parts")
     if not every or not isinstance(proofs, list) or len(proofs) != len(every):
         raise ProofError(f"no proofs for the {len(every)} orders in which tensors may be cut, one each")
-    bound = value
+    bound = enough
     for arrangement, proof in zip(every, proofs, strict=True):
         own = Mapspace(arrangement.machine, arrangement.einsum, arrangement.constraints)
-        checker = _Checker(own, objective, value, limit)
+        checker = _Checker(own, objective, enough, limit)
         bound = min(bound, checker.proven(own.whole, proof, 0.0)[1])
     return bound, bound
 
