@@ -244,9 +244,12 @@ def test_layers_are_proved_optimal_and_the_proof_is_checked(architecture):
         rederive(architecture, CONV, "edp", certificate.value, forged)
 
 
-@pytest.mark.parametrize("objective", ["energy", "edp"])
-def test_windows_in_registers_of_each_tensor_leave_no_gap(objective):
-    """No loop outside an instance can undo what windows step inside, as the array unrolls R and S."""
+@pytest.mark.parametrize("extents, objective", [
+    ((64, 3, 224, 224, 3, 3), "energy"), ((64, 3, 224, 224, 3, 3), "edp"), ((256, 256, 14, 14, 3, 3), "edp"),
+], ids=("conv1_1-energy", "conv1_1-edp", "layer3-edp"))
+def test_windows_in_registers_of_each_tensor_leave_no_gap(extents, objective):
+    """In the first no loop outside an instance can undo what windows step inside, as the array unrolls R and S;
+    in the last loops outside go on with them."""
     array = {"mesh_x": 14, "mesh_y": 12}
     bare = machine(("GLB", 55296, ALL, {}), *((f"{t}RF", words, frozenset(t), array)
                                               for t, words in zip("WIO", (192, 12, 16), strict=True)))
@@ -254,7 +257,7 @@ def test_windows_in_registers_of_each_tensor_leave_no_gap(objective):
     architecture = replace(bare, levels=tuple(
         replace(level, energy={kind: Figure(price, "") for kind in level.energy})
         for level, price in zip(bare.levels, prices, strict=True)))
-    layer = Einsum("conv1_1", ("K", "C", "P", "Q", "R", "S"), (64, 3, 224, 224, 3, 3), (
+    layer = Einsum("conv", ("K", "C", "P", "Q", "R", "S"), extents, (
         Tensor("W", axes("K", "C", "R", "S")), Tensor("O", axes("K", "P", "Q"), is_output=True),
         Tensor("I", axes("C", (Term("P"), Term("R")), (Term("Q"), Term("S"))))))
     certificate = LayerSearch(architecture, layer, objective).run()[1]

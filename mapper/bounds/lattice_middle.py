@@ -212,7 +212,7 @@ class Middle(Least):
         """How many times what stays of a tensor enters an instance: the least of these."""
         passes = (self._passes(tensor) if tensor.name in variant.far else self.above)[cells.array]
         if tensor.name in variant.still:
-            for rank in self.everything - tensor.ranks:
+            for rank in self.everything - tensor.ranks if variant.through is None else variant.through:
                 passes = passes / cells.steps.get(rank, 1.0)
         found = [] if tensor.name == variant.goes_on else [("", passes, passes)]
         for rank in sorted(variant.slides.get(tensor.name, frozenset())):
@@ -227,8 +227,10 @@ class Middle(Least):
             between = 1.0 if tensor.name in variant.still else self._between(tensor, cells)
             return windows.run(tensor, rank, cells.array, cells.steps, between)
         n = cells.steps.get(rank, self.l.extents[i] / self.l.points[cells.array, i])
+        idle = self.everything if tensor.name == variant.alone else variant.held
+        others = {**cells.steps, **dict.fromkeys(idle, np.ones(len(n)))} if rank in cells.steps else {}
         return [_if_it_slides(n, windows.parts(tensor, rank, cells.array, n, "two" if goes_on else "level",
-                                               cells.steps))]
+                                               others))]
 
     def _between(self, tensor: Tensor, cells: Cells) -> np.ndarray | float:
         """Iterations of the middle loops that do not move a tensor, as far as they are known."""
@@ -280,7 +282,8 @@ class Middle(Least):
         way, words = some.batch.pairs.way[some.rows], some.batch.pairs.words[tensor.name, level][some.rows]
         tile = ways.chain[way, level - self.middle - 1]
         between = self._between(tensor, cells) if variant.throughout else None
-        spared = self.l.windows.spared(ways.asks[way], tile, cells.array, cells.steps, between)
+        spared = self.l.windows.spared(ways.asks[way], tile, cells.array, cells.steps, between,
+                                       variant.in_order)
         alone = words + ways.spare[way]
         return (alone - spared * self.l.volumes[tensor.name][tile]) / words * self.above[cells.array]
 

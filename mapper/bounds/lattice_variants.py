@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 
@@ -20,7 +21,9 @@ class Variant:
     `coupled`: the ranks of which it matters by how much the middle tile exceeds that of the array. `goes_on`:
     of this tensor outer loops (that of `outer` first) may undo steps of the middle one, or go on with them,
     since no other loop moves it before. `follows`: loops of the middle level may do so with steps of this
-    tensor inside an instance, and then outer loops too, if they do `throughout`."""
+    tensor inside an instance (where `in_order` is given, these, the innermost first), and then outer loops
+    too, if they do `throughout`. `through`: where it is given, what is still is so through the middle loops
+    of these ranks only. Of a window that is `alone` no middle loop goes on with its steps."""
 
     outer: str
     held: frozenset[str] = frozenset()
@@ -31,6 +34,9 @@ class Variant:
     goes_on: str = ""
     follows: str = ""
     throughout: bool = False
+    in_order: tuple[str, ...] | None = None
+    through: frozenset[str] | None = None
+    alone: str = ""
 
     @property
     def moves(self) -> frozenset[str]:
@@ -110,8 +116,11 @@ class Variants:
         """Variants that cover a variant and tell more, and of which pairs: with these tiles of the `array`,
         and with what their ways through a pass ask of the loops outside."""
         windows = self.lattice.windows
-        for name, axis, where in () if variant.follows else windows.hopes.of(self.single, asks):
-            yield list(self._followed(variant, self.lattice.einsum.tensor(name), axis)), where
+        for name, axis, where in windows.hopes.of(self.single, asks) if variant.in_order is None else ():
+            if not variant.follows:
+                yield list(self._followed(variant, self.lattice.einsum.tensor(name), axis)), where
+            elif parts := list(self._in_order(variant, axis)):
+                yield parts, where
         for name in (variant.goes_on, variant.follows if variant.throughout else ""):
             ranks = self.everything - self.lattice.einsum.tensor(name).ranks if name else frozenset()
             if ranks - variant.coupled - variant.held and name not in variant.still:
@@ -123,6 +132,45 @@ class Variants:
                 if other and not other <= variant.coupled | variant.held:
                     meets = windows.meets(tensor, slider, 1) | windows.meets(tensor, slider, 2)
                     yield [replace(variant, coupled=variant.coupled | other)], meets[array]
+            if parts := list(self._one_first(variant, tensor)):
+                yield parts, np.ones(len(array), dtype=bool)
+
+    def _rest(self, variant: Variant, other: Tensor) -> frozenset[str]:
+        """The ranks that leave in place what is still, if that is a single tensor and not the `other`."""
+        still = [] if variant.through is not None else [
+            self.lattice.einsum.tensor(name) for name in variant.still - {other.name}]
+        return self.everything - still[0].ranks if len(still) == 1 else frozenset()
+
+    def _in_order(self, variant: Variant, axis: frozenset[str]) -> Iterator[Variant]:
+        """Variants that cover one in which loops of an axis go on with steps inside, while another tensor is
+        still: for that, loops of other ranks may have to come before. None where one order does for both."""
+        tensor = self.lattice.einsum.tensor(variant.follows)
+        rest = self._rest(variant, tensor)
+        if not rest or axis <= rest:
+            return
+        between = rest & tensor.ranks - axis
+        if between and axis & rest:
+            yield replace(variant, in_order=tuple(axis & rest))
+        for order in permutations(sorted(axis)):
+            first = next(k for k, rank in enumerate(order) if rank not in rest)
+            yield replace(variant, in_order=order, through=rest - between - set(order[first:]))
+
+    def _one_first(self, variant: Variant, tensor: Tensor) -> Iterator[Variant]:
+        """Variants that cover one in which a tensor slides, while another is still: either loops go on with
+        its steps, or more loops leave the other in place before. None where one order does for both."""
+        rest, sliders = self._rest(variant, tensor), variant.slides[tensor.name]
+        if tensor.name in (variant.goes_on, variant.alone):
+            return
+        following, partner = variant.coupled - variant.held - rest, self.lattice.windows.partner
+        before = {slider: rest & tensor.ranks - {slider} for slider in sorted(sliders & rest)
+                  if following & set(partner(tensor, slider))}
+        for slider in sorted(sliders) if any(before.values()) else ():
+            one = replace(variant, slides={**variant.slides, tensor.name: frozenset((slider,))})
+            if before.get(slider):
+                yield replace(one, alone=tensor.name)
+                yield replace(one, through=rest - before[slider])
+            else:
+                yield one
 
     def _followed(self, variant: Variant, tensor: Tensor, axis: frozenset[str]) -> Iterator[Variant]:
         """Variants that cover those of its mappings in which loops of an axis outside an instance may go on

@@ -117,11 +117,12 @@ class Windows:
         return found
 
     def spared(self, asked: np.ndarray, tile: np.ndarray, array: np.ndarray, steps: dict[str, np.ndarray],
-               between: np.ndarray | float | None) -> np.ndarray:
+               between: np.ndarray | float | None, in_order: tuple[str, ...] | None = None) -> np.ndarray:
         """The share of the passes in which a tile need not be loaded, since loops of the axis outside an
         instance go on with steps inside or undo them, as `asked` (codes of one tensor and axis): those of the
         middle level, and then, after so many iterations `between` (None: not at all), of the outer one, with
-        no other loop before them that moves the tensor.
+        no other loop before them that moves the tensor; of the middle level those of some ranks `in_order`,
+        if that is given, or else in the best order.
 
         `tile` and `array` are lattice points, of the level that the window slides at and of the array."""
         codes, which = np.unique(asked, return_inverse=True)
@@ -129,10 +130,13 @@ class Windows:
         inside = np.array([float(state.inside) for state in states])[which.ravel()]
         first = np.array([float(state.first) for state in states])[which.ravel()]
         axis = self.axes[states[0].tensor][self.l.ranks[states[0].ranks[0]]]
-        inner, outer = self._loops(self._moving(axis), array, steps)
+        around = self._moving(axis)
+        inner, outer = self._loops(around, array, steps)
         overlap = np.maximum(1.0 - first / self.l.interval(axis)[tile], 0.0)
-        orders = [order if between is None else (*order, (0.0 * first, between), *then)
-                  for order in permutations(inner) for then in permutations(outer)]
+        known = dict(zip((term.rank for term in around), inner, strict=True))
+        middle = permutations(inner) if in_order is None else [[known[rank] for rank in in_order]]
+        orders = [[*order] if between is None else [*order, (0.0 * first, between), *then]
+                  for order in middle for then in permutations(outer)]
         return -np.minimum.reduce([_loaded(0.0 * first, inside, first, overlap, order) for order in orders])
 
     def _loops(self, around: list[Term], array: np.ndarray,
