@@ -11,8 +11,11 @@ import threading
 import pytest
 from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from tilebound.mapping.constraints import NONE, Constraints
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
+from tilebound.report.check import check_document
+from tilebound.report.document import to_document
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
@@ -230,6 +233,17 @@ def test_what_is_done_is_saved_while_other_layers_are_searched():
     assert sketch.interrupted and done.interrupted and not result.interrupted
     assert sketch.layers[0].certificate.lower_bound == 0.0
     assert done.layers[0].mapping == result.layers[0].mapping
+
+
+@pytest.mark.parametrize("objective, constraints", [
+    ("edp", NONE), ("latency,energy", NONE), ("pareto", NONE), ("edp", Constraints(imperfect=True)),
+    ("energy", Constraints(uneven=True))])
+def test_a_search_of_every_kind_saves_something_sound_at_once(objective, constraints):
+    graph, saved = small_network(), []
+    search_network(three_level(), graph, objective=objective, constraints=constraints, save=saved.append)
+    document = to_document(saved[0], graph)
+    assert [x["name"] for x in document["layers"]] == ["a", "c"] and document["missing"] == ["b"]
+    assert check_document(document) == [] and saved[0].layers[0].certificate.lower_bound == 0.0
 
 
 def test_a_gap_ends_the_search_early():
