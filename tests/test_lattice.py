@@ -248,8 +248,8 @@ def test_layers_are_proved_optimal_and_the_proof_is_checked(architecture):
     ((64, 3, 224, 224, 3, 3), "energy"), ((64, 3, 224, 224, 3, 3), "edp"), ((256, 256, 14, 14, 3, 3), "edp"),
 ], ids=("conv1_1-energy", "conv1_1-edp", "layer3-edp"))
 def test_windows_in_registers_of_each_tensor_leave_no_gap(extents, objective):
-    """In the first no loop outside an instance can undo what windows step inside, as the array unrolls R and S;
-    in the last loops outside go on with them."""
+    """Of conv1_1 no loop outside an instance can undo what windows step inside, as the array unrolls R and S;
+    of layer3 loops outside go on with it."""
     array = {"mesh_x": 14, "mesh_y": 12}
     bare = machine(("GLB", 55296, ALL, {}), *((f"{t}RF", words, frozenset(t), array)
                                               for t, words in zip("WIO", (192, 12, 16), strict=True)))
