@@ -72,8 +72,8 @@ class Ways:
 def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
     """All ways through a pass, for what the levels below the array keep, by what stays; None when there are
     too many."""
-    unit, none = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
-    ways = [Ways(frozenset(), unit, {}, none, none, unit, np.zeros(1))]
+    unit, none = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int32)
+    ways = [Ways(frozenset(), unit, {}, none, none.astype(np.int8), unit, np.zeros(1))]
     for level in range(lattice.depth - 1, lattice.array_level, -1):
         found: list[Ways] = []
         for way in ways:
@@ -88,8 +88,7 @@ def ways_inside(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> list[Ways
 def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> list[Ways] | None:
     """The ways with a level more around them, which keeps the tensors `names`."""
     if not names and _needless(lattice, level, ways):
-        chain, none = np.stack([ways.tile, *ways.chain.T], axis=1), np.full((len(ways.tile), 1), -1)
-        return [replace(ways, chain=chain, orders=np.concatenate([none, ways.orders], axis=1))]
+        return [replace(ways, chain=_before(ways.tile, ways.chain), orders=_before(-1, ways.orders))]
     capacity = lattice.arch.levels[level].capacity_words
     words = np.zeros(len(lattice.points))
     for name in names:
@@ -116,6 +115,13 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
         if sum(len(way.tile) for way in found) > _PAIRS_AT_A_TIME:
             found = _by_what_stays(found)
     return found
+
+
+def _before(first: np.ndarray | int, columns: np.ndarray) -> np.ndarray:
+    """The `columns` with another one before them, of the same type."""
+    wider = np.empty((len(columns), columns.shape[1] + 1), dtype=columns.dtype)
+    wider[:, 0], wider[:, 1:] = first, columns
+    return wider
 
 
 def _needless(lattice: Lattice, level: int, ways: Ways) -> bool:
@@ -201,8 +207,7 @@ def _in_order(lattice: Lattice, order: _Order, stays: frozenset[Stream], ways: W
             tiles, least, more = _entering(lattice, tensor, order, ways.tile, quotients)
             alone[stream], followed[stream] = entering * tiles, entering * least
             asks = hopes.either(asks, more)
-    chain = np.concatenate([outer[:, None], ways.chain], axis=1)
-    orders = np.concatenate([np.full((len(outer), 1), order.index), ways.orders], axis=1)
+    chain, orders = _before(outer, ways.chain), _before(order.index, ways.orders)
     # Ways that asked for something before may ask for more at no price.
     words = {stream: np.where(asked > 0, followed[stream], w) for stream, w in alone.items()}
     still_asked = np.where((asked > 0) & (asks > 0), 1, asked)
