@@ -22,7 +22,7 @@ from ..workload.einsum import Tensor
 from .arrays import divisors, prime_factors
 from .lattice import Lattice
 
-_MOST_SHAPES = 20_000         # of all arrays together
+_MOST_SHAPES = 100_000        # of all arrays together
 _MOST_POINTS = 100_000        # lattice points
 _FAR = -(1 << 40)             # an index that no sum with others makes positive
 
