@@ -287,7 +287,7 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
 
 def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
                  constraints: Constraints = NONE) -> tuple[float, dict[str, Any]] | None:
-    """A value that no uneven mapping is below, found in some 20 to 100 ms, and what re-derives it (see
+    """A value that no uneven mapping is below, found in some 20 to 200 ms, and what re-derives it (see
     `Certificate.dual`); None where no such bound is known."""
     constraints = replace(constraints, uneven=True)
     if uneven_problems(architecture, constraints):
@@ -297,7 +297,8 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
     search = cut_search(space, nests, OBJECTIVES[objective], UNCAPPED)
     if search is None:
         return None
-    search.most = min(_FEW_CHAINS, _CELLS // (len(nests.shapes) * prod(nests.grid.shape)))
+    runs = 1 + sum(len(windows.ranks) for windows in nests.windows.values())
+    search.most = min(_FEW_CHAINS, _CELLS // (len(nests.shapes) * prod(nests.grid.shape) * runs))
     next(search.leaves([inf]), None)
     return search.bound, {"method": "cuts", "chains": search.chains}
 
