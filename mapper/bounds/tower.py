@@ -1,7 +1,7 @@
 """Machines with arrays at several levels: the shapes of all arrays at once, over the lattice of divisors.
 
 A *shape* here says what every array of the machine unrolls. For one shape all that a stream of words costs
-depends on a single tile (see `tower_cost`), so that the best loops in time are found by dynamic programming
+depends on a single tile (see `tower_flow`), so that the best loops in time are found by dynamic programming
 over tiles, from the innermost level outwards (see `tower_bound`).
 """
 
