@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from dataclasses import replace
 from itertools import product
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 import tilebound as tb
 from tilebound import cli
-from tilebound.errors import SpecError
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
+from tilebound.report.document import to_document
 from tilebound.report.html import render_html
 from tilebound.search.combine import _front, combine
 from tilebound.search.front import FrontSearch
@@ -147,10 +148,19 @@ def test_the_document_holds_the_front_and_is_checked(tmp_path):
     assert "fewest" in forged(lambda d: d["layers"][0]["front"]["fastest"].update(objective="energy"))
 
 
-def test_remainders_and_odd_numbers_are_refused():
-    graph = WorkloadGraph("net", [(gemm(5, 3, 4), 1)])
-    with pytest.raises(SpecError, match="front expects none"):
-        search_network(ROW, graph, objective="pareto", constraints=IN_ARRAY)
+def test_fronts_of_mappings_with_remainders_lie_below_those_of_whole_factors():
+    graph = WorkloadGraph("net", [(gemm(29, 13, 4), 1)])
+    found = search_network(ROW, graph, objective="pareto", constraints=IN_ARRAY)
+    assert found.layers[0].front.tolerance == 0.0
+    document = json.loads(json.dumps(to_document(found, graph)))
+    assert check_document(document) == []
+    for objective in ("latency", "edp", "energy"):
+        best = search_network(ROW, graph, objective=objective, constraints=IN_ARRAY).layers[0].cost
+        assert any(p.cycles <= best.cycles and p.energy_pj <= best.energy_pj * (1 + 1e-9)
+                   for p in found.layers[0].front.points)
+
+
+def test_odd_numbers_of_points_are_refused():
     with pytest.raises(ValueError, match="points is 1"):
         tb.search(three_level(), gemm(2, 2, 2), "pareto", points=1)
 

@@ -12,16 +12,17 @@ from time import monotonic
 from typing import Callable
 
 from ..bounds.bound import ROUNDING
-from ..bounds.lattice import Lattice
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .explain import class_of, explained
+from .imperfect import ImperfectSearch
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found
 from .result import Certificate, FrontPoint, LayerFront
+from .space import Mapspace
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20
@@ -37,7 +38,8 @@ class FrontSearch:
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
         self.started = monotonic()
-        self.lattice: Lattice | None = None      # the same tiles for all searches
+        imperfect = Mapspace(architecture, einsum, constraints).imperfect
+        self.kind: type[LayerSearch] = ImperfectSearch if imperfect else LayerSearch
         self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing
@@ -92,9 +94,10 @@ class FrontSearch:
         self.left -= objective == "energy"
         dives = self.limits.dives if known is None else min(self.limits.dives, 1)
         limits = replace(self.limits, seconds=seconds, dives=dives)
-        search = LayerSearch(self.architecture, self.einsum, objective, limits, self.seed,
-                             constraints=self.constraints, known=known, among=among)
-        search.lattice = self.lattice = search.lattice if self.lattice is None else self.lattice
+        search = self.kind(self.architecture, self.einsum, objective, limits, self.seed,
+                           constraints=self.constraints, known=known, among=among)
+        if self.first is not None:
+            search.share_tiles(self.first)
         return search
 
     def _least_energy(self, cap: int | None, known: Found) -> FrontPoint:
@@ -104,12 +107,13 @@ class FrontSearch:
         mapping, certificate = search.run()
         best = search.best
         assert best is not None
-        quicker = LayerSearch(self.architecture, self.einsum, "latency", search.limits, self.seed,
-                              constraints=self.constraints, known=best, among=("energy", best.value)).refine()
+        quicker = self.kind(self.architecture, self.einsum, "latency", search.limits, self.seed,
+                            constraints=self.constraints, known=best, among=("energy", best.value)).refine()
         if quicker is not None:
-            again = search.explorer.best_of(quicker.keep, quicker.orders, quicker.factors[None])
-            if again is not None and again.value <= best.value:
-                best, mapping = again, search.mapping(again)
+            value, = search.explorer.values(quicker.keep, quicker.orders, quicker.factors[None])
+            if value <= best.value:
+                best = replace(quicker, value=float(value))
+                mapping = search.mapping(best)
         cost = evaluate(self.architecture, self.einsum, mapping)
         self.found[cost.energy_pj] = best
         if self.explain and not self._stopped():

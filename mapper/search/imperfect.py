@@ -194,10 +194,10 @@ class ImperfectSearch(LayerSearch):
         """The numbers of tiles that ranks can be cut into."""
         return Tiles(self.space.architecture, self.space.einsum, self.space.rules)
 
-    def go_on_from(self, first: LayerSearch) -> None:
-        super().go_on_from(first)
-        assert isinstance(first, ImperfectSearch)
-        self.tiles = first.tiles
+    def share_tiles(self, other: LayerSearch) -> None:
+        super().share_tiles(other)
+        assert isinstance(other, ImperfectSearch)
+        self.tiles = other.tiles
 
     @property
     def _for_tiles(self) -> bool:

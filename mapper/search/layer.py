@@ -430,7 +430,12 @@ class LayerSearch:
 
     def go_on_from(self, first: LayerSearch) -> None:
         """Take over what does not depend on the objective, and what a first stage has proven worse."""
-        self.lattice, self.capped = first.lattice, first.least_by_keep()
+        self.share_tiles(first)
+        self.capped = first.least_by_keep()
+
+    def share_tiles(self, other: LayerSearch) -> None:
+        """Have the same tiles as another search for the layer; much is known of them by then."""
+        self.lattice = other.lattice
 
     def least_by_keep(self) -> dict[Keep, float]:
         """By what levels keep, where that was looked at, a value that no such mapping is below."""

@@ -60,9 +60,8 @@ def _of_machine(architecture: Architecture, objective: str, constraints: Constra
         yield "remainders in the constraints; a search where zeros are left out or gated expects none"
     if constraints.uneven:
         yield from uneven_problems(architecture, constraints)
-    if objective == PARETO and (constraints.uneven or remainders):
-        asked = "uneven mappings" if constraints.uneven else "remainders"
-        yield f"{asked} in the constraints; a search for a front expects none"
+    if objective == PARETO and constraints.uneven:
+        yield "uneven mappings in the constraints; a search for a front expects none"
 
 
 def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> Iterator[str]:
