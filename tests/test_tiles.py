@@ -85,6 +85,10 @@ def test_no_mapping_lies_below_the_bound(part):
     assert False not in tried and tried.count(True) > 20
 
 
+def test_a_step_that_undoes_another_loads_nothing():
+    assert lies_below(71008)
+
+
 @pytest.mark.slow
 def test_no_mapping_of_many_lies_below_the_bound():
     assert False not in [lies_below(seed) for seed in range(1000, 11_000)]

@@ -175,10 +175,12 @@ class Tiles:
         (p, u), (r, d) = own
         n, m, wide = self.number(p), self.number(r), self.along(r, self.most[r])
         words = swept(u * self.extents[p], (self.extents[r], d), u, m, wide, n, lambda around: around)
-        # The window moves along its other rank then, and may come to lie where it was.
-        step, box = self.along(p, self.least[p]), u * (self.along(p, self.most[p]) - 1) + d * (wide - 1) + 1
-        back = np.clip(2 * d * wide + 1 - u - d + u * step * (2 - n), 0.0, box)
-        return np.maximum(words - np.where(n > 1, (m - 1) * back, 0.0), max(self.extents[p], self.extents[r]))
+        # A step of the other rank is counted as if it undid a single one of these, or two (see `evaluate`).
+        least, most = (u * self.along(p, own[p]) for own in (self.least, self.most))
+        undone = (d * wide >= least) & (d * self.along(r, self.least[r]) <= 2 * most) & (n > 1)
+        box = most - u + d * (wide - 1) + 1
+        back = np.where(undone, (m - 1) * box, 0.0)
+        return np.maximum(words - back, max(self.extents[p], self.extents[r]))
 
     # ---- arrays --------------------------------------------------------------------------------
 

@@ -125,11 +125,10 @@ class Pairs:
             return n * again + self.s[p] * (around - again)
 
         words = swept(u * self.of.extents[p], (self.of.extents[r], d), u, m, wide, n, held)
-        # After each sweep, of two steps at the least, a step of the other rank may undo it.
+        # After each sweep, of two steps at the least, a step of the other rank may load nothing.
         box = u * (self.of.most[p][self.t[p]] - 1) + d * (wide - 1) + 1
-        back = np.clip(box - step * self.s[p] + d * wide * self.s[r], 0, box)
         sweeps = np.where(self.passes[r] > 1, m * self.s[p] * (self.passes[p] // 2), 0.0)
-        return np.maximum(words - sweeps * back, max(self.of.extents[p], self.of.extents[r]))
+        return np.maximum(words - sweeps * box, max(self.of.extents[p], self.of.extents[r]))
 
 
 def anew_at_least(tiles: Tiles, tensor: Tensor, t: np.ndarray) -> np.ndarray:
