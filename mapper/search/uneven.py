@@ -42,7 +42,7 @@ MOST_CHAINS = 2000
 #: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
 _MORE_CHAINS, _LEAVES = 60, 12
 #: For a bound that is to take no time: chains, and tiles times shapes of the array in all of them.
-_FEW_CHAINS, _CELLS = 16, 100_000
+_FEW_CHAINS, _CELLS = 16, 500_000
 
 
 class UnevenSearch:
