@@ -8,6 +8,7 @@ iterates has one pass only, and no remainder.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from typing import Sequence
@@ -114,9 +115,7 @@ def smallest_splits(extent: int, places: Sequence[Place]) -> np.ndarray:
            [2, 3],
            [1, 5]])
     """
-    even = 0
-    while _count(extent, places, even) > MOST_SMALLEST and even < len(places):
-        even += 1
+    even = bisect_left(range(len(places)), True, key=lambda n: _count(extent, places, n) <= MOST_SMALLEST)
     table = {(extent, -1, False): np.ones((1, len(places)), dtype=np.int64)}
     for row in reversed(range(len(places))):
         parts: dict[_State, list[np.ndarray]] = {}
@@ -181,13 +180,15 @@ def _factors(tiles: int, most: int, smallest: bool, short: bool) -> tuple[int, .
 def steps(ways: np.ndarray, extent: int, temporal: np.ndarray) -> np.ndarray:
     """Steps in time of each way, shape (ways, slots), to run through a rank, where `temporal` marks
     the slots of loops in time; `model.remainder.steps` for many at once."""
-    inside = np.cumprod(np.c_[ways, np.ones(len(ways), dtype=np.int64)][:, ::-1], axis=1)[:, ::-1]
-    pace = np.cumprod(np.c_[np.where(temporal, ways, 1), np.ones(len(ways), dtype=np.int64)][:, ::-1],
-                      axis=1)[:, ::-1]     # steps of a whole pass from each slot inwards
+    inside = ways.prod(axis=1)                       # coordinates of a whole pass of what is inside a slot
+    pace = ways.prod(axis=1, where=temporal)         # and its steps
     total, room = np.zeros(len(ways), dtype=np.int64), np.full(len(ways), extent, dtype=np.int64)
     for row, in_time in enumerate(temporal):
-        full, rest = room // inside[:, row + 1], room % inside[:, row + 1]
-        total += (full if in_time else np.minimum(full, 1)) * pace[:, row + 1]
+        inside //= ways[:, row]
+        if in_time:
+            pace //= ways[:, row]
+        full, rest = room // inside, room % inside
+        total += (full if in_time else np.minimum(full, 1)) * pace
         room = rest if in_time else np.where(full > 0, 0, rest)
     return total
 

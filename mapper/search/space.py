@@ -92,7 +92,8 @@ class Mapspace:
             narrow = factorizations_within(extent, self.factor_limits(rank))
         wide = np.ones((len(narrow), 3 * self.depth), dtype=np.int64)
         wide[:, allowed] = narrow
-        return wide[self._fits_fanouts(wide) & self.rules.fits(wide, rank)]
+        fits = self._fits_fanouts(wide) & self.rules.fits(wide, rank)
+        return wide if fits.all() else wide[fits]
 
     def factor_limits(self, rank: str) -> list[tuple[int, int]]:
         """Least and most of the factor of a rank in each slot where it may go."""
