@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import threading
+from itertools import count
 
 import pytest
 from tilebound.errors import InfeasibleError, SpecError
@@ -16,6 +17,7 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import to_document
+from tilebound.search import task
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
@@ -224,7 +226,11 @@ def test_an_interrupt_leaves_the_best_so_far():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_what_is_done_is_saved_while_other_layers_are_searched():
+@pytest.mark.parametrize("seconds", [0, 10])
+def test_what_is_done_is_saved_while_other_layers_are_searched(monkeypatch, seconds):
+    """However fast the clock goes: sketches are sent as soon as they are much better, or when it is late."""
+    clock = count(0, seconds)
+    monkeypatch.setattr(task, "monotonic", lambda: next(clock))
     saved = []
     result = search_network(three_level(), small_network(), save=saved.append)
     sketch, done = saved[0], saved[-1]

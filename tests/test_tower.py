@@ -68,7 +68,7 @@ def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
     for seed in range(30 if kind == "plain" else 20):
         rng = random.Random(seed)
         architecture, einsum, keep = any_case(rng, kind == "limited")
-        architecture, powers = change(rng, architecture), rng.choice(((1, 0), (1, 1), (1, 2)))
+        architecture, powers = change(rng, architecture), rng.choice(((1, 0), (1, 1), (1, 2), (0, 1)))
         every = costs(architecture, einsum, keep)
         if every is None or not np.isfinite(every[0]).any():
             continue
@@ -100,7 +100,7 @@ def machine(bandwidth=None, **network):
                 bypass=frozenset("IO"))), Compute("MAC", 8, 2, energy={"compute": Figure(1.0, "")}))
 
 
-@pytest.mark.parametrize("objective", ["energy", "edp"])
+@pytest.mark.parametrize("objective", ["energy", "edp", "latency"])
 @pytest.mark.parametrize("architecture", [
     machine(), machine(0.5), machine(hop_pj=Figure(2.0, ""), router_pj=Figure(1.0, ""))],
     ids=("plain", "bandwidth", "hops"))

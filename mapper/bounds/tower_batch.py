@@ -12,9 +12,10 @@ from ..model.network import network_cycles
 from .cap import Cap
 from .tower import Shapes, Tower
 from .tower_flow import Energy, Flows, Mixed, ports
-from .tower_steps import Steps
+from .tower_steps import Pay, Steps
 
-#: The index of a port of the machine (none: energy alone), and what a cycle of it weighs, pJ.
+#: The index of a port of the machine (none: energy alone), and what a cycle of it weighs, pJ; infinitely much
+#: where energy does not count.
 Weighed = tuple[int | None, float]
 
 
@@ -31,12 +32,19 @@ class Batch:
 
     def steps(self, port: int | None, weights: np.ndarray, note: bool = False) -> Steps:
         """The least energy, with so many times the cycles of a port."""
-        pay = self.energy if port is None else Mixed(self.energy, self.ports[port], weights)
+        pay: Pay = self.energy
+        if port is not None:
+            alone = np.isinf(weights).all()
+            pay = self.ports[port] if alone else Mixed(self.energy, self.ports[port], weights)
         return Steps(self.flows, pay, note)
 
     def least(self, port: int | None, weights: np.ndarray) -> np.ndarray:
         """What `steps` gives for every shape, inf where nothing fits."""
         return self.steps(port, weights).least()
+
+    def soonest(self) -> np.ndarray:
+        """Cycles if all streams bring every word but once, or less."""
+        return np.max([self.busy, *(port.fixed() + port.once() for port in self.ports)], axis=0)
 
     def cycles(self, port: int) -> np.ndarray:
         """The fewest cycles that the units and a port may take."""

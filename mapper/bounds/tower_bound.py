@@ -2,7 +2,8 @@
 
 For every shape of all arrays at once, dynamic programming over tiles gives the least energy (see
 `tower_steps`). Cycles of the units follow from the shape. Where bandwidths are limited, energy and the cycles
-of a port are weighed against each other (see `tower_pace`).
+of a port are weighed against each other (see `tower_pace`); where cycles alone count, those of every port are
+made least for themselves, and the slowest one tells.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .cap import UNCAPPED, Cap
 from .lattice import Tiling
 from .tower import Shapes, Tower
 from .tower_batch import Batch, Weighed
-from .tower_pace import binds, traded
+from .tower_pace import binds, traded, whole
 from .tower_trace import loops_of
 
 _FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
@@ -77,11 +78,14 @@ class TowerBound:
     def _quick(self, shapes: Shapes) -> np.ndarray:
         """The least objective by shape, as far as it is known at once."""
         batch = Batch(self.t, self.keep, shapes)
-        return batch.objective(self.powers, self.cap, batch.energy.fixed() + batch.energy.once(), batch.busy)
+        energy = batch.energy.fixed() + batch.energy.once()
+        return batch.objective(self.powers, self.cap, energy, batch.soonest())
 
     def _bests(self, shapes: np.ndarray, cutoff: float) -> list[_Best]:
         """The least objective of each shape for which it is below the cutoff."""
         batch = self._batch(shapes)
+        if not (self.powers[0] or self.cap):
+            return self._fastest(batch, shapes, cutoff)
         energy = batch.least(None, batch.busy)
         values = batch.objective(self.powers, self.cap, energy, batch.busy)
         found = [_Best(int(shapes[i]), float(values[i]), float(energy[i]))
@@ -91,12 +95,22 @@ class TowerBound:
             found = self._paced(found, port, cutoff)
         return found
 
+    def _fastest(self, batch: Batch, shapes: np.ndarray, cutoff: float) -> list[_Best]:
+        """The same where cycles alone count: no port is quicker than when all else is arranged for it."""
+        ports = range(len(batch.ports))
+        energy = batch.least(None, batch.busy)
+        cycles = np.max([np.where(energy < inf, batch.busy, inf), *map(batch.cycles, ports)], axis=0)
+        values = (whole(cycles) + network_cycles(self.t.l.arch, "exact")) ** self.powers[1]
+        weighed: tuple[Weighed, ...] = ((None, 0.0), *((port, inf) for port in ports))
+        return [_Best(int(shapes[i]), float(values[i]), float(energy[i]), weighed)
+                for i in np.flatnonzero(values < cutoff)]
+
     def _paced(self, known: list[_Best], port: int, cutoff: float) -> list[_Best]:
         """The same, with the cycles of one port, which may be more than those of the units."""
         if not known:
             return []
         batch, energy = self._batch(np.array([x.shape for x in known])), np.array([x.energy for x in known])
-        first = energy / batch.busy * self.powers[1] / self.powers[0] + batch.leak
+        first = energy / batch.busy * self.powers[1] / max(self.powers[0], 1) + batch.leak
         first = np.where(first > 0.0, first, energy / batch.busy)
         slow = binds(energy, batch.busy, first, partial(batch.least, port))
         found, known = [x for x, own in zip(known, slow, strict=True) if not own], [

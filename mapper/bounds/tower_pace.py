@@ -23,13 +23,18 @@ _SMALL = 1e-6
 _ROUNDING = 1e-12
 
 
+def whole(cycles: np.ndarray) -> np.ndarray:
+    """Cycles as whole numbers, no fewer than there are."""
+    return np.asarray(np.ceil(cycles * (1.0 - _ROUNDING)))
+
+
 class Trade:
     """The lines known of some shapes: the first from their least `energy`. They take `cycles` or more, and
     no more than `most`."""
 
     def __init__(self, energy: np.ndarray, cycles: np.ndarray, most: float, objective: Objective) -> None:
         self.objective, self.most = objective, most
-        self.cycles = np.ceil(cycles * (1.0 - _ROUNDING))
+        self.cycles = whole(cycles)
         self.weights, self.least = [np.zeros_like(energy)], [energy]
 
     def add(self, weights: np.ndarray, least: np.ndarray) -> None:

@@ -8,9 +8,9 @@ from .lattice_bound import LatticeBound
 from .tower_bound import TowerBound
 
 
-def has_whole_bound(lattice: Lattice) -> bool:
-    """Whether there is one."""
-    return lattice.applies or lattice.tower.applies
+def has_whole_bound(lattice: Lattice, by_energy: bool = True) -> bool:
+    """Whether there is one, where energy matters or cycles alone do."""
+    return by_energy if lattice.applies else lattice.tower.applies
 
 
 def whole_bound(lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,

@@ -161,7 +161,8 @@ class _Checker:
         """The bound over whole factors of a region with nothing but its keep/bypass choice."""
         if region != self.space.root(region.keep):      # nor may what is kept be open
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
-        if not (self.tiles.applies if self.space.imperfect else has_whole_bound(self.divisors)):
+        by_energy = self.powers[0] + self.cap.energy_power > 0
+        if not (self.tiles.applies if self.space.imperfect else has_whole_bound(self.divisors, by_energy)):
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         if self.space.imperfect:
             return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.enough)[0]

@@ -104,7 +104,7 @@ class LayerSearch:
     @property
     def _for_lattice(self) -> bool:
         """Whether the lattice may close a keep/bypass choice: it finds the best of it without climbing."""
-        return self._by_energy and has_whole_bound(self.lattice)
+        return has_whole_bound(self.lattice, self._by_energy)
 
     def _explorer(self) -> Explorer:
         return Explorer(self.space, *self.powers, self.cap)
