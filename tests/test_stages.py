@@ -90,6 +90,17 @@ def test_both_stages_are_what_all_mappings_say(case, objective):
         assert proven >= proof.lower_bound * (1 - 1e-9)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@by_case
+def test_what_a_first_stage_hands_on_of_what_levels_keep_lies_below_all_such_mappings(case, objective):
+    search = LayerSearch(*CASES[case], objective)
+    search.run()
+    known, (energy_power, cycles_power) = search.least_by_keep(), OBJECTIVES[objective]
+    for keep, energy, cycles in every_cost(case):
+        least = (energy ** energy_power * cycles ** cycles_power).min(initial=inf)
+        assert known.get(keep, 0.0) <= least * (1 + 1e-9)
+
+
 def test_a_second_certificate_proves_nothing_of_all_mappings():
     """Among the fastest mappings more energy is needed: without the limit the bound is not reached."""
     architecture, einsum = CASES["gemm, row"]

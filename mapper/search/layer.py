@@ -440,7 +440,8 @@ class LayerSearch:
     def least_by_keep(self) -> dict[Keep, float]:
         """By what levels keep, where that was looked at, a value that no such mapping is below."""
         parts = self.trace.root.parts if self.trace.root is not None else []
-        return {part.region.keep: part.value for part in parts if self._fresh(part.region)}
+        return {part.region.keep: part.value for part in parts
+                if self._fresh(part.region) and part.method != "enumerated"}     # of these only the best is known
 
     def mapping(self, found: Found) -> Mapping:
         return self.space.template(found.keep, found.orders).mapping(self.space.einsum, found.factors)
