@@ -438,10 +438,11 @@ class LayerSearch:
         self.lattice = other.lattice
 
     def least_by_keep(self) -> dict[Keep, float]:
-        """By what levels keep, where that was looked at, a value that no such mapping is below."""
+        """By what levels keep, where that was looked at, a value that no such mapping is below; of what was
+        enumerated only the best is known."""
         parts = self.trace.root.parts if self.trace.root is not None else []
         return {part.region.keep: part.value for part in parts
-                if self._fresh(part.region) and part.method != "enumerated"}     # of these only the best is known
+                if self._fresh(part.region) and part.method != "enumerated"}
 
     def mapping(self, found: Found) -> Mapping:
         return self.space.template(found.keep, found.orders).mapping(self.space.einsum, found.factors)
