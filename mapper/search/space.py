@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import compress, permutations, product
 from math import factorial, prod
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -64,7 +64,8 @@ class Mapspace:
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:
         """For each rank every split over all slots; shape (ways, slots), 1 where it may not go."""
-        return {rank: self.splits(rank) for rank in self.einsum.ranks}
+        smallest = cache(smallest_splits)       # ranks of the same extent mostly have the same splits
+        return {rank: self.splits(rank, smallest) for rank in self.einsum.ranks}
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -81,11 +82,12 @@ class Mapspace:
     def _whole(self, rank: str) -> WholeSplits:
         return whole_splits(self.architecture, self.rules, self.slots[rank], rank, self.einsum.extent[rank])
 
-    def splits(self, rank: str) -> np.ndarray:
-        """Every split of one rank (see `ways`)."""
+    def splits(self, rank: str,
+               smallest: Callable[[int, tuple[Place, ...]], np.ndarray] = smallest_splits) -> np.ndarray:
+        """Every split of one rank (see `ways`); those with remainders from `smallest_splits`."""
         extent, allowed = self.einsum.extent[rank], list(self.slots[rank])
         if rank in self.imperfect and self._unlimited(rank, allowed):
-            narrow = smallest_splits(extent, [self._place(row, rank) for row in allowed])
+            narrow = smallest(extent, tuple(self._place(row, rank) for row in allowed))
         elif rank in self.imperfect:
             narrow = imperfect_splits(extent, [self._limit(row, rank) for row in allowed])
         else:
