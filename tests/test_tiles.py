@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 from math import prod
 
 import numpy as np
 import pytest
 from tilebound.bounds.tiles import Tiles, tile_counts
 from tilebound.bounds.tiles_bound import TileBound
+from tilebound.bounds.tiles_inside import anew_at_least
 from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.rules import Rules
@@ -98,3 +100,25 @@ def test_numbers_of_tiles_come_with_their_smallest_and_largest_tiles():
     for extent in range(2, 60):
         numbers = {-(-extent // tile) for tile in range(1, extent + 1)}
         assert tile_counts(extent).tolist() == sorted(numbers)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_said_of_a_pair_does_not_depend_on_the_others(seed):
+    found = case(random.Random(seed))
+    if found is None:
+        return
+    tiles, mapping = found
+    bound = TileBound(tiles, tuple(b.keep for b in mapping), 1, 0)
+    inside = bound._tiles()
+    anew = {t.name: anew_at_least(tiles, t, inside) for t in bound.held}
+    pairs = bound._promising(len(tiles.shapes) - 1, inside, anew)
+    some = np.arange(len(pairs.steps))[:12]
+    for i, close in product([*range(len(tiles.ranks)), None], range(3)):
+        together, alone = least_of(bound, i, pairs, close), [
+            least_of(bound, i, pairs.at(np.array([k])), close)[0] for k in some]
+        assert together[some] == pytest.approx(alone, rel=1e-9)
+
+
+def least_of(bound, i, pairs, close):
+    words = {t.name: pairs.loads(t) for t in bound.held}
+    return np.minimum.reduce([x for x, _ in bound._variants(i, pairs, bound._asked(pairs), words, close)])

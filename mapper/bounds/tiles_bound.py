@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf, prod
+from math import inf, nan, prod
 
 import numpy as np
 
@@ -273,8 +273,9 @@ class TileBound(Outside):
             return self._around_the_array(None, pairs, energy, list(self.tensors), words, close)
         rest = np.maximum(pairs.alone[i], pairs.idle[i])
         rests: list[tuple[int | None, np.ndarray]] = [(None, rest)]
-        if close and (pairs.alone[i] > np.maximum(pairs.idle[i], _LITTLE)).any():
-            rests = [(None, pairs.idle[i]), (i, rest)]
+        apart = pairs.alone[i] > np.maximum(pairs.idle[i], _LITTLE)
+        if close and apart.any():
+            rests = [(None, np.where(apart, pairs.idle[i], rest)), (i, rest)]
         still = self._still[i]
         moved = {t.name: self._moved(i, t, pairs, words[t.name]) for t in self.held if t not in still}
         found = list[tuple[np.ndarray, _Variant]]()
@@ -282,14 +283,16 @@ class TileBound(Outside):
             total = energy
             for anew, once in moved.values():
                 total = total + (1 - share) * anew + share * once
-            found += self._around_the_array(cut, pairs, total, still, words, close)
-        if close and (rest > _LITTLE).any():
+            own = self._around_the_array(cut, pairs, total, still, words, close)
+            found += own if cut is None else [(np.where(apart, x, inf), variant) for x, variant in own]
+        much = rest > _LITTLE
+        if close and much.any():
             energy = sum((self._once(t, pairs, words[t.name]) for t in self.held if t in still), energy)
             for name, (anew, once) in moved.items():
                 others = [(1 - rest) * x + rest * y for other, (x, y) in moved.items() if other != name]
                 outer = self._resting(self.l.einsum.tensor(name), i, pairs, rest, once)
                 least = sum(others, energy + (1 - rest) * anew + outer)
-                found = [(np.maximum(own, least), variant) for own, variant in found]
+                found = [(np.where(much, np.maximum(own, least), own), variant) for own, variant in found]
         return found
 
     def _resting(self, tensor: Tensor, i: int, pairs: Pairs, rest: np.ndarray,
@@ -323,7 +326,7 @@ class TileBound(Outside):
         else:
             outer = [self._at_numbers(tensor, pairs, price, *case) for case in cases]
         return [(once + self.table("far", tensor, cut)[at], ("far", tensor, 0.0)),
-                (energy + np.minimum.reduce(outer), ("any", tensor, float(price.min(initial=inf))))]
+                (energy + np.fmin.reduce(outer), ("any", tensor, float(price.min(initial=inf))))]
 
     def _moved(self, i: int, tensor: Tensor, pairs: Pairs,
                words: dict[int | None, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -356,7 +359,7 @@ class TileBound(Outside):
     def _rests(self, tensor: Tensor, cut: int | None, pairs: Pairs, close: int) -> list[_Case]:
         """Which share of a stationary tensor may rest through outer loops, and with which of these: where all
         loops of the middle that move it have one iteration, of which one or several may have more
-        elsewhere."""
+        elsewhere. A share is nan where another case is enough; what is said of a pair depends on no other."""
         cases: list[_Case] = [("moved", cut, None, np.zeros(len(pairs.steps)))]
         shares = {i: (pairs.idle[i], pairs.alone[i]) for i in self.l.moving(tensor)}
         most = {i: np.maximum(*own) for i, own in shares.items()}
@@ -365,12 +368,14 @@ class TileBound(Outside):
         none = np.zeros(len(pairs.steps))
         together = np.sort(np.stack([*most.values(), none, none]), axis=0)[-2:].prod(axis=0)
         for i, (idle, alone) in shares.items():
-            if most[i].max(initial=0.0) <= _LITTLE:
-                together = np.maximum(together, most[i])
+            little = most[i] <= _LITTLE
+            together = np.maximum(together, np.where(little, most[i], 0.0))
+            if little.all():
                 continue
-            cases.append(("bare", None, i, idle))
-            if (alone > idle).any():
-                cases.append(("bare", i, i, most[i]))
+            cases.append(("bare", None, i, np.where(little, nan, idle)))
+            cut_off = (alone > idle) & ~little
+            if cut_off.any():
+                cases.append(("bare", i, i, np.where(cut_off, most[i], nan)))
         return [*cases, ("bare", cut, None, together)]
 
     def _again(self, tensor: Tensor, pairs: Pairs, kind: str, cut: int | None, but: int | None,
