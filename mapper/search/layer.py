@@ -434,7 +434,8 @@ class LayerSearch:
         self.capped = first.least_by_keep()
 
     def share_tiles(self, other: LayerSearch) -> None:
-        """Have the same tiles as another search for the layer; much is known of them by then."""
+        """Have the same splits and tiles as another search for the layer; much is known of them by then."""
+        self.space = self.explorer.space = other.space
         self.lattice = other.lattice
 
     def least_by_keep(self) -> dict[Keep, float]:
