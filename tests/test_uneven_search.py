@@ -15,7 +15,7 @@ from tilebound.bounds.arrays import prime_factors
 from tilebound.bounds.cap import UNCAPPED
 from tilebound.bounds.nests import Nests
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
-from tilebound.mapping.constraints import Constraints
+from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules, violations
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
@@ -85,8 +85,9 @@ def loops(einsum: Einsum) -> set[tuple[tuple[str, int], ...]]:
     return set(permutations(primes))
 
 
-def every_mapping(architecture: Architecture, einsum: Einsum) -> Iterator[Mapping]:
-    """All orders of loops, unrolled or not, and all places of all cuts, level by level, tensor by tensor."""
+def every_mapping(architecture: Architecture, einsum: Einsum, idle: bool = False) -> Iterator[Mapping]:
+    """All orders of loops, unrolled or not, and all places of all cuts, level by level, tensor by tensor; of
+    levels that keep nothing as well, where that matters (`idle`)."""
     names = [t.name for t in einsum.tensors]
     border = next((i for i in range(len(architecture.levels)) if architecture.fanout(i) != (1, 1)), None)
     items = [(i, t) for i in range(1, len(architecture.levels)) for t in names]
@@ -99,21 +100,25 @@ def every_mapping(architecture: Architecture, einsum: Einsum) -> Iterator[Mappin
                         for i, _ in items]
                 for places in product(*([None, *range(a, b + 1)] for a, b in ends)):
                     cuts = [(p, *item) for item, p in zip(items, places, strict=True) if p is not None]
-                    yield from assemble(architecture, names, order, first, last, axes, cuts, border)
+                    used = {i for _, i, _ in cuts}
+                    where = {i: range(a, b + 1) if idle else [b if border is None or i <= border else a]
+                             for (i, _), (a, b) in zip(items, ends, strict=True) if i not in used}
+                    for empty in product(*([(p, i) for p in own] for i, own in where.items())):
+                        yield from assemble(
+                            architecture, names, order, first, last, axes, cuts, border, empty)
 
 
 def assemble(architecture: Architecture, names: list[str], order: tuple[tuple[str, int], ...], first: int,
              last: int, axes: tuple[str, ...], cuts: list[tuple[int, int, str]],
-             border: int | None) -> Iterator[Mapping]:
+             border: int | None, empty: tuple[tuple[int, int], ...]) -> Iterator[Mapping]:
     kept = {(i, t) for _, i, t in cuts}
     for i, level in enumerate(architecture.levels[1:], 1):
         if any((i, t) not in kept for t in level.keep) or any((i, t) in kept for t in level.bypass):
             return
     depth = len(architecture.levels)
     heads = [(0, 0, frozenset(names)), *((p, i, frozenset({t})) for p, i, t in cuts)]
-    here = [i for _, i, _ in heads]
     end = depth - 1 if border is None else border
-    heads += [(first if i <= end else last, i, frozenset()) for i in range(depth) if i not in here]
+    heads += [(p, i, frozenset()) for p, i in empty]
     heads.sort(key=lambda x: (x[1] > end, x[0], x[1]))
     blocks = []
     for number, (p, i, keep) in enumerate(heads):
@@ -128,10 +133,12 @@ def assemble(architecture: Architecture, names: list[str], order: tuple[tuple[st
     yield Mapping(tuple(blocks))
 
 
-def least_of_all(architecture: Architecture, einsum: Einsum, objective: str) -> float:
+def least_of_all(architecture: Architecture, einsum: Einsum, objective: str,
+                 asked: Constraints = UNEVEN) -> float:
     best = float("inf")
-    for mapping in every_mapping(architecture, einsum):
-        if not check_mapping(architecture, einsum, mapping):
+    for mapping in every_mapping(architecture, einsum, asked != UNEVEN):
+        if not violations(asked, architecture, einsum, mapping) and not check_mapping(
+                architecture, einsum, mapping):
             cost = evaluate(architecture, einsum, mapping)
             best = min(best, objective_value(objective, cost.energy_pj, cost.cycles))
     return best
@@ -149,24 +156,25 @@ def drawn(seed: object, windows: bool, bandwidth: bool = False) -> tuple[Archite
     return with_some_keeps(rng, machine_, einsum, 3 if levels == 2 else 1), einsum
 
 
-def compare(seed: object, windows: bool, bandwidth: bool = False) -> str:
+def compare(seed: object, windows: bool, bandwidth: bool = False, asked: Constraints = UNEVEN) -> str:
     """Search, and hold value and bound to the least of all mappings; how the search ended."""
     architecture, einsum = drawn(seed, windows, bandwidth)
     objective = Random(f"objective {seed}").choice(("energy", "edp", "latency", "ed2p"))
-    least = least_of_all(architecture, einsum, objective)
+    least = least_of_all(architecture, einsum, objective, asked)
     if least == float("inf"):
         return "none"
-    search = UnevenSearch(architecture, einsum, objective, constraints=UNEVEN)
+    search = UnevenSearch(architecture, einsum, objective, constraints=asked)
     mapping, certificate = search.run()
     cost = evaluate(architecture, einsum, mapping)
     assert not check_mapping(architecture, einsum, mapping)
+    assert not violations(asked, architecture, einsum, mapping)
     found = objective_value(objective, cost.energy_pj, cost.cycles)
     assert found == pytest.approx(certificate.value, rel=1e-9)
     assert certificate.lower_bound <= least * (1 + 1e-9)
     assert certificate.relaxed_bound <= certificate.lower_bound * (1 + 1e-9)
     if certificate.status == "optimal":
         assert certificate.value <= least * (1 + 1e-9)
-    if not windows and not bandwidth:
+    if not windows and not bandwidth and asked == UNEVEN:
         assert certificate.status == "optimal"
         assert certificate.value == pytest.approx(least, rel=1e-9)
     return certificate.status
@@ -188,11 +196,41 @@ def test_bounds_hold_where_bandwidths_bind(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", "pwb")
+@pytest.mark.parametrize("kind", "pwbt")
 @pytest.mark.parametrize("batch", range(10))
 def test_many_layers(kind: str, batch: int) -> None:
     for seed in range(1000 + 8 * batch, 1008 + 8 * batch):
-        compare(f"{kind} {seed}", windows=kind == "w", bandwidth=kind == "b")
+        if kind == "t":
+            compare_temporal(f"{kind} {seed}", windows=seed % 2 > 0)
+        else:
+            compare(f"{kind} {seed}", windows=kind == "w", bandwidth=kind == "b")
+
+
+def temporal(seed: object, windows: bool) -> Constraints:
+    """Something at random about the loops in time of one level or two."""
+    rng, (architecture, einsum) = Random(f"temporal {seed}"), drawn(seed, windows)
+    asked = []
+    for level in rng.sample(architecture.levels, rng.randint(1, 2)):
+        ranges = [(r, FactorRange(n, rng.choice((n, None)))) for r in rng.sample(einsum.ranks, 1)
+                  for n in [rng.choice((1, 1, 2))]] + [(r, FactorRange(1, 1)) for r in einsum.ranks
+                                                       if rng.random() < 0.2]
+        order = rng.sample(einsum.ranks, 2)
+        rules = rng.choice((LoopRules(factors=tuple(ranges)), LoopRules(inner=(order[0],), outer=(order[1],)),
+                            LoopRules(factors=tuple(ranges[:1]), inner=tuple(order))))
+        asked.append(LevelConstraints(level.name, temporal=rules))
+    return Constraints(tuple(asked), uneven=True)
+
+
+@pytest.mark.parametrize("seed", (2, 6, 13, 29, 48, 89))
+def test_what_is_asked_of_loops_in_time_is_obeyed(seed: int) -> None:
+    assert compare_temporal(f"t {seed}", windows=seed % 2 > 0) in ("optimal", "heuristic")
+
+
+def compare_temporal(seed: object, windows: bool) -> str:
+    try:
+        return compare(seed, windows, asked=temporal(seed, windows))
+    except tb.InfeasibleError:
+        return "none found"
 
 
 MACHINE = {"name": "m", "levels": [
@@ -232,6 +270,36 @@ def test_what_levels_keep_and_unroll_is_obeyed() -> None:
     spatial = {x.rank for block in result.layers[0].mapping for x in block.spatial}
     assert spatial and "K" not in spatial and cost.compute.utilized_instances >= 6.4
     assert check_document(json.loads(dumps(result.to_dict()))) == []
+
+
+@pytest.mark.parametrize("temporal", [{"inner": ["K"]}, {"outer": ["K"]}, {"factors": {"K": "<=2"}},
+                                      {"factors": {"K": 2}}, {"factors": {"K": "rest"}}])
+def test_loops_in_time_of_all_parts_of_a_level_together_are_as_asked(temporal: dict[str, object]) -> None:
+    asked = {"levels": [{"level": "GLB", "temporal": temporal}]}
+    even, uneven = (tb.search(MACHINE, LAYERS, constraints=asked, uneven=x) for x in (False, True))
+    first, second = (x.layers[0].certificate for x in (even, uneven))
+    assert first is not None and second is not None and second.value <= first.value * (1 + 1e-9)
+    assert check_document(json.loads(dumps(uneven.to_dict()))) == []
+
+
+def test_what_is_asked_of_parts_holds_for_their_product_and_their_order() -> None:
+    architecture, einsum = tb.load_architecture(MACHINE), tb.load_workload(LAYERS)["gemm"]
+    loops, levels = [Loop("K", 2), Loop("M", 8), Loop("K", 4)], ("GLB", "GLB", "RF")
+    names = [frozenset({t.name}) for t in einsum.tensors]
+    mapping = Mapping((
+        Block("DRAM", frozenset().union(*names), (Loop("N", 8),)),
+        *(Block(level, own, (loop,)) for level, own, loop in zip(levels, names, loops, strict=True))))
+
+    def broken(rules: LoopRules) -> list[str]:
+        asked = Constraints((LevelConstraints("GLB", temporal=rules),), uneven=True)
+        return violations(asked, architecture, einsum, mapping)
+
+    assert not broken(LoopRules(factors=(("K", FactorRange(2, 2)), ("M", FactorRange(8, 8)))))
+    assert not broken(LoopRules(inner=("M",), outer=("K",)))
+    assert broken(LoopRules(factors=(("M", FactorRange(1, 4)),))) == [
+        "GLB: temporal factor of rank M is 8, must be 1 to 4"]
+    assert broken(LoopRules(inner=("K",))) == [
+        "GLB: temporal loops run over K, M (outermost first), must have K innermost (innermost first)"]
 
 
 def test_levels_side_by_side_are_cut_in_the_better_order() -> None:
@@ -275,8 +343,6 @@ def test_orders_of_cuts_bound_all_mappings(seed: int) -> None:
 
 
 @pytest.mark.parametrize("asked, reason", [
-    ({"constraints": {"levels": [{"level": "GLB", "temporal": {"inner": ["K"]}}]}},
-     "temporal loops of level GLB"),
     ({"imperfect": True}, "remainders in the constraints"),
     ({"objective": "pareto"}, "a search for a front expects none"),
 ])

@@ -163,8 +163,9 @@ NONE = Constraints()
 
 def violations(constraints: Constraints, architecture: Architecture, einsum: Einsum,
                mapping: Mapping) -> list[str]:
-    """Every way in which a valid `mapping` breaks the `constraints`; empty when it does not. Of a mapping
-    that is uneven, what is asked of its temporal loops does not count."""
+    """Every way in which a valid `mapping` breaks the `constraints`; empty when it does not. What is
+    asked of the temporal loops of a level is asked of those in all its parts together: of the product of the
+    factors, and of their order as they stand."""
     found, mapping = [], by_levels(architecture, mapping)
     for block in mapping:
         asked = constraints.level(block.level)

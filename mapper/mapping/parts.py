@@ -32,8 +32,9 @@ def unfold(architecture: Architecture, mapping: Mapping) -> tuple[Architecture, 
 
 
 def by_levels(architecture: Architecture, mapping: Mapping) -> Mapping:
-    """What an uneven mapping keeps and unrolls, a block a level, without its temporal loops; an even one as
-    it is. What is unrolled below a zone is that of the last level in it."""
+    """What an uneven mapping has of each level, in one block: what all its parts keep, and their temporal
+    loops, outermost first; an even one as it is. What is unrolled below a zone is that of the last level
+    in it."""
     if not is_uneven(architecture, mapping):
         return mapping
     blocks = []
@@ -41,9 +42,11 @@ def by_levels(architecture: Architecture, mapping: Mapping) -> Mapping:
         names = [architecture.levels[i].name for i in zone]
         last = [block for block in mapping if block.level in names][-1]
         for name in names:
-            kept = frozenset().union(*(block.keep for block in mapping if block.level == name))
-            own = replace(last, temporal=()) if name == names[-1] else Block(name, kept)
-            blocks.append(replace(own, level=name, keep=kept))
+            parts = [block for block in mapping if block.level == name]
+            own = last if name == names[-1] else Block(name, frozenset())
+            blocks.append(replace(
+                own, level=name, keep=frozenset().union(*(block.keep for block in parts)),
+                temporal=tuple(loop for block in parts for loop in block.temporal)))
     return Mapping(tuple(blocks))
 
 

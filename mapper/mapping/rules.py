@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Mapping, Sequence
 
 import numpy as np
@@ -16,29 +17,59 @@ from .template import slot
 TEMPORAL, SPATIAL = 0, 1
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What is asked of the temporal loops in all parts of one storage, in the slots `rows`, outermost first:
+    `least` and `most` iterations, shape (ranks,), and the `zones` of `LoopRules`, which say the order."""
+
+    rows: list[int]
+    least: np.ndarray
+    most: np.ndarray
+    zones: np.ndarray
+
+    def admit(self, factors: np.ndarray) -> np.ndarray:
+        """Which factor arrays, shape (mappings, slots, ranks), are in range, and have no loop in an outer
+        part that must be inside one in an inner part; each part has its own in order."""
+        own = factors[:, self.rows]
+        together, iterates = own.prod(axis=1), own > 1
+        inside, outside = self.zones.min() - 1, self.zones.max() + 1
+        least = np.minimum.accumulate(np.where(iterates, self.zones, outside).min(axis=2), axis=1)
+        most = np.where(iterates, self.zones, inside).max(axis=2)
+        good = ((self.least <= together) & (together <= self.most)).all(axis=1)
+        return np.asarray(good & (least[:, :-1] >= most[:, 1:]).all(axis=1))
+
+
 class Rules:
     """`least` and `most` iterations, shape (levels, 2, ranks), of the temporal loop of a rank and of
     its spatial loop, which runs along x or along y; `remainders`, of the same shape, has the most
     iterations of a last pass that is shorter (0: none may be); `workers` is the least number of compute
-    units at work; with `both_axes` a spatial loop may run along x and along y."""
+    units at work; with `both_axes` a spatial loop may run along x and along y. What is asked of the temporal
+    loops of each of the levels that are parts of one storage is asked of all of them together; `least` of
+    one part is 1."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
         self.constraints, self.both_axes = constraints, constraints.uneven
         self.ranks = einsum.ranks
         self.by_level = [constraints.level(level.name) for level in architecture.levels]
+        self.storages = architecture.storages
         shape = (len(self.by_level), 2, len(einsum.ranks))
         self.least, self.most = np.ones(shape, dtype=np.int64), np.ones(shape, dtype=np.int64)
         self.remainders = np.zeros(shape, dtype=np.int64)
+        self._together: list[_Parts] = []
         for column, extent in enumerate(einsum.extents):
             self._resolve(column, extent)
+        for parts in self.storages:
+            if len(parts) > 1:
+                self._join(parts)
         self.workers = constraints.min_utilization * architecture.compute.instances * (1 - 1e-9)
 
     def _resolve(self, column: int, extent: int) -> None:
         """The ranges of one rank, none above its extent."""
         places = [(i, kind, rules.range(self.ranks[column])) for i, level in enumerate(self.by_level)
                   for kind, rules in ((TEMPORAL, level.temporal), (SPATIAL, level.spatial))]
+        ends = [parts[-1] for parts in self.storages]
         rest = extent
-        for _, _, asked in places:
+        for asked in [x for i, kind, x in places if kind == SPATIAL or i in ends]:
             rest = -(-rest // min(asked.least, extent)) if asked.fixed else rest
         takes_rest = any(asked.rest for _, _, asked in places)
         for i, level in enumerate(self.by_level):
@@ -51,6 +82,14 @@ class Rules:
             elif takes_rest and not asked.fixed:
                 most = 1
             self.least[i, kind, column], self.most[i, kind, column] = min(least, extent), min(most, extent)
+
+    def _join(self, parts: tuple[int, ...]) -> None:
+        """Ask of the temporal loops of all `parts` what is asked of those of one."""
+        last = parts[-1]
+        zones = np.array([self.by_level[last].temporal.zone(rank) for rank in self.ranks])
+        self._together.append(_Parts([slot(i, "temporal") for i in parts], self.least[last, TEMPORAL].copy(),
+                                     self.most[last, TEMPORAL].copy(), zones))
+        self.least[list(parts), TEMPORAL] = 1
 
     def may_iterate(self, level: int, kind: Kind, rank: str) -> bool:
         """Whether the loop of `rank` may have two iterations or more there."""
@@ -114,6 +153,8 @@ class Rules:
             good &= factors[:, spatial].prod(axis=(1, 2)) >= self.workers
         for i, level in enumerate(self.by_level):
             good &= self._axes(level.spatial, factors[:, slot(i, "x")] > 1, factors[:, slot(i, "y")] > 1)
+        for parts in self._together:
+            good &= parts.admit(factors)
         return good
 
     def arranged(self, level: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:

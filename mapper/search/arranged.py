@@ -46,6 +46,15 @@ class Arrangement:
     machine: Architecture
     constraints: Constraints
 
+    def ordered(self, asked: Constraints) -> Constraints:
+        """What is asked of its mappings, also of temporal loops. Proofs go without that: a part that keeps
+        nothing may stand anywhere, so that loops may belong to other levels than they do here."""
+        levels = []
+        for level, (i, _) in zip(self.machine.levels, self.places, strict=True):
+            temporal = asked.level(self.architecture.levels[i].name).temporal
+            levels.append(replace(self.constraints.level(level.name), temporal=temporal))
+        return replace(self.constraints, levels=tuple(levels))
+
     def mapping(self, found: Mapping) -> Mapping | None:
         """A mapping of the machine as one of the levels of the architecture; None where it is not known."""
         names = [self.architecture.levels[i].name for i, _ in self.places]
@@ -137,7 +146,7 @@ class ArrangedSearch:
     def __init__(self, space: Mapspace, objective: str, limits: Limits,
                  among: tuple[str, float] | None) -> None:
         self.objective, self.limits, self.among = objective, limits, among
-        self.every = arrangements(space) or []
+        self.every, self.asked = arrangements(space) or [], space.rules.constraints
         self.bounds = [0.0] * len(self.every)
         self.solves = self.evaluated = 0
 
@@ -147,7 +156,7 @@ class ArrangedSearch:
         for n, arrangement in enumerate(self.every):
             if self.limits.stopped():
                 return 0.0, []
-            search = self._search(arrangement)
+            search = self._search(arrangement, arrangement.constraints)
             known = replace(arrangement.known(even), value=best)
             self.bounds[n], proof = search.relaxed(known, max(1, _SOLVES // len(self.every)), 0.0)
             proofs.append(proof)
@@ -157,7 +166,8 @@ class ArrangedSearch:
     def improve(self, even: Mapping) -> Iterator[tuple[float, Mapping]]:
         """Good mappings of the arrangements with the least bounds, and their values."""
         for n in np.argsort(self.bounds, kind="stable")[:_CLIMBS]:
-            search, arrangement = self._search(self.every[int(n)]), self.every[int(n)]
+            arrangement = self.every[int(n)]
+            search = self._search(arrangement, arrangement.ordered(self.asked))
             search.known = replace(arrangement.known(even), orders=tuple(o[0] for o in search.space.orders))
             found = None if self.limits.stopped() else search.refine()
             self.evaluated += search.evaluated
@@ -165,6 +175,6 @@ class ArrangedSearch:
             if found is not None and mapping is not None:
                 yield found.value, mapping
 
-    def _search(self, arrangement: Arrangement) -> LayerSearch:
+    def _search(self, arrangement: Arrangement, constraints: Constraints) -> LayerSearch:
         return LayerSearch(arrangement.machine, arrangement.einsum, self.objective, self.limits,
-                           constraints=arrangement.constraints, among=self.among)
+                           constraints=constraints, among=self.among)

@@ -22,9 +22,9 @@ from ..bounds.nests import Nests
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
-from ..mapping.constraints import NONE, Constraints, LevelConstraints, LoopRules
+from ..mapping.constraints import NONE, Constraints, LevelConstraints, LoopRules, violations
 from ..mapping.nest import Mapping
-from ..mapping.parts import part_reasons
+from ..mapping.parts import by_levels, part_reasons
 from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
@@ -64,6 +64,9 @@ class UnevenSearch:
         self.among, self.cap, self.without = among, cap(among), without
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(architecture, einsum, self.space.rules)
+        #: Whether anything is asked of temporal loops. Chains do not know of that, and mappings that are cut
+        #: level by level may not be able to do it.
+        self.ordered = any(x.temporal != LoopRules() for x in constraints.levels)
         self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
         self.dual: dict[str, Any] = {}
         self.best: float = inf
@@ -103,7 +106,7 @@ class UnevenSearch:
         if proofs:
             self.dual = {"method": "arranged", "parts": proofs}
         for value, mapping in search.improve(even):
-            if value < self.best:
+            if value < self.best and self._obeys(mapping):
                 self._take(value, mapping)
         self.evaluated, self.solves = self.evaluated + search.evaluated, search.solves
         return bound
@@ -148,7 +151,12 @@ class UnevenSearch:
         space = Mapspace(blocks.machine, self.einsum, blocks.constraints(self.constraints))
         explorer = Explorer(space, *self.powers, self.cap)
         options = space.order_options(space.root(blocks.keep))
-        found = explorer.best_of(blocks.keep, tuple(o[0] for o in options), blocks.factors[None])
+        first = tuple(o[0] for o in options)
+        found = explorer.best_of(blocks.keep, first, blocks.factors[None])
+        if found is None and self.mapping is not None:
+            found = explorer.best_of(blocks.keep, first, blocks.holding(self.mapping)[None])
+        elif found is None and all(space.counts.values()):
+            found = explorer.draw(blocks.keep, np.random.default_rng(self.seed))
         if found is not None:
             found = explorer.best_order(found, options)
             if found.value < 1.5 * self.best:
@@ -156,8 +164,11 @@ class UnevenSearch:
         self.evaluated += explorer.evaluated
         if found is not None and found.value < self.best:
             mapping = blocks.mapping(space.template(found.keep, found.orders), found.factors)
-            if not part_reasons(self.architecture, mapping):
+            if not part_reasons(self.architecture, mapping) and self._obeys(mapping):
                 self._take(found.value, mapping)
+
+    def _obeys(self, mapping: Mapping) -> bool:
+        return not violations(self.constraints, self.architecture, self.einsum, mapping)
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
@@ -173,7 +184,7 @@ class UnevenSearch:
         try:
             even.run()
         except InfeasibleError:
-            if self.mapping is None:
+            if self.mapping is None and not self.ordered:
                 raise
         return even
 
@@ -246,13 +257,27 @@ class Blocks:
                 inside = tile
         return factors
 
+    def holding(self, mapping: Mapping) -> np.ndarray:
+        """The factors of another mapping, the loops of each level in the first of its blocks; shape (slots,
+        ranks)."""
+        factors = np.ones_like(self.factors)
+        for level, block in zip(self.architecture.levels, by_levels(self.architecture, mapping), strict=True):
+            first = self.order.index(level.name)
+            end = next(end for end in self.zone_ends if end >= first)
+            rows = slot(first, "temporal"), slot(end, "x"), slot(end, "y")
+            for row, loops in zip(rows, (block.temporal, block.spatial_x, block.spatial_y), strict=True):
+                for loop in loops:
+                    factors[row, self.einsum.ranks.index(loop.rank)] *= loop.factor
+        return factors
+
     def constraints(self, asked: Constraints) -> Constraints:
-        """What is asked of spatial loops, of the last block of each zone."""
-        levels = []
+        """What is asked of the temporal loops of each level, of all its blocks, and of spatial loops, of the
+        last block of each zone."""
+        levels = [LevelConstraints(block.name, temporal=asked.level(name).temporal)
+                  for block, name in zip(self.machine.levels, self.order, strict=True)]
         for zone, end in zip(self.architecture.zones, self.zone_ends, strict=True):
             own = asked.level(self.architecture.levels[zone[-1]].name)
-            levels.append(LevelConstraints(self.machine.levels[end].name, spatial=own.spatial,
-                                           no_multicast=own.no_multicast))
+            levels[end] = replace(levels[end], spatial=own.spatial, no_multicast=own.no_multicast)
         return Constraints(tuple(levels), asked.min_utilization, uneven=True)
 
     def mapping(self, template: Template, factors: np.ndarray) -> Mapping:
@@ -290,7 +315,8 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
     """A value that no uneven mapping is below, found in some 20 to 200 ms, and what re-derives it (see
     `Certificate.dual`); None where no such bound is known."""
     constraints = replace(constraints, uneven=True)
-    if uneven_problems(architecture, constraints):
+    if uneven_problems(architecture, constraints) or any(
+            x.temporal != LoopRules() for x in constraints.levels):       # chains do not know of these
         return None
     space = Mapspace(architecture, einsum, constraints)
     nests = Nests(architecture, einsum, space.rules)
@@ -310,7 +336,4 @@ def uneven_problems(architecture: Architecture, constraints: Constraints) -> lis
         found.append("formats, gating or skipping; a search for uneven mappings expects none")
     if constraints != constraints.whole:
         found.append("remainders in the constraints; a search for uneven mappings expects none")
-    found += [f"constraints on the temporal loops of level {x.level}; a search for uneven mappings expects "
-              "none, since these may stand in several places"
-              for x in constraints.levels if x.temporal != LoopRules()]
     return found
