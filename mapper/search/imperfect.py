@@ -88,10 +88,10 @@ class ImperfectExplorer(Explorer):
             values[i] = self.exact(keep, orders, factors[i])
         return values
 
-    def exact(self, keep: Keep, orders: Orders, factors: np.ndarray) -> float:
-        """The objective of one mapping that fits."""
+    def exact(self, keep: Keep, orders: Orders, factors: np.ndarray, anyway: bool = False) -> float:
+        """The objective of one mapping that fits; inf when it is time to stop, unless asked for `anyway`."""
         key = keep, orders, factors.tobytes()
-        if key not in self._known and not self.stopped():
+        if key not in self._known and (anyway or not self.stopped()):
             whole = bool((factors.prod(axis=0) == np.array(self.space.einsum.extents)).all())
             kind = BatchEvaluator if whole else ImperfectEvaluator if self.fast else WalkingEvaluator
             self.evaluated += 1
@@ -223,7 +223,8 @@ class ImperfectSearch(LayerSearch):
             self.limits = replace(self.limits, bounds=min(self.limits.bounds, _BOUNDS))
         if self.known is not None:      # good, whatever its estimate
             keep, orders, factors = self.known.keep, self.known.orders, self.known.factors
-            LayerSearch._offer(self, replace(self.known, value=self.explorer.exact(keep, orders, factors)))
+            value = self.explorer.exact(keep, orders, factors, anyway=True)
+            LayerSearch._offer(self, replace(self.known, value=value))
             return
         self.whole = whole = LayerSearch(
             self.space.architecture, self.space.einsum, self.objective,
@@ -268,7 +269,7 @@ class ImperfectSearch(LayerSearch):
         if found is None or self.explorer.fast:
             super()._offer(found)
         elif self.best is None or found.value * self.low < self.best.value:
-            value = self.explorer.exact(found.keep, found.orders, found.factors)
+            value = self.explorer.exact(found.keep, found.orders, found.factors, anyway=self.best is None)
             if found.value < value < inf:
                 self.low = min(self.low, value / found.value) if self.low > 1.0 else value / found.value
             super()._offer(replace(found, value=value))

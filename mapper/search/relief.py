@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil, inf, log
 from time import monotonic
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 
 from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange
@@ -16,10 +16,12 @@ from .demands import Case, Demand, range_text
 from .feasible import Fit
 from .imperfect import layer_search
 from .limits import Limits
+from .result import Certificate
+from .uneven import UnevenSearch
 
 #: For what changing one demand gives.
 _EFFORT = Limits(bounds=12, choices=48, climbs=2)
-_EFFORT_SECONDS = 5.0   # all of them together
+_EFFORT_SECONDS, _LEAST_SECONDS = 5.0, 0.1      # all of them together, and a search
 _MOST_RELIEFS = 6
 _SECONDS = 3.0          # for how much each demand misses
 _TESTS = 1500
@@ -88,10 +90,16 @@ def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None
     measures = [_Measure(problem, kept, i) for i in sorted(kept)]
     others = [tuple(_Measure(problem, other, i).clash for i in sorted(other))
               for other in _others(problem, kept)]
-    end = monotonic() + _EFFORT_SECONDS
-    reliefs = [measure.relief(objective, end) for measure in measures[:_MOST_RELIEFS]]
-    return Conflict(einsum.name, objective, tuple(x.clash for x in measures), tuple(reliefs),
+    return Conflict(einsum.name, objective, tuple(x.clash for x in measures), _reliefs(measures, objective),
                     minimal, smallest and problem.certain, tuple(others))
+
+
+def _reliefs(measures: Sequence[_Measure], objective: str) -> tuple[Relief, ...]:
+    """What changing each of the first demands gives; they share the time evenly."""
+    end, reliefs = monotonic() + _EFFORT_SECONDS, list[Relief]()
+    for left in range(min(len(measures), _MOST_RELIEFS), 0, -1):
+        reliefs.append(measures[len(reliefs)].relief(objective, (end - monotonic()) / left))
+    return tuple(reliefs)
 
 
 def _each_needed(problem: Problem, kept: frozenset[int]) -> bool:
@@ -224,26 +232,41 @@ class _Measure:
                 self.helped = helped
                 return
 
-    def relief(self, objective: str, end: float) -> Relief:
-        """What changing this demand and nothing else gives, as far as can be said until `end`."""
+    def relief(self, objective: str, seconds: float) -> Relief:
+        """What changing this demand and nothing else gives, as far as can be said in so many seconds."""
         if not self.alone or self.helped is None:
             return Relief(self.change, None if self.alone else False)
-        try:
-            limits = replace(_EFFORT, seconds=max(end - monotonic(), 0.1) / 2)
-            search = layer_search(self.helped.architecture, self.problem.einsum, objective, limits,
-                                  constraints=self.helped.constraints)
-            _, certificate = search.run()
-        except TileboundError:
-            return Relief(self.change, True)
-        return Relief(self.change, True, certificate.value, certificate.lower_bound)
+        started, best = monotonic(), inf
+        for case in _freer(self.helped):
+            limits = replace(_EFFORT, seconds=max(started + seconds - monotonic(), _LEAST_SECONDS))
+            try:
+                found = _search(case, self.problem.einsum, objective, limits)
+            except TileboundError:
+                continue
+            best = min(best, found.value)
+            if case is self.helped:
+                return Relief(self.change, True, best, found.lower_bound)
+        return Relief(self.change, True)
+
+
+def _freer(case: Case) -> list[Case]:
+    """The case, after its part in which factors are whole and mappings even: what is found there, where a
+    search takes less time, counts as well."""
+    plain = replace(case.constraints.whole, uneven=False)
+    return [case] if plain == case.constraints else [replace(case, constraints=plain), case]
+
+
+def _search(case: Case, einsum: Einsum, objective: str, limits: Limits) -> Certificate:
+    kind = UnevenSearch if case.constraints.uneven else layer_search
+    return kind(case.architecture, einsum, objective, limits, constraints=case.constraints).run()[1]
 
 
 _UNITS = {"energy": "pJ", "latency": "cycles", "edp": "pJ x cycles", "ed2p": "pJ x cycles^2"}
 
 
 def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective: str) -> InfeasibleError:
-    """The error with what conflicts, where that can be said: not of uneven mappings."""
-    conflict = None if case.constraints.uneven else find_conflict(einsum, case, objective)
+    """The error with what conflicts, where that can be said."""
+    conflict = find_conflict(einsum, case, objective)
     return error if conflict is None else InfeasibleError(describe(conflict), conflict)
 
 
