@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import random
+from dataclasses import replace
 from itertools import combinations
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +23,22 @@ from tilebound.bounds.arrays import (
 )
 from tilebound.cli import run
 from tilebound.errors import InfeasibleError
-from tilebound.mapping.constraints import Constraints
+from tilebound.mapping.constraints import Constraints, LoopRules
+from tilebound.search import relief
 from tilebound.search.conflict import Undecided, hitting_set, smallest_conflict
 from tilebound.search.demands import Case, Demand, demands
 from tilebound.search.feasible import some_fit
+from tilebound.search.imperfect import layer_search
+from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.relief import describe, find_conflict
 from tilebound.search.space import Mapspace
+from tilebound.search.uneven import UnevenSearch
 from tilebound.workload.einsum import footprint
 from tilebound.workload.graph import WorkloadGraph
 
 from test_constraints_search import MACHINE, SMALL, level, loops
-from test_search import gemm, three_level
+from test_search import conv, gemm, three_level
 
 
 def fits_by_brute_force(case: Case, einsum) -> bool:
@@ -115,8 +121,8 @@ def test_conflicts_are_the_smallest_there_are_and_needs_the_least():
             chosen, len(chosen) - 1)
         for fewer in smaller:
             assert fits(without(case, einsum, [d for d in every if d not in fewer]), einsum)
-        for clash, relief in zip(conflict.clashes, conflict.reliefs, strict=False):
-            if clash.kind == "capacity" and relief.fits:
+        for clash, change in zip(conflict.clashes, conflict.reliefs, strict=False):
+            if clash.kind == "capacity" and change.fits:
                 needs += 1
                 assert clash.exact and clash.need > clash.have
                 for words in (clash.need, clash.need - 1):
@@ -190,6 +196,56 @@ def test_what_took_too_long_is_not_claimed():
         return len(kept) < 4
 
     assert smallest_conflict(frozenset(range(6)), met) == (frozenset(range(6)), False, False)
+
+
+@pytest.mark.parametrize("arrays", [1, 2])
+def test_uneven_mappings_have_a_conflict_exactly_where_none_fits(arrays, monkeypatch):
+    monkeypatch.setattr(relief, "_MOST_RELIEFS", 0)
+    einsum, seen = gemm(4, 6, 2), set()
+    for seed in range(12):
+        case = drawn(seed)
+        asked = tuple(replace(x, temporal=LoopRules()) for x in case.constraints.levels)
+        case = replace(case, constraints=replace(case.constraints, levels=asked, uneven=True))
+        if arrays == 2:
+            case = case.with_fanout("RF", "x", 2)
+        conflict = find_conflict(einsum, case, "energy")
+        seen.add(conflict is None)
+        search = UnevenSearch(case.architecture, einsum, "energy", Limits(seconds=0.3),
+                              constraints=case.constraints)
+        if conflict is None:
+            assert search.run()[1].value < inf
+        else:
+            assert conflict.minimal and conflict.smallest
+            with pytest.raises(InfeasibleError):
+                search.run()
+    assert seen == {True, False}
+
+
+def test_more_freedom_gives_no_worse_reliefs_and_figures_are_finite():
+    machine = three_level(60, 6, 3, 1, keep=frozenset("WIO"))
+    asked = Constraints((level("RF", keep="WI", temporal=loops(R=3, P=5)),))
+    whole = find_conflict(conv(2, 1, 5, 3), Case(machine, asked), "edp")
+    free = find_conflict(conv(2, 1, 5, 3), Case(machine, replace(asked, imperfect=True)), "edp")
+    values = {x.change: x.value for x in whole.reliefs}
+    shared = [x for x in free.reliefs if x.change in values]
+    assert shared and all(x.value <= values[x.change] for x in shared)
+    assert all(x.lower_bound <= x.value < inf for x in free.reliefs)
+
+
+def test_a_search_that_has_no_time_still_costs_its_first_mapping():
+    asked = Constraints((level("RF", temporal=loops(P=2)),), imperfect=True)     # no whole factor of 5
+    search = layer_search(three_level(60, 30, 3, 1, keep=frozenset("WIO")), conv(1, 1, 5, 2), "edp",
+                          Limits(seconds=0.0), constraints=asked)
+    mapping, certificate = search.run()
+    assert mapping and certificate.value < inf
+
+
+def test_several_arrays_may_have_tensors_that_the_outermost_level_bypasses():
+    einsum, case = gemm(4, 6, 2), Case(three_level(), Constraints((level("DRAM", bypass="B"),)))
+    case = case.with_fanout("RF", "x", 2)
+    certificate = layer_search(case.architecture, einsum, "energy", Limits(),
+                               constraints=case.constraints).run()[1]
+    assert certificate.lower_bound <= certificate.value < inf
 
 
 SPEC = """

@@ -74,10 +74,16 @@ class Lattice:
         """Whether the machine has at most one fanout, below the outermost level or the next, and the
         outermost level keeps everything; no tensor moves diagonally, and units do not skip in step."""
         return (sum(n > 1 for n in self.fanouts) <= 1 and self.array_level <= 1
-                and self.arch.levels[0].bypass.isdisjoint(t.name for t in self.einsum.tensors)
+                and self.all_outside
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
                 and self.arch.compute.lockstep is None
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
+
+    @property
+    def all_outside(self) -> bool:
+        """Whether the outermost level keeps every tensor, whatever is chosen."""
+        bypassed = self.arch.levels[0].bypass | self.rules.by_level[0].bypass
+        return bypassed.isdisjoint(t.name for t in self.einsum.tensors)
 
     @cached_property
     def tower(self) -> Tower:

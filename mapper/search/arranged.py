@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
+from time import monotonic
 from typing import Any, Iterator, Sequence
 
 import numpy as np
@@ -148,15 +149,17 @@ class ArrangedSearch:
         self.objective, self.limits, self.among = objective, limits, among
         self.every, self.asked = arrangements(space) or [], space.rules.constraints
         self.bounds = [0.0] * len(self.every)
+        self.started = monotonic()
         self.solves = self.evaluated = 0
 
     def prove(self, best: float, even: Mapping) -> tuple[float, list[dict[str, Any]]]:
         """A bound on all uneven mappings, no more than `best`, and what re-derives it."""
         proofs = []
         for n, arrangement in enumerate(self.every):
-            if self.limits.stopped():
+            if self.limits.over(self.started):
                 return 0.0, []
-            search = self._search(arrangement, arrangement.constraints)
+            share = 2 * (len(self.every) - n)      # half of the time is for good mappings
+            search = self._search(arrangement, arrangement.constraints, share)
             known = replace(arrangement.known(even), value=best)
             self.bounds[n], proof = search.relaxed(known, max(1, _SOLVES // len(self.every)), 0.0)
             proofs.append(proof)
@@ -166,15 +169,20 @@ class ArrangedSearch:
     def improve(self, even: Mapping) -> Iterator[tuple[float, Mapping]]:
         """Good mappings of the arrangements with the least bounds, and their values."""
         for n in np.argsort(self.bounds, kind="stable")[:_CLIMBS]:
+            if self.limits.over(self.started):
+                return
             arrangement = self.every[int(n)]
             search = self._search(arrangement, arrangement.ordered(self.asked))
             search.known = replace(arrangement.known(even), orders=tuple(o[0] for o in search.space.orders))
-            found = None if self.limits.stopped() else search.refine()
+            found = search.refine()
             self.evaluated += search.evaluated
             mapping = None if found is None else arrangement.mapping(search.mapping(found))
             if found is not None and mapping is not None:
                 yield found.value, mapping
 
-    def _search(self, arrangement: Arrangement, constraints: Constraints) -> LayerSearch:
-        return LayerSearch(arrangement.machine, arrangement.einsum, self.objective, self.limits,
+    def _search(self, arrangement: Arrangement, constraints: Constraints, share: int = 1) -> LayerSearch:
+        """A search that takes that share of the time that is left; it bounds the whole in any case."""
+        limits = self.limits.left(self.started)
+        limits = replace(limits, seconds=limits.seconds / share)
+        return LayerSearch(arrangement.machine, arrangement.einsum, self.objective, limits,
                            constraints=constraints, among=self.among)

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Callable, Iterator, Sequence
 
 from ..errors import InfeasibleError, TileboundError
-from ..mapping.constraints import FactorRange
+from ..mapping.constraints import FactorRange, LoopRules
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
 from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
@@ -265,8 +265,10 @@ _UNITS = {"energy": "pJ", "latency": "cycles", "edp": "pJ x cycles", "ed2p": "pJ
 
 
 def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective: str) -> InfeasibleError:
-    """The error with what conflicts, where that can be said."""
-    conflict = find_conflict(einsum, case, objective)
+    """The error with what conflicts, where that can be said: not of uneven mappings whose loops in time are
+    constrained, since a factor may then stand outside some of the tiles."""
+    in_time = any(x.temporal != LoopRules() for x in case.constraints.levels)
+    conflict = None if case.constraints.uneven and in_time else find_conflict(einsum, case, objective)
     return error if conflict is None else InfeasibleError(describe(conflict), conflict)
 
 
@@ -309,6 +311,8 @@ def _relief(x: Relief, unit: str) -> str:
         return f"{x.change}: no mapping found in a short search"
     if x.lower_bound == x.value:
         return f"{x.change}: {x.value:.4g} {unit}, which is the least"
+    if not x.lower_bound:
+        return f"{x.change}: {x.value:.4g} {unit}"
     return f"{x.change}: {x.value:.4g} {unit}, at least {x.lower_bound:.4g} in any case"
 
 

@@ -7,6 +7,7 @@ of which chains know less, leave a gap; then the best even mapping is looked for
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from math import inf, prod
 from time import monotonic
@@ -118,6 +119,19 @@ class UnevenSearch:
         found = even.start() if self.mapping is None else None
         if found is not None:
             self._take(found.value, even.mapping(found))
+        elif self.mapping is None:
+            self._both_axes()
+
+    def _both_axes(self) -> None:
+        """Take a mapping cut level by level in which ranks may be unrolled along both axes of an array."""
+        explorer = Explorer(self.space, *self.powers, self.cap)
+        for keep in self.space.choices.smallest():
+            found = explorer.start(keep)
+            if found is not None:
+                mapping = self.space.template(found.keep, found.orders).mapping(self.einsum, found.factors)
+                if self._obeys(mapping):
+                    self._take(found.value, mapping)
+                    return
 
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
@@ -181,11 +195,8 @@ class UnevenSearch:
                 self._take(even.best.value, even.mapping(even.best))
 
         even.report = heard
-        try:
+        with suppress(InfeasibleError):     # an uneven one may fit
             even.run()
-        except InfeasibleError:
-            if self.mapping is None and not self.ordered:
-                raise
         return even
 
     # ---- the answer ---------------------------------------------------------------------------------
