@@ -192,7 +192,7 @@ def _open(source: Source, kinds: Sequence[str], files: Sources) -> list[Node]:
             if name in library:
                 return read_text(library[name], problems, f"{kind}/{name}.yaml")
             known |= library
-        if not Path(name).is_file():
+        if not Path(name).exists():
             problems.errors.append(Problem(
                 name, 0, 0, f"{name!r} is neither a file nor a library entry; expected a YAML file or "
                 f"{one_of(known, 30)}{did_you_mean(name, known)}"))

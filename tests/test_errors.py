@@ -63,6 +63,14 @@ def test_files_that_never_end_are_refused(command: str, tmp_path: Path,
         assert err.startswith(f"{path}: error: cannot read the file: Not a regular file; expected "), err
 
 
+def test_a_folder_is_named_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("machine").mkdir()
+    assert run(["map", "machine", "alexnet"]) == 2
+    assert "machine: error: cannot read the file: Is a directory" in capsys.readouterr().err
+
+
 def test_standard_input_is_read(tmp_path: Path) -> None:
     spec = b"problem: {shape: gemm, instance: {M: 2, N: 2, K: 2}}\nmapping: []\narchitecture: eyeris\n"
     done = subprocess.run([sys.executable, "-m", "tilebound", "evaluate", "/dev/stdin"], input=spec,

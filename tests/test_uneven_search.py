@@ -343,7 +343,7 @@ def test_orders_of_cuts_bound_all_mappings(seed: int) -> None:
 
 
 @pytest.mark.parametrize("asked, reason", [
-    ({"imperfect": True}, "remainders in the constraints"),
+    ({"imperfect": True}, "imperfect factors asked for"),
     ({"objective": "pareto"}, "a search for a front expects none"),
 ])
 def test_what_cannot_be_searched_is_refused(asked: dict[str, object], reason: str) -> None:

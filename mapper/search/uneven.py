@@ -346,5 +346,5 @@ def uneven_problems(architecture: Architecture, constraints: Constraints) -> lis
     if architecture.sparse:
         found.append("formats, gating or skipping; a search for uneven mappings expects none")
     if constraints != constraints.whole:
-        found.append("remainders in the constraints; a search for uneven mappings expects none")
+        found.append("imperfect factors asked for; a search for uneven mappings expects none")
     return found
