@@ -386,3 +386,17 @@ def test_proofs_that_end_with_a_pair_of_chains_are_accepted(monkeypatch: pytest.
     monkeypatch.setattr(import_module("tilebound.search.check"), "MOST_CHAINS", 3)
     dual = {"method": "cuts", "chains": search.chains}
     assert rederive(architecture, einsum, "energy", 1e99, dual, UNEVEN)[1] == search.bound
+
+
+def test_a_second_stage_leaves_out_what_is_worse_whatever_room_there_is() -> None:
+    """What is worse only since it needs more room than there is takes chains to see, in a check as well."""
+    pool = Einsum("pool", ("P", "R"), (5, 4), (
+        Tensor("I", ((Term("P", 2), Term("R")),)), Tensor("O", ((Term("P"),),), is_output=True)))
+    prices = ({"read": 90, "fill": 3, "update": 0, "leak": 0.5}, {"read": 1.3, "fill": 2, "update": 0.25, "leak": 1})
+    outer, inner = ({key: Figure(x, "drawn") for key, x in own.items()} for own in prices)
+    found = Architecture("small", (Storage("L0", energy=outer), Storage(
+        "L1", size_words=2, keep=frozenset("O"), energy=inner)), Compute(
+            "MAC", energy={"compute": Figure(0.5, "drawn"), "leak": Figure(1, "drawn")}))
+    result = tb.search(found, pool, "edp,energy", uneven=True)
+    faults = check_document(json.loads(dumps(result.to_dict())))
+    assert result.layers[0].certificate.status == "optimal" and not [x for x in faults if "sha256" not in x]

@@ -61,7 +61,7 @@ class CutSearch:
         self._tie = count()
         self.heap: list[tuple[float, int, Keep, Rooms, Cuts | None]] = []
         self._every: list[Keep] = []
-        self._found: set[Keep] = set()
+        self._opened: set[Keep] = set()
         for keep in space.keeps:
             if keep in without:
                 self.chains += 1        # those who repeat this do not know
@@ -77,9 +77,10 @@ class CutSearch:
         return min(self.closed, self.heap[0][0] if self.heap else inf)
 
     def ruled_out(self, value: float) -> frozenset[Keep]:
-        """The choices of what levels keep all chains of which are above a value."""
+        """The choices of what levels keep all chains of which are above a value, whatever room there is: that
+        is seen again, chain by chain, where the value is a limit."""
         near = {x[2] for x in self.heap if x[0] <= value * (1.0 + 8 * ROUNDING)}
-        return frozenset(self._every) - self._found - near
+        return frozenset(self._every) - self._opened - near
 
     def _rooms(self, keep: Keep) -> dict[Place, float]:
         found = {}
@@ -103,10 +104,10 @@ class CutSearch:
                 continue
             if self.relaxed is None:
                 self.relaxed = value
+            self._opened.add(keep)
             parts = self._split(keep, rooms, cuts)
             if parts is None:
                 self.closed = min(self.closed, value)
-                self._found.add(keep)
                 yield Leaf(value, keep, cuts)
                 continue
             for part in parts:
