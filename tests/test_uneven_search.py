@@ -392,7 +392,8 @@ def test_a_second_stage_leaves_out_what_is_worse_whatever_room_there_is() -> Non
     """What is worse only since it needs more room than there is takes chains to see, in a check as well."""
     pool = Einsum("pool", ("P", "R"), (5, 4), (
         Tensor("I", ((Term("P", 2), Term("R")),)), Tensor("O", ((Term("P"),),), is_output=True)))
-    prices = ({"read": 90, "fill": 3, "update": 0, "leak": 0.5}, {"read": 1.3, "fill": 2, "update": 0.25, "leak": 1})
+    prices = ({"read": 90, "fill": 3, "update": 0, "leak": 0.5},
+              {"read": 1.3, "fill": 2, "update": 0.25, "leak": 1})
     outer, inner = ({key: Figure(x, "drawn") for key, x in own.items()} for own in prices)
     found = Architecture("small", (Storage("L0", energy=outer), Storage(
         "L1", size_words=2, keep=frozenset("O"), energy=inner)), Compute(
