@@ -30,6 +30,14 @@ def test_what_a_search_refuses_is_named() -> None:
         tb.search("eyeriss", einsum)
 
 
+def test_what_a_search_refuses_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    layer = "{name: big, type: matmul, M: 1048576, N: 1048576, K: 1048576}"
+    path.write_text(f"workload:\n  layers:\n    - {layer}\n")
+    with pytest.raises(SpecError, match=r"net.yaml:3:7: error: layer big: \d+ operations"):
+        tb.search("eyeriss", str(path))
+
+
 @pytest.mark.parametrize("source", [None, 3, b"eyeriss", ["eyeriss"]])
 def test_what_is_no_source(source: object) -> None:
     for load in (tb.load_architecture, tb.load_workload):

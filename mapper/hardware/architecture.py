@@ -139,6 +139,8 @@ class Architecture:
     cycle_seconds: float | None = None
     notes: str = ""
     wire_pj_bit_mm: Figure | None = None   # of the wires of every network that gives none itself
+    #: FILE:LINE:COLUMN of its description; "" where it came from no file.
+    place: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names = [level.name for level in self.levels] + [self.compute.name]

@@ -78,7 +78,7 @@ def build_architecture(node: Node, problems: Problems) -> Architecture | None:
     wire = figure(record, "wire_energy")
     if len(problems.errors) > before:
         return None
-    return Architecture(name, tuple(levels), compute, node_nm, cycle, notes, wire)
+    return Architecture(name, tuple(levels), compute, node_nm, cycle, notes, wire, node.position)
 
 
 def _check_names(entries: list[Node], problems: Problems) -> None:

@@ -90,7 +90,7 @@ class Reader:
     def note(self, node: Node | None, level: str, what: str, name: str = "") -> None:
         """Remember where something was asked for first."""
         if node is not None and node.line:
-            self.places.setdefault((level, what, name), f"{node.place}:{node.column}")
+            self.places.setdefault((level, what, name), node.position)
 
     def _note_loops(self, node: Node, name: str, kind: str, rules: LoopRules) -> None:
         given = node.get("factors")

@@ -38,12 +38,18 @@ def require_searchable(architecture: Architecture, graph: WorkloadGraph, objecti
                        constraints: Constraints, semantics: Semantics) -> None:
     """Raise a SpecError for all that cannot be searched."""
     require_tolls(architecture, ways=semantics == "exact")
-    problems = [Problem(architecture.name, 0, 0, reason)
+    problems = [_problem(architecture.place, architecture.name, reason)
                 for reason in _of_machine(architecture, objective, constraints, semantics)]
-    problems += [Problem(graph.name, 0, 0, f"layer {einsum.name}: {reason}")
+    problems += [_problem(einsum.place, graph.name, f"layer {einsum.name}: {reason}")
                  for einsum in graph for reason in _of_layer(architecture, einsum, constraints)]
     if problems:
         raise SpecError(problems)
+
+
+def _problem(place: str, name: str, message: str) -> Problem:
+    """A problem at a place FILE:LINE:COLUMN, or of what has that name where no place is known."""
+    file, line, column = place.rsplit(":", 2) if place else (name, "0", "0")
+    return Problem(file, int(line), int(column), message)
 
 
 def _of_machine(architecture: Architecture, objective: str, constraints: Constraints,

@@ -51,6 +51,11 @@ class Node:
         """`FILE:LINE`, or `FILE` where there is no line, for provenance."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    @property
+    def position(self) -> str:
+        """`FILE:LINE:COLUMN`, or "" where there is no line."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else ""
+
     def items(self) -> Iterable[tuple[str, Node]]:
         """Key and value of each entry of a mapping; empty for anything else."""
         return self.value.items() if isinstance(self.value, Mapping) else ()

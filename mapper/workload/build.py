@@ -104,7 +104,8 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
     for flat in reversed(flattened):
         extents = {flat.rank: flat.extent, **{r: n for r, n in extents.items() if r not in dict(flat.parts)}}
     einsum = Einsum(name, tuple(extents), tuple(extents.values()), tensors,
-                    tuple((role, alias) for role, alias in aliases.items() if role != alias), flattened)
+                    tuple((role, alias) for role, alias in aliases.items() if role != alias), flattened,
+                    node.position)
     return _Layer(node, einsum, count, inputs, extra_parameters)
 
 

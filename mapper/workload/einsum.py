@@ -90,6 +90,8 @@ class Einsum:
     aliases: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     #: Those of the `ranks` that stand for several others. Tiles are then no boxes: ask `tile_words`.
     flattened: tuple[Flattened, ...] = ()
+    #: FILE:LINE:COLUMN of its description; "" where it came from no file.
+    place: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.ranks) != len(self.extents) or len(set(self.ranks)) != len(self.ranks):
