@@ -118,7 +118,7 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
               "nest at a place of its own.")
 @click.option("--explain", is_flag=True, help="Say as well why each mapping is the best: what dominates, "
               "what binds, what other classes lose (looked at closely, for up to as long again), where the "
-              "mapspace went. Of a front, of the point chosen; nothing is said of uneven mappings.")
+              "mapspace went. Of a front, of the point chosen.")
 @_semantics
 @_define
 @_json

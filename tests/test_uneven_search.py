@@ -254,6 +254,13 @@ def test_results_are_better_and_are_checked(objective: str) -> None:
     document = json.loads(dumps(uneven.to_dict()))
     assert check_document(document) == [] and document["constraints"]["uneven"] is True
     assert "GLB" in uneven.to_text()
+    assert second.explanation is not None
+    assert second.explanation.bound <= second.value * (1 + 1e-6)
+    lost = [x.found for x in second.explanation.runners_up if x.found is not None]
+    assert objective == "latency" or lost[0] >= (first.value / second.value - 1.0) * (1 - 1e-9)
+    wrong = json.loads(json.dumps(document))
+    wrong["layers"][0]["explain"]["sensitivities"][0]["elasticity"] += 0.1
+    assert check_document(wrong)
     for key, factor in (("lower_bound", 1.01), ("relaxed_bound", 1.5)):
         wrong = json.loads(json.dumps(document))
         wrong["layers"][0]["certificate"][key] *= factor

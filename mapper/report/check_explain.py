@@ -7,7 +7,8 @@ from math import isclose
 from typing import Iterator
 
 from ..bounds.relax import Relaxation
-from ..search.explain import binding, class_of
+from ..mapping.nest import Mapping
+from ..search.explain import binding, class_of, opened
 from ..search.explanation import Explanation, Worth
 from ..search.result import OBJECTIVES, Certificate, LayerResult, NetworkResult, cap
 from ..search.space import Mapspace
@@ -23,8 +24,9 @@ def explanation_faults(result: NetworkResult, layer: LayerResult) -> Iterator[st
     claimed = layer.certificate
     if claimed is None or (stated := claimed.explanation) is None:
         return
+    yield from _binding(*opened(result.architecture, layer.einsum, result.constraints, layer.mapping),
+                        claimed, stated)
     space = Mapspace(result.architecture, layer.einsum, result.constraints)
-    yield from _binding(space, layer, claimed, stated)
     counted = {x.step: x for x in waterfall(space, None, claimed.value, claimed.evaluated)}
     for drop in stated.drops:
         if drop.step in counted and not isclose(drop.mappings, counted[drop.step].mappings, rel_tol=1e-9):
@@ -35,12 +37,12 @@ def explanation_faults(result: NetworkResult, layer: LayerResult) -> Iterator[st
             yield f"explanation: after {after.seconds:.3g} s the best, the bound or the count goes back"
 
 
-def _binding(space: Mapspace, layer: LayerResult, claimed: Certificate,
+def _binding(space: Mapspace, mapping: Mapping, claimed: Certificate,
              stated: Explanation) -> Iterator[str]:
     """Where the relaxed bound of the class, or what binds it, comes out otherwise."""
     relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps,
                             cap(claimed.among))
-    bound, worths = binding(relaxation, class_of(space, layer.mapping), OBJECTIVES[claimed.objective])
+    bound, worths = binding(relaxation, class_of(space, mapping), OBJECTIVES[claimed.objective])
     if not isclose(bound, stated.bound, rel_tol=_SOLVED):
         yield (f"explanation: states a relaxed bound of {stated.bound:.9g} for its class, which has "
                f"{bound:.9g}")

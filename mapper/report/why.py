@@ -104,6 +104,8 @@ def tables(layer: LayerEntry) -> Iterator[tuple[str, str, Table]]:
         yield ("Runner-up classes", "All mappings that make one choice otherwise. Loses: proven for all of "
                "them (no better: proofs stop at the best value). Best met: the best one that the search "
                "came across, which need not be the best there is.", _class_table(why))
+    if not why["waterfall"]:        # uneven mappings are not counted
+        return
     left = Table(("mappings", "left"), left=frozenset({0}))
     for drop in why["waterfall"]:
         left.add(drop["step"], _count(drop))
@@ -173,8 +175,9 @@ def charts(layer: LayerEntry, document: ResultDocument,
     losing = [x for x in known if max(_shares(x)) <= _FAR][:_CLASSES]
     if losing:
         drawn.append(_classes(losing))
-    drawn.append(logarithmic("Mappings left, logarithmic", [
-        (x["step"], x["mappings"], _count(x)) for x in why["waterfall"]], _ACCENT))
+    if why["waterfall"]:
+        drawn.append(logarithmic("Mappings left, logarithmic", [
+            (x["step"], x["mappings"], _count(x)) for x in why["waterfall"]], _ACCENT))
     curve = _progress(why)
     return drawn, [curve] if curve else []
 

@@ -50,11 +50,8 @@ class Arrangement:
     def ordered(self, asked: Constraints) -> Constraints:
         """What is asked of its mappings, also of temporal loops. Proofs go without that: a part that keeps
         nothing may stand anywhere, so that loops may belong to other levels than they do here."""
-        levels = []
-        for level, (i, _) in zip(self.machine.levels, self.places, strict=True):
-            temporal = asked.level(self.architecture.levels[i].name).temporal
-            levels.append(replace(self.constraints.level(level.name), temporal=temporal))
-        return replace(self.constraints, levels=tuple(levels))
+        order = [self.architecture.levels[i].name for i, _ in self.places]
+        return asked_of_parts(self.architecture, self.machine, order, asked)
 
     def mapping(self, found: Mapping) -> Mapping | None:
         """A mapping of the machine as one of the levels of the architecture; None where it is not known."""
@@ -83,6 +80,18 @@ class Arrangement:
                 for loop in loops:
                     factors[row, self.einsum.ranks.index(loop.rank)] *= loop.factor
         return Found(inf, keep, (), factors)
+
+
+def asked_of_parts(architecture: Architecture, machine: Architecture, order: Sequence[str],
+                   asked: Constraints) -> Constraints:
+    """What is asked of the parts of levels that `machine` has in this `order`: of the temporal loops of a
+    level of all its parts, and of spatial loops of the last part of each zone."""
+    levels = [LevelConstraints(part.name, temporal=asked.level(name).temporal)
+              for part, name in zip(machine.levels, order, strict=True)]
+    for zone, parts in zip(architecture.zones, machine.zones, strict=True):
+        own = asked.level(architecture.levels[zone[-1]].name)
+        levels[parts[-1]] = replace(levels[parts[-1]], spatial=own.spatial, no_multicast=own.no_multicast)
+    return Constraints(tuple(levels), asked.min_utilization, uneven=True)
 
 
 def arrangements(space: Mapspace) -> list[Arrangement] | None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from ..bounds.bound import energy_floor
 from ..bounds.region import TRIVIAL, Region
 from ..bounds.relax import Relaxation
 from ..bounds.sensitivity import Sensitivity, sensitivities
+from ..hardware.architecture import Architecture
+from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
-from .explanation import Explanation, Worth
+from ..mapping.parts import unfold
+from ..workload.einsum import Einsum
+from .arranged import asked_of_parts
+from .explanation import Explanation, RunnerUp, Worth
 from .layer import LayerSearch
 from .result import Certificate
 from .runners_up import runners_up
 from .space import Mapspace
+from .uneven import UnevenSearch
 from .waterfall import waterfall
 
 
@@ -25,6 +33,29 @@ def explained(search: LayerSearch, mapping: Mapping, certificate: Certificate,
         *binding(relaxation, region, search.powers),
         runners_up(search, region, 0.0 if root is None else root.floor, certificate, closely),
         waterfall(space, root, certificate.value, certificate.evaluated), tuple(search.trace.moments))
+
+
+def explained_uneven(search: UnevenSearch, mapping: Mapping, certificate: Certificate) -> Explanation:
+    """The same of a search for uneven mappings, as far as it is known there: what binds, and what mappings
+    lose that are cut level by level."""
+    space, parts = opened(search.architecture, search.einsum, search.constraints, mapping)
+    relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, search.cap)
+    value: float = certificate.value
+    even: tuple[RunnerUp, ...] = ()
+    if value < search.even < inf:
+        least = certificate.lower_bound / value - 1.0
+        even = (RunnerUp("all tensors cut level by level", least, search.even / value - 1.0),)
+    return Explanation(*binding(relaxation, class_of(space, parts), search.powers), even, ())
+
+
+def opened(architecture: Architecture, einsum: Einsum, constraints: Constraints,
+           mapping: Mapping) -> tuple[Mapspace, Mapping]:
+    """The mapspace that a mapping is cut level by level in: of the machine with a level for each of its
+    blocks, where it is uneven; and the mapping there."""
+    machine, parts = unfold(architecture, mapping)
+    if machine is not architecture:
+        constraints = asked_of_parts(architecture, machine, [block.level for block in mapping], constraints)
+    return Mapspace(machine, einsum, constraints), parts
 
 
 def binding(relaxation: Relaxation, region: Region,

@@ -13,7 +13,7 @@ from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .demands import Case
-from .explain import explained
+from .explain import explained, explained_uneven
 from .front import FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch
@@ -115,8 +115,11 @@ def search_layer(task: Task, send: Send) -> Answer:
 def _found(task: Task, report: _Reporter) -> Answer:
     """The best mapping of a layer, explained, or its front."""
     if task.constraints.uneven:
-        return search_uneven(task.architecture, task.einsum, task.objective, task.limits, task.seed, report,
-                             task.constraints, report.begun)
+        mapping, certificate = search_uneven(task.architecture, task.einsum, task.objective, task.limits,
+                                             task.seed, report, task.constraints, report.begun)
+        assert isinstance(report.search, UnevenSearch)
+        why = explained_uneven(report.search, mapping, certificate)
+        return mapping, replace(certificate, explanation=why)
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
                             task.constraints, task.closely)

@@ -23,13 +23,13 @@ from ..bounds.nests import Nests
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
-from ..mapping.constraints import NONE, Constraints, LevelConstraints, LoopRules, violations
+from ..mapping.constraints import NONE, Constraints, LoopRules, violations
 from ..mapping.nest import Mapping
 from ..mapping.parts import by_levels, part_reasons
 from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
-from .arranged import ArrangedSearch
+from .arranged import ArrangedSearch, asked_of_parts
 from .cuts import CutSearch
 from .layer import LayerSearch
 from .limits import NO_LIMITS, Limits
@@ -65,12 +65,9 @@ class UnevenSearch:
         self.among, self.cap, self.without = among, cap(among), without
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(architecture, einsum, self.space.rules)
-        #: Whether anything is asked of temporal loops. Chains do not know of that, and mappings that are cut
-        #: level by level may not be able to do it.
-        self.ordered = any(x.temporal != LoopRules() for x in constraints.levels)
         self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
         self.dual: dict[str, Any] = {}
-        self.best: float = inf
+        self.best = self.even = inf     # of all mappings, and of those that are cut level by level
         self.mapping: Mapping | None = None
         self.ruled_out: frozenset[Keep] = frozenset()
         if known is not None:
@@ -119,6 +116,7 @@ class UnevenSearch:
         found = even.start() if self.mapping is None else None
         if found is not None:
             self._take(found.value, even.mapping(found))
+            self.even = found.value
         elif self.mapping is None:
             self._both_axes()
 
@@ -162,7 +160,8 @@ class UnevenSearch:
     def _offer(self, keep: Keep, cuts: Cuts) -> None:
         """Make a chain into a mapping, and improve that."""
         blocks = Blocks(self.architecture, self.einsum, self.nests, keep, cuts)
-        space = Mapspace(blocks.machine, self.einsum, blocks.constraints(self.constraints))
+        space = Mapspace(blocks.machine, self.einsum, asked_of_parts(
+            self.architecture, blocks.machine, blocks.order, self.constraints))
         explorer = Explorer(space, *self.powers, self.cap)
         options = space.order_options(space.root(blocks.keep))
         first = tuple(o[0] for o in options)
@@ -197,6 +196,7 @@ class UnevenSearch:
         even.report = heard
         with suppress(InfeasibleError):     # an uneven one may fit
             even.run()
+        self.even = min(self.even, inf if even.best is None else even.best.value)
         return even
 
     # ---- the answer ---------------------------------------------------------------------------------
@@ -280,16 +280,6 @@ class Blocks:
                 for loop in loops:
                     factors[row, self.einsum.ranks.index(loop.rank)] *= loop.factor
         return factors
-
-    def constraints(self, asked: Constraints) -> Constraints:
-        """What is asked of the temporal loops of each level, of all its blocks, and of spatial loops, of the
-        last block of each zone."""
-        levels = [LevelConstraints(block.name, temporal=asked.level(name).temporal)
-                  for block, name in zip(self.machine.levels, self.order, strict=True)]
-        for zone, end in zip(self.architecture.zones, self.zone_ends, strict=True):
-            own = asked.level(self.architecture.levels[zone[-1]].name)
-            levels[end] = replace(levels[end], spatial=own.spatial, no_multicast=own.no_multicast)
-        return Constraints(tuple(levels), asked.min_utilization, uneven=True)
 
     def mapping(self, template: Template, factors: np.ndarray) -> Mapping:
         """A mapping with a level for each block as one onto the levels of the machine."""
