@@ -252,7 +252,7 @@ class LayerSearch:
             self._offer(self.explorer.best_of(self.known.keep, self.known.orders, known))
         everything = next(self.space.choices.completions(self.space.whole))
         for keep in (everything, *self.space.choices.smallest()):
-            if self.best is None or not self._interrupted():
+            if self.best is None or (self.known is None and not self._interrupted()):
                 self._offer(self.explorer.start(keep))
         if self.best is not None and self.known is None:
             options = self.space.order_options(self.space.root(self.best.keep))

@@ -27,7 +27,7 @@ Keep = tuple[frozenset[str], ...]
 
 _CANDIDATES = 4096      # roundings tried at a time
 _LISTED = 200_000       # splits of a rank, to find those near a point
-_DRAWN = 1 << 19        # draws of which as many are taken that are fast enough
+_DRAWN, _DRAWS = 1 << 16, 8     # draws at a time and times, of which as many are taken that are fast enough
 _ALL_COMBINATIONS = 150
 _LIKELY = 1             # loop orders of a level tried where zeros are left out
 _CHUNK = 65536          # mappings handed to the evaluator at a time
@@ -194,17 +194,18 @@ class Explorer:
 
     def _parallel(self, rng: np.random.Generator) -> np.ndarray:
         """Of splits drawn for each rank the first that fill arrays well enough to be as fast as asked."""
-        ways = [self.space.ways[r] for r in self.space.einsum.ranks]
-        rows = [rng.integers(0, len(w), _DRAWN) for w in ways]
         levels = range(self.space.depth)
         spatial = [slot(i, kind) for i in levels for kind in ("x", "y")]
         fanouts = np.array([n for i in levels for n in self.space.architecture.fanout(i)])
-        spread = np.ones((len(rows[0]), len(spatial)), dtype=np.int64)
-        for w, own in zip(ways, rows, strict=True):
-            spread *= w[:, spatial][own]
         workers = self.space.einsum.macs / self.cap.most_cycles
-        fast = np.flatnonzero((spread <= fanouts).all(axis=1) & (spread.prod(axis=1) >= workers))
-        return np.stack([w[own[fast[:_CANDIDATES]]] for w, own in zip(ways, rows, strict=True)], axis=2)
+        found = [self.space.drawn(rng, 0)]
+        for _ in range(_DRAWS):
+            drawn = self.space.drawn(rng, _DRAWN)
+            spread = drawn[:, spatial].prod(axis=2)
+            found.append(drawn[(spread <= fanouts).all(axis=1) & (spread.prod(axis=1) >= workers)])
+            if sum(map(len, found)) >= _CANDIDATES:
+                break
+        return np.concatenate(found)[:_CANDIDATES]
 
     # ---- local improvement -------------------------------------------------------------------
 

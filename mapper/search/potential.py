@@ -17,7 +17,7 @@ _SOLVES = 12
 def potentials(search: LayerSearch, certificate: Certificate) -> tuple[Potential, ...]:
     """What could be saved in the first objective by considering mappings that `search` does not, as far as
     more than `WORTH` of the value cannot be ruled out."""
-    if (search.best is None or search.among is not None or search.limits.stopped()
+    if (search.best is None or search.among is not None or search.limits.over(search.started)
             or search.space.rules.constraints.imperfect or search.space.architecture.sparse):
         return ()
     found = (_imperfect(search, certificate), _uneven(search))
