@@ -26,7 +26,7 @@ from .cli_output import (
     saver,
     write,
 )
-from .cli_values import Number, Objective, defined, switched
+from .cli_values import File, Number, Objective, defined, switched
 from .errors import InfeasibleError, MappingError, SpecError
 from .signals import Terminated, heeded
 
@@ -57,10 +57,10 @@ _define = click.option("-D", "--define", "define", metavar="NAME=VALUE", multipl
                        help="Value of a name in SPECs that are jinja2 templates.")
 _json = click.option("--json", "as_json", is_flag=True,
                      help="Print the result document on stdout, and nothing else.")
-_folder = click.option("-o", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+_folder = click.option("-o", "folder", metavar="DIR", type=File(file_okay=False, path_type=Path),
                        help="Write result.json, report.txt, report.html and mapping.yaml into DIR.")
 
-_file = click.option("-o", "file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+_file = click.option("-o", "file", metavar="FILE", type=File(dir_okay=False, path_type=Path),
                      help="Write to FILE and not to stdout; folders that do not exist are made.")
 
 _semantics = click.option("--semantics", type=click.Choice(["exact", "timeloop"]), default="exact",
@@ -136,12 +136,15 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     refuse_switches(loaded)
     from .api import read_constraints
     from .search.mapper_keys import read_mapper
+    from .spec.nodes import Problems
 
     sections = [loaded.sections[key] for key in _CONSTRAINTS if key in loaded.sections]
     constraints = read_constraints(sections, architecture, workload, semantics)
     constraints = replace(constraints, imperfect=imperfect or constraints.imperfect,
                           uneven=uneven or constraints.uneven)
-    asked = read_mapper(loaded.sections.get("mapper"))
+    problems = Problems()
+    asked = read_mapper(loaded.sections.get("mapper"), problems)
+    problems.raise_if_any()
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
     objective, jobs = objective or asked.objective or "edp", jobs or asked.jobs or 1
@@ -196,6 +199,8 @@ def energy(name: str | None, parameters: tuple[str, ...], specs: tuple[str, ...]
     CLASS with its parameters, such as `sram depth=16384 width=64 node=45nm`; or --arch; without
     either, the classes that are known, with their parameters.
     """
+    if define and not specs:
+        raise click.UsageError("-D without --arch: no SPEC takes a value.")
     from . import cli_energy
 
     if name is not None:
@@ -225,7 +230,7 @@ def list_(kind: str | None) -> int:
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path))
+@click.argument("result", type=File(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["text", "html", "csv", "markdown"]), default="text",
               show_default=True, help="csv: a row for each layer, in pJ and cycles.")
 @_file
@@ -238,7 +243,7 @@ def report(result: Path, form: str, file: Path | None) -> int:
 
 
 @cli.command()
-@click.argument("result", type=click.Path(path_type=Path))
+@click.argument("result", type=File(path_type=Path))
 def check(result: Path) -> int:
     """Check a result document without a solver: evaluate its mappings again and derive its bounds
     from the multipliers in its certificates.

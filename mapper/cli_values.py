@@ -20,6 +20,15 @@ class Number(click.FloatRange):
         return number
 
 
+class File(click.Path):
+    """A path, which empty text is not: `pathlib` would take that for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("expected a path, not empty text.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Objective(click.ParamType):      # type: ignore[type-arg]  # generic in newer versions only
     """An objective, two of them with a comma between, or what asks for a front."""
 

@@ -60,7 +60,7 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
     ----------
     sources : list of str, Path or dict
     need : names of what must be there, of "architecture", "workload" and "mapping"
-    define : values of names in files that are jinja2 templates
+    define : values of names in files that are jinja2 templates, each asked for by one of them
 
     Raises
     ------
@@ -77,6 +77,7 @@ def load_specs(sources: Sequence[Source], need: Sequence[str] = (),
         problems.errors += [Problem(names, 0, 0, f"no {key} in it; expected the key {key!r}")
                             for key in need if key not in present]
     sections, mappings = _resolved(sections, mappings, files)
+    files.report_unused()
     workload = _workload(sections, problems)
     architecture = _architecture(sections, problems, workload)
     options = read_globals(sections.get("globals"), problems)
@@ -185,6 +186,10 @@ def _open(source: Source, kinds: Sequence[str], files: Sources) -> list[Node]:
             problems.errors.extend(error.problems)
             return []
     name = str(source)
+    if not name:
+        problems.errors.append(Problem("''", 0, 0, "a source without a name; expected a YAML file or the "
+                                       "name of a library entry"))
+        return []
     if isinstance(source, str) and not Path(name).suffix and Path(name).name == name:
         known: dict[str, str] = {}
         for kind in kinds:

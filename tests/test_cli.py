@@ -133,6 +133,11 @@ def test_every_problem_is_reported_on_its_line(spec, tmp_path, capsys):
     (["map", "eyeriss", "alexnet", "--objective", "edp,edp"], "two that differ"),
     (["map", "eyeriss", "alexnet", "--jobs", "0"], "jobs"),
     (["frobnicate"], "frobnicate"),
+    (["map", "eyeriss", "alexnet", "-o", ""], "expected a path"),
+    (["convert", "eyeriss", "--to", "native", "-o", ""], "expected a path"),
+    (["check", ""], "expected a path"),
+    (["map", "eyeriss", ""], "without a name"),
+    (["map", "eyeriss", "alexnet", "-D", "size=1"], "-D size: error: no SPEC takes a value by this name"),
     (["evaluate"], "SPEC"),
 ])
 def test_bad_input_gives_status_2(arguments, words, capsys):

@@ -71,6 +71,8 @@ def test_classes_and_their_parameters(capsys):
 
 
 @pytest.mark.parametrize(("arguments", "lines"), [
+    (["sramm", "depth=64"], ["argument 1: error: class 'sramm': unknown class", "did you mean 'sram'"]),
+    (["sram", "depth=64", "-D", "a=1"], ["-D without --arch"]),
     (["srma", "depth=64"], ["argument 1: error: class 'srma': unknown class", "did you mean 'sram'"]),
     (["sram", "depht=64", "width=12x", "node", "cell=itrs"], [
         "argument 2: error: unknown parameter 'depht'", "did you mean 'depth'",

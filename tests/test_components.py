@@ -146,6 +146,15 @@ def test_every_component_says_what_it_is_made_of(component):
         assert any(wider[name].value > figure.value for name, figure in estimate.actions.items())
 
 
+@pytest.mark.parametrize(("name", "component"), [
+    ("SRAM_2", "sram"), ("my_eDRAM", "dram"), ("DummyStorage", "sram"), ("SRAMBank", "sram"),
+    ("Imac", "intmac"),
+    ("sramm", None), ("SRAMM", None), ("srambank", None), ("registers_", None), ("macro", None)])
+def test_a_class_is_known_by_a_word_of_it(name, component):
+    found = TABLE.registry.find(name)
+    assert component == (found and found[0].name)
+
+
 def test_parameters_have_units_and_hints():
     assert TABLE.estimate("sram", {"width": "8 B", "depth": 1024, "node": "0.045 um"}).actions["read"] == \
         TABLE.estimate("sram", {"width": 64, "depth": 1024, "node": 45}).actions["read"]

@@ -92,6 +92,7 @@ def test_sections_are_merged_and_templates_ask_nothing():
     ([{"target": "GLC", "type": "temporal"}], "no storage level 'GLC'; expected one of DRAM, GLB, RF; d"),
     ([{"type": "temporal"}], "no target"),
     ([{"target": "GLB", "type": "temporl"}], "did you mean 'temporal'"),
+    ([{"target": "GLB"}], "constraint without `type`; expected this key, with one of temporal, spatial, "),
     ([{"target": "GLB", "type": "temporal", "factors": "X=2"}], "no rank 'X'"),
     ([{"target": "GLB", "type": "temporal", "factors": "M~2"}], "factors"),
     ([{"target": "GLB", "type": "temporal", "factors": "M=-3"}], "expected 1 or more"),

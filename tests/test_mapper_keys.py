@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from tilebound.errors import SpecError
 from tilebound.search.mapper_keys import MapperOptions, read_mapper
 from tilebound.spec.nodes import Problems
 from tilebound.spec.reader import read_text
 
 
 def read(text: str) -> MapperOptions:
-    node, = read_text(text, Problems(), "m.yaml")
-    return read_mapper(node["mapper"])
+    problems = Problems()
+    node, = read_text(text, problems, "m.yaml")
+    found = read_mapper(node["mapper"], problems)
+    problems.raise_if_any()
+    return found
 
 
-def warned(text: str) -> list[str]:
-    return [str(warning) for warning in read(text).warnings]
+def refused(text: str) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        read(text)
+    return [str(problem) for problem in error.value.problems]
 
 
 def test_further_metrics_that_the_search_does_not_heed_are_warned_of() -> None:
@@ -45,17 +51,21 @@ def test_words_moved_are_no_objective(metric: str) -> None:
 
 def test_metrics_that_nobody_knows() -> None:
     assert read("mapper: {optimization_metric: EDP}") == MapperOptions("edp")
-    found, = warned("mapper: {optimization_metric: enrgy}")
-    assert "metric 'enrgy' is not used: it is not known" in found and "did you mean 'energy'?" in found
+    found, = refused("mapper: {optimization_metric: enrgy}")
+    assert "unknown metric 'enrgy'; expected one of edp, " in found and "did you mean 'energy'?" in found
 
 
-def test_other_keys_are_warned_of_where_they_stand() -> None:
-    assert warned("mapper:\n  version: 0.4\n  victory_condition: 100\n  log_stats: true\n  num_thread: 2\n"
-                  "  num_threads: 0\n  live-status: false\n") == [
+def test_keys_of_timeloop_without_a_meaning_are_warned_of_where_they_stand() -> None:
+    found = read("mapper:\n  version: 0.4\n  victory_condition: 100\n  log_stats: true\n"
+                 "  live-status: false\n")
+    assert [str(warning) for warning in found.warnings] == [
         "m.yaml:3:3: warning: victory_condition is not used: the search goes on until its result is proven, "
-        "or to --gap or --time-limit",
-        "m.yaml:5:3: warning: num_thread is not used: it has no meaning for this search; did you mean "
-        "'num_threads'?",
-        "m.yaml:6:16: warning: num_threads is 0 and is not used; expected a whole number, 1 or more"]
-    assert warned("mapper: [1]") == [
-        "m.yaml:1:9: warning: mapper is a list and is not used; expected a mapping"]
+        "or to --gap or --time-limit"]
+
+
+def test_keys_that_nobody_knows_are_faults() -> None:
+    first, second = refused("mapper:\n  num_thread: 2\n  num_threads: 0\n")
+    assert first.startswith("m.yaml:2:3: error: unknown key 'num_thread' in mapper; expected one of ")
+    assert first.endswith("; did you mean 'num_threads'?")
+    assert second == "m.yaml:3:16: error: num_threads is 0; expected a whole number, 1 or more"
+    assert refused("mapper: [1]") == ["m.yaml:1:9: error: mapper is a list; expected a mapping"]

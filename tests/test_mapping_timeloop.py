@@ -193,7 +193,7 @@ def test_a_rank_with_two_loops_in_one_entry_cannot_be_written() -> None:
     ({"target": "RF", "type": "skew"}, "a skew; expected `modulo`, an integer above 0"),
     ({"target": "RF", "type": "skew", "modulo": 2, "terms": [{"variable": {"dimension": "M"}}]},
      "variable of a skew term; expected `dimension`, and `type` one of temporal, spatial"),
-    ("RF", "a mapping entry; expected keys `target` and `type`"),
+    ("RF", "a mapping entry is 'RF'; expected a mapping with the keys `target` and `type`"),
 ])
 def test_a_wrong_entry_is_named(entry: Any, message: str) -> None:
     assert faults([entry]) == [message]

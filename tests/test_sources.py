@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tilebound.errors import SpecError
+from tilebound.loading import load_specs
 from tilebound.spec.nodes import Node, Problems
 from tilebound.spec.sources import Sources
 
@@ -103,6 +105,24 @@ def test_all_names_without_a_value_are_told_at_once(tmp_path: Path) -> None:
     assert faults[0].endswith("; values can be given: -D kind=VALUE -D width=VALUE")
     documents, faults = read(tmp_path, {"top.yaml": text}, {"width": 3, "kind": "intmac"})
     assert faults == [] and documents[0].plain() == {"a": 3, "b": 2, "c": 1, "d": "intmac"}
+
+
+def test_values_that_no_template_asks_for_are_faults(tmp_path: Path) -> None:
+    (tmp_path / "machine.yaml").write_text(
+        "architecture:\n  levels: [{name: D, energy: 1, fanout: {{ PES | default(2) }}}]\n"
+        "  compute: {name: M, energy: 1}\n")
+    assert load_specs([tmp_path / "machine.yaml"], define={"PES": 4}).architecture.fanout(0)[0] == 4
+    for define, message in (({"PE": 4}, "expected PES; did you mean 'PES'?"),
+                            ({"PES": 2, "range": 1}, "expected PES")):
+        with pytest.raises(SpecError) as error:
+            load_specs([tmp_path / "machine.yaml"], define=define)
+        wrong = [*define][-1]
+        assert str(error.value) == f"-D {wrong}: error: no SPEC takes a value by this name; {message}"
+    with pytest.raises(SpecError, match="expected a SPEC that is a template"):
+        load_specs(["eyeriss"], define={"PES": 4})
+    with pytest.raises(SpecError) as error:
+        load_specs([tmp_path / "none.yaml"], define={"PES": 4})
+    assert "-D" not in str(error.value)         # what the file asks for is not known
 
 
 def test_plain_files_are_no_templates(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from typing import Iterable
@@ -12,10 +13,12 @@ from .component import Component, Values
 #: Modules of components/, in the order in which their components are listed.
 _MODULES = ("registers", "sram", "smart_buffer", "fifo", "dram", "arithmetic", "logic", "crossbar", "wire",
             "router", "codec")
-#: What a class must contain, in lower case, to mean a component where it is no name of one; the first counts.
+#: What a word of a class must end with to mean a component where it is no name of one; the first counts.
 _PARTS = {"dram": "dram", "metadata": "smart_buffer", "smartbuffer_rf": "regfile", "regfile": "regfile",
           "register": "regfile", "_rf": "regfile", "smartbuffer": "smart_buffer", "sram": "sram",
           "storage": "sram", "fpmac": "fpmac", "fp_mac": "fpmac", "mac": "intmac"}
+#: Where a word of a class ends: `SRAM_2`, `SramBank` and `SRAMBank` have a word `sram`, and `sramm` has none.
+_END = "(?:(?![A-Za-z])|(?<=[a-z])(?=[A-Z])|(?=[A-Z][a-z]))"
 _added: list[Component] = []
 
 
@@ -37,18 +40,18 @@ class Registry:
     def find(self, name: str) -> tuple[Component, Values] | None:
         """The component that a class means, and the values of parameters that its name fixes; None when
         it means none."""
-        part = next((model for part, model in _PARTS.items() if part in name.lower()), None)
-        if part is None or name.lower() in self._classes:
-            return self.exact(name)
-        return next(component for component in built_in() if component.name == part), {}
+        if (found := self.exact(name)) is not None:
+            return found
+        model = next((model for part, model in _PARTS.items() if re.search(f"(?i:{part}){_END}", name)), None)
+        return next(((component, {}) for component in built_in() if component.name == model), None)
 
     def named(self, name: str) -> tuple[Component, Values]:
         """`find`, with a ValueError that says what is near where there is nothing."""
         found = self.find(name)
         if found is None:
             known = sorted(self.components)
-            raise ValueError(f"unknown class; known are {', '.join(known)}, and names with "
-                             f"{', '.join(dict.fromkeys(_PARTS))} in them"
+            raise ValueError(f"unknown class; known are {', '.join(known)}, and names with a "
+                             f"word that ends in {', '.join(dict.fromkeys(_PARTS))}"
                              f"{did_you_mean(name, [*self._classes, *_PARTS], 0.5)}")
         return found
 

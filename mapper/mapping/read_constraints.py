@@ -10,7 +10,7 @@ import re
 from typing import Iterable
 
 from ..hardware.architecture import Architecture
-from ..spec.fields import describe, whole
+from ..spec.fields import describe, one_among, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from ..workload.graph import WorkloadGraph
 from .constraints import Constraints, FactorRange, LoopRules
@@ -68,21 +68,20 @@ class _TimeloopReader(Reader):
                 return self.timeloop(inner)
             entries = inner
         if not entries.is_list and entries.value is not None:
-            self.problems.error(entries, "constraints; expected a list of entries with `target` and `type`")
+            self.problems.error(entries, f"constraints are {describe(entries)}; expected a list of entries "
+                                "with `target` and `type`")
         for entry in entries:
             self.entry(entry)
 
     def entry(self, entry: Node) -> None:
         if not entry.is_map:
-            self.problems.error(entry, "a constraint; expected keys `target` and `type`")
+            self.problems.error(entry, f"a constraint is {describe(entry)}; expected a mapping with the keys "
+                                "`target` and `type`")
             return
-        kind = entry.get("type")
-        word = "" if kind is None else str(kind.value)
-        if word not in _TYPES:
-            self.problems.error(kind or entry, f"constraint of type {word!r}; expected {one_of(_TYPES)}"
-                                f"{did_you_mean(word, _TYPES)}")
-            return
+        word = one_among(entry, "type", _TYPES, "constraint", self.problems)
         self.check_keys(entry, word)
+        if word is None:
+            return
         if word in _SHARE:
             self.minimum(entry.get("min"), entry)
         elif word == "max_overbooked_proportion":
@@ -97,7 +96,7 @@ class _TimeloopReader(Reader):
             if word == "spatial":
                 self.add_tensors(entry, name, no_multicast=self.tensor_set(entry.get("no_reuse")))
 
-    def check_keys(self, entry: Node, kind: str) -> None:
+    def check_keys(self, entry: Node, kind: str | None) -> None:
         for key, value in entry.items():
             if key in _UNSUPPORTED or (key == "no_reuse" and kind == "temporal"):
                 if len(value):

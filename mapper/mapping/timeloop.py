@@ -12,7 +12,7 @@ from typing import Any, Iterable, Sequence
 
 from ..errors import MappingError, SpecError
 from ..hardware.architecture import Architecture, Storage
-from ..spec.fields import describe
+from ..spec.fields import describe, one_among
 from ..spec.nodes import Node, Problems, did_you_mean, locate, one_of
 from ..workload.einsum import Einsum
 from .nest import DIRECTIVES, Block, Loop, Mapping, Skew, SkewTerm, factor_text
@@ -68,7 +68,8 @@ def from_timeloop(data: object, architecture: Architecture, einsum: Einsum,
         for entry in node:
             reader.read_entry(entry)
     else:
-        found.error(node, "a mapping; expected a list of entries with `target` and `type`")
+        found.error(node, f"a mapping is {describe(node)}; expected a list of entries with `target` and "
+                    "`type`")
     if problems is None and (found.errors or found.unsupported):
         raise SpecError([*found.errors, *found.unsupported])
     return reader.mapping()
@@ -182,24 +183,21 @@ class _Reader:
     def read_entry(self, entry: Node) -> None:
         """Read one entry into the draft of its level."""
         if not entry.is_map:
-            self.problems.error(entry, "a mapping entry; expected keys `target` and `type`")
+            self.problems.error(entry, f"a mapping entry is {describe(entry)}; expected a mapping with the "
+                                "keys `target` and `type`")
             return
         kind = entry.get("type")
         self.check_keys(entry, SKEW_KEYS if kind is not None and kind.value == "skew" else KEYS)
         draft = self.target(entry)
-        if kind is None or kind.value not in TYPES:
-            at = entry if kind is None else kind
-            word = "" if kind is None else str(kind.value)
-            self.problems.error(at, f"mapping entry of type {word!r}; expected {one_of(TYPES)}"
-                                + did_you_mean(word, TYPES))
-        elif kind.value == "skew":
+        word = one_among(entry, "type", TYPES, "mapping entry", self.problems)
+        if word == "skew":
             self.read_skew(entry, draft)
-        else:
-            self.read_directives(entry, draft, kind.value == "temporal")
-            if kind.value in KEEP_TYPES:
+        elif word is not None:
+            self.read_directives(entry, draft, word == "temporal")
+            if word in KEEP_TYPES:
                 self.read_keep(entry, draft)
             else:
-                self.read_loops(entry, draft, str(kind.value))
+                self.read_loops(entry, draft, word)
 
     def check_keys(self, entry: Node, keys: tuple[str, ...]) -> None:
         """Report keys that are unknown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Callable, Sequence, TypeVar
+from typing import Callable, Collection, Sequence, TypeVar
 
 from .nodes import Node, Problems, did_you_mean, one_of
 
@@ -132,6 +132,30 @@ class Record:
             self.problems.error(node, f"{key} is {describe(node)}; expected a list")
             return ()
         return tuple(node)
+
+
+def one_among(entry: Node, key: str, names: Collection[str], what: str, problems: Problems) -> str | None:
+    """The value of `key` in a mapping, one of `names`. None, and a fault, where it is absent or another;
+    `what` the mapping is called there.
+
+    >>> from .nodes import locate
+    >>> found = Problems()
+    >>> one_among(locate({"type": "spacial"}), "type", ("temporal", "spatial"), "constraint", found)
+    >>> one_among(locate({}), "type", ("temporal", "spatial"), "constraint", found)
+    >>> for problem in found.errors: print(problem.message)
+    constraint of type 'spacial'; expected one of temporal, spatial; did you mean 'spatial'?
+    constraint without `type`; expected this key, with one of temporal, spatial
+    """
+    node = entry.get(key)
+    if node is None or node.value is None:
+        problems.error(node or entry, f"{what} without `{key}`; expected this key, with {one_of(names)}")
+        return None
+    word = str(node.value) if node.is_scalar else ""
+    if word in names:
+        return word
+    problems.error(node, f"{what} of {key} {describe(node)}; expected {one_of(names)}"
+                   f"{did_you_mean(word, names)}")
+    return None
 
 
 def whole(node: Node) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import Problem
 from .fields import describe
 from .nodes import Node, Problems, did_you_mean, one_of
 from .reader import INCLUDE_TAG, load_text, read_text, size
@@ -35,6 +36,7 @@ class Sources:
         self.roots = [root.resolve() for root in roots]
         self.problems = problems
         self.define = dict(define or {})
+        self.asked: set[str] = set()            # names by which templates take values
         self.path: list[Path] = []              # added by add_to_path
         self.open: list[Path] = []              # files being read, outermost first
         self.files = self.nodes = 0
@@ -62,7 +64,7 @@ class Sources:
         if is_template(path.name, text):
             from .template import render  # jinja2 is slow to import
 
-            rendered = render(text, label, {**self.define, **scope.functions()}, self.problems)
+            rendered = render(text, label, self.define, scope.functions(), self.problems, self.asked)
             if rendered is None:
                 return []
             text, lines = rendered
@@ -83,6 +85,16 @@ class Sources:
             else:
                 found += self.read(path)
         return found
+
+    def report_unused(self) -> None:
+        """Report each value that no template read so far asks for; but not where none could be read."""
+        asked = sorted(self.asked)
+        if not asked and self.problems.errors:
+            return
+        expected = one_of(asked, 30) if asked else "a SPEC that is a template, with names for values"
+        self.problems.errors += [Problem(f"-D {name}", 0, 0, "no SPEC takes a value by this name; expected "
+                                         f"{expected}{did_you_mean(name, asked)}")
+                                 for name in self.define if name not in self.asked]
 
     def locate(self, name: str, folder: Path) -> Path | None:
         """The file `name`, seen from `folder` or one that was added to the path; None when there is

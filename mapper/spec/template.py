@@ -44,9 +44,10 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
-def render(text: str, label: str, names: Mapping[str, Any],
-           problems: Problems) -> tuple[str, list[int]] | None:
-    """What the template `text` gives for the values and functions `names`.
+def render(text: str, label: str, values: Mapping[str, Any], functions: Mapping[str, Any], problems: Problems,
+           asked: set[str]) -> tuple[str, list[int]] | None:
+    """What the template `text` gives for `values` and `functions` by name. The names that it takes values
+    by, whether there are any or not, are added to `asked`.
 
     Returns
     -------
@@ -58,8 +59,10 @@ def render(text: str, label: str, names: Mapping[str, Any],
                                        "characters; expected plain text"))
         return None
     environment = _Environment()
-    environment.globals = {"range": environment.globals["range"], **names}
+    environment.globals = {"range": environment.globals["range"], **functions}
     try:
+        asked |= find_undeclared_variables(environment.parse(text)) - environment.globals.keys()
+        environment.globals = {**values, **environment.globals}
         pieces, length = [], 0
         for piece in environment.from_string(text).generate():
             pieces.append(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Mapping
 
-from .fields import Record, describe
+from .fields import Record, describe, one_among
 from .nodes import Node, Problems, did_you_mean, one_of
 from .timeloop_problem import underscored
 
@@ -118,20 +118,11 @@ def _level(target: Record) -> dict[str, Node]:
     for node in _listed(target, "action_optimization"):
         action = Record(node, target.problems, "an action_optimization",
                         ("type", "options", "target", "condition_on"))
-        key = _ACTIONS.get(_type(action, _ACTIONS))
-        if key is not None:
+        kind = one_among(action.source, "type", _ACTIONS, "optimization", target.problems)
+        if kind is not None:
+            key = _ACTIONS[kind]
             found[key] = node.at((*found.get(key, ()), _action(node, target.problems)))
     return found
-
-
-def _type(optimization: Record, known: Mapping[str, str]) -> str:
-    """The type of an optimization; a fault when it is none of the `known`."""
-    kind = optimization.node("type")
-    text = "" if kind is None else str(kind.value)
-    if text not in known:
-        optimization.fault("type", f"optimization of type {text!r}; expected {one_of(known)}"
-                           f"{did_you_mean(text, known)}")
-    return text
 
 
 def _formats(node: Node, problems: Problems) -> Node:
@@ -191,7 +182,7 @@ def _compute(target: Record) -> dict[str, Node]:
         for key in flags:
             if optimization.flag(key, False):
                 found[_COMPUTES[key]] = node[key]
-        if not flags and (kind := _type(optimization, _COMPUTES)) in _COMPUTES:
+        if not flags and (kind := one_among(node, "type", _COMPUTES, "optimization", target.problems)):
             found[_COMPUTES[kind]] = node["type"].at(True)
     return found
 
