@@ -11,6 +11,7 @@ from tilebound.bounds import bound as bounding
 from tilebound.bounds import solve as solving
 from tilebound.bounds.bound import bound_region, energy_floor, parts_values
 from tilebound.bounds.certificate import certified_log_bound
+from tilebound.bounds.problem import Problem
 from tilebound.bounds.program import Multipliers
 from tilebound.bounds.region import TRIVIAL, Region
 from tilebound.bounds.relax import Relaxation, _Builder
@@ -57,7 +58,7 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
     if seed % 4 == 1:
         architecture = charging(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
-    relaxation = Relaxation(architecture, einsum)
+    relaxation = Relaxation(Problem(architecture, einsum))
     floor, _ = energy_floor(relaxation, region)
     for energy_power, cycles_power in POWERS:
         bound = bound_region(relaxation, region, energy_power, cycles_power, floor)
@@ -88,10 +89,10 @@ def test_programs_do_not_depend_on_what_was_compiled_before(seed):
     rng = random.Random(seed)
     space, regions = random_path(rng, Constraints(imperfect=rng.random() < 0.3))
     regions += [part for region in regions for part in [random_part(rng, space, region)] if part is not None]
-    relaxation = Relaxation(space.architecture, space.einsum, space.rules)
+    relaxation = space.relaxation()
     for region in rng.sample(regions, len(regions)):
         fresh, again = (x.program(region, 1, 1) for x in (
-            Relaxation(space.architecture, space.einsum, space.rules), relaxation))
+            space.relaxation(), relaxation))
         assert (fresh is None) == (again is None)
         for name in () if fresh is None else ("exponents", "logs", "sizes", "lower", "upper", "offset"):
             assert np.array_equal(getattr(fresh, name), getattr(again, name)), (region, name)
@@ -103,7 +104,7 @@ def test_what_multipliers_of_a_region_prove_of_its_parts_lies_below_every_mappin
     rng = random.Random(seed)
     space, regions = random_path(rng)
     small = [region for region in regions if not region.open and space.combinations(region) <= 1000]
-    relaxation, powers = Relaxation(space.architecture, space.einsum, space.rules), rng.choice(POWERS)
+    relaxation, powers = space.relaxation(), rng.choice(POWERS)
     explorer = Explorer(space, *powers)
     least = [min((explorer.values(region.keep, orders, factors).min(initial=np.inf) for orders, factors in
                   space.in_order(region, space.enumerate(region))), default=np.inf) for region in small]
@@ -121,7 +122,7 @@ def test_what_multipliers_of_a_region_prove_of_its_parts_lies_below_every_mappin
 def test_fast_solver_agrees_with_cvxpy_and_any_multipliers_prove_less(seed):
     rng = random.Random(1000 + seed)
     architecture, einsum, mapping = random_case(rng)
-    program = Relaxation(architecture, einsum).program(region_of(rng, einsum, mapping), 1, 1)
+    program = Relaxation(Problem(architecture, einsum)).program(region_of(rng, einsum, mapping), 1, 1)
     fast, reference = solve(program), solve_cvxpy(program)
     assert fast.value == pytest.approx(reference.value, abs=1e-5)
     proven = certified_log_bound(program, fast.multipliers)
@@ -152,7 +153,7 @@ def test_no_stream_is_overestimated(seed, monkeypatch):
     if any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
         return
     _, factors = Template.of(einsum, mapping)
-    relaxation = Relaxation(random_architecture(rng, einsum, mapping), einsum)
+    relaxation = Relaxation(Problem(random_architecture(rng, einsum, mapping), einsum))
     builder = _Builder(relaxation, region_of(rng, einsum, mapping))
     for tensor in einsum.tensors:
         for child in range(1, len(mapping.blocks)):
@@ -182,7 +183,7 @@ def test_a_window_whose_steps_undo_each_other_is_not_overestimated(p, r, n, f):
     region = Region(tuple(b.keep for b in mapping), ("P",), tuple(
         (rank, tuple(int(x) for x in factors[:, i])) for i, rank in enumerate(einsum.ranks)))
     cost = evaluate(architecture, einsum, mapping)
-    assert bound_region(Relaxation(architecture, einsum), region, 1, 0, 0.0).value <= cost.energy_pj
+    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
 
 
 def test_a_cluster_that_does_not_divide_the_instances():
@@ -196,12 +197,13 @@ def test_a_cluster_that_does_not_divide_the_instances():
     mapping = Mapping((Block("D", frozenset("AZ"), (), (Loop("M", 5),)), Block("B", frozenset("AZ"))))
     region = Region(tuple(b.keep for b in mapping), (None,))
     cost = evaluate(architecture, einsum, mapping)
-    assert bound_region(Relaxation(architecture, einsum), region, 1, 0, 0.0).value <= cost.energy_pj
+    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
 
 
 def test_multipliers_that_are_no_numbers_prove_nothing():
     architecture, einsum, mapping = random_case(random.Random(3))
-    program = Relaxation(architecture, einsum).program(region_of(random.Random(3), einsum, mapping), 1, 1)
+    region = region_of(random.Random(3), einsum, mapping)
+    program = Relaxation(Problem(architecture, einsum)).program(region, 1, 1)
     values = solve(program).multipliers.flat()
     for forged in (1e308, float("inf"), float("nan"), -1.0, "1"):
         with pytest.raises(ValueError, match="multiplier"):
@@ -215,7 +217,7 @@ def test_energy_that_is_zero_everywhere_is_bounded_by_nothing():
     architecture = Architecture("a", (Storage("D", energy=priced(read=0.0, fill=0.0, update=0.0)),),
                                 Compute("M", energy=priced(compute=0.0)))
     region = Region((frozenset("AZ"),), ())
-    assert bound_region(Relaxation(architecture, einsum), region, 1, 1, 0.0).value < 1e-200
+    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 1, 0.0).value < 1e-200
 
 
 def test_where_the_solvers_have_failed_nothing_is_proven(monkeypatch):
@@ -227,6 +229,6 @@ def test_where_the_solvers_have_failed_nothing_is_proven(monkeypatch):
     region = region_of(random.Random(3), einsum, mapping)
     monkeypatch.setattr(bounding, "solve", solving._second_try)
     for powers in POWERS:
-        bound = bound_region(Relaxation(architecture, einsum), region, *powers, 1.0)
+        bound = bound_region(Relaxation(Problem(architecture, einsum)), region, *powers, 1.0)
         assert bound.point is None
         assert bound.value == 0 if powers[0] else 0 < bound.value <= einsum.macs

@@ -13,7 +13,6 @@ from math import inf
 import numpy as np
 import pytest
 from tilebound.bounds.bound import bound_region, energy_floor
-from tilebound.bounds.relax import Relaxation
 from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
 from tilebound.mapping.constraints import Constraints, LevelConstraints
@@ -64,7 +63,7 @@ def test_bounds_lie_below_every_mapping_while_it_is_open_what_is_kept(seed):
     space = Mapspace(loose(architecture), einsum)
     region = decided(rng, space.choices, space.whole)
     keeps = list(space.choices.completions(region))
-    relaxation = Relaxation(space.architecture, einsum, space.rules)
+    relaxation = space.relaxation()
     floor, _ = energy_floor(relaxation, region)
     for powers in POWERS:
         bound = bound_region(relaxation, region, *powers, floor).value

@@ -8,6 +8,7 @@ from math import isfinite, log
 
 import pytest
 from tilebound.bounds.bound import bound_region, energy_floor
+from tilebound.bounds.problem import Problem
 from tilebound.bounds.relax import Relaxation
 from tilebound.bounds.sensitivity import log_slopes, sensitivities
 from tilebound.bounds.solve import solve
@@ -39,7 +40,7 @@ def changed(relaxation: Relaxation, label, share: float) -> Relaxation:
     architecture, einsum = relaxation.architecture, relaxation.einsum
     level = architecture.levels[label.level]
     if label.kind == "array":
-        other = Relaxation(architecture, einsum)
+        other = Relaxation(Problem(architecture, einsum))
         other.limits = tuple(replace(x, most=x.most * share) if x.level == label.level and (
             label.axes in x.kinds) else x for x in relaxation.limits)
         other.least_cycles = relaxation.least_cycles / share
@@ -47,7 +48,7 @@ def changed(relaxation: Relaxation, label, share: float) -> Relaxation:
     figure = {"size_words": int(level.size_words * share)} if label.kind == "capacity" else \
         {label.kind: getattr(level, label.kind) * share}
     levels = tuple(replace(x, **figure) if x is level else x for x in architecture.levels)
-    return Relaxation(replace(architecture, levels=levels), einsum)
+    return Relaxation(Problem(replace(architecture, levels=levels), einsum))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -58,7 +59,7 @@ def test_multipliers_are_the_slopes_of_the_relaxed_bound(objective):
         rng = random.Random(seed)
         einsum = rng.choice((gemm(64, 48, 96), conv(64, 32, 56, 3)))
         space = Mapspace(machine(rng), einsum)
-        relaxation = Relaxation(space.architecture, einsum)
+        relaxation = space.relaxation()
         region = space.root(rng.choice(space.keeps))
         program = relaxation.program(region, *powers)
         relaxed = None if program is None else solve(program)
@@ -81,7 +82,7 @@ def test_multipliers_are_the_slopes_of_the_relaxed_bound(objective):
 
 def test_marginal_values_are_in_the_unit_of_the_objective():
     space = Mapspace(three_level(middle=200, inner=100), conv(64, 64, 56, 3))
-    relaxation = Relaxation(space.architecture, space.einsum)
+    relaxation = space.relaxation()
     region = space.root(space.keeps[0])
     floor, _ = energy_floor(relaxation, region)
     for powers in OBJECTIVES.values():

@@ -8,12 +8,12 @@ from math import prod
 
 import numpy as np
 import pytest
+from tilebound.bounds.problem import Problem
 from tilebound.bounds.tiles import Tiles, tile_counts
 from tilebound.bounds.tiles_bound import TileBound
 from tilebound.bounds.tiles_inside import anew_at_least
 from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
-from tilebound.mapping.rules import Rules
 from tilebound.model.evaluate import evaluate
 
 from strategies import charging, gated, random_architecture, random_einsum, random_mapping, with_remainders
@@ -42,7 +42,7 @@ def case(rng):
     architecture = rng.choice((lambda r, a: a, lambda r, a: a, gated, charging))(rng, architecture)
     if rng.random() < 0.75:
         architecture = one_price(rng, architecture)
-    tiles = Tiles(architecture, einsum, Rules(architecture, einsum, Constraints(imperfect=True)))
+    tiles = Tiles(Problem(architecture, einsum, Constraints(imperfect=True)))
     return (tiles, mapping) if tiles.applies else None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tilebound.bounds.cap import UNCAPPED, Cap
 from tilebound.bounds.lattice import Lattice
+from tilebound.bounds.problem import Problem
 from tilebound.bounds.tower import Tower
 from tilebound.bounds.tower_bound import TowerBound
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
@@ -37,7 +38,7 @@ def any_case(rng, limited):
             blocks.append(Block(block.level, keep, block.temporal, block.spatial_x, block.spatial_y))
         mapping = Mapping(tuple(blocks))
         architecture = random_architecture(rng, einsum, mapping, limited)
-        lattice = Lattice(architecture, einsum)
+        lattice = Lattice(Problem(architecture, einsum))
         both = any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping)
         if not both and not lattice.applies and lattice.tower.applies:
             return architecture, einsum, tuple(b.keep for b in mapping)
@@ -76,7 +77,8 @@ def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
         cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles))),
                           Cap(1, 1, float(np.median(energy * cycles)))))
         best = (energy ** powers[0] * cycles ** powers[1])[cap.admits(energy, cycles)].min()
-        proven, _ = TowerBound(Tower(Lattice(architecture, einsum)), keep, *powers, cap).solve(best * 3)
+        tower = Tower(Lattice(Problem(architecture, einsum)))
+        proven, _ = TowerBound(tower, keep, *powers, cap).solve(best * 3)
         assert proven <= best * (1 + 1e-9)
         compared += 1
         attained += proven >= best * (1 - 1e-9)

@@ -369,7 +369,7 @@ def test_a_search_that_is_stopped_gives_what_it_has() -> None:
 def test_the_room_is_divided_until_tiles_fit() -> None:
     architecture, einsum = tb.load_architecture(MACHINE), tb.load_workload(LAYERS)["gemm"]
     space = Mapspace(architecture, einsum, UNEVEN)
-    search = cut_search(space, Nests(architecture, einsum, space.rules), OBJECTIVES["energy"], UNCAPPED)
+    search = cut_search(space, Nests(space.problem), OBJECTIVES["energy"], UNCAPPED)
     assert search is not None
     leaf = next(search.leaves([float("inf")]))
     assert search.relaxed is not None and search.relaxed <= leaf.value == search.bound
@@ -383,7 +383,7 @@ def test_proofs_that_end_with_a_pair_of_chains_are_accepted(monkeypatch: pytest.
     for seed in range(40):
         architecture, einsum = drawn(seed, windows=False)
         space = Mapspace(architecture, einsum, UNEVEN)
-        search = cut_search(space, Nests(architecture, einsum, space.rules), (1, 0), UNCAPPED, most=3)
+        search = cut_search(space, Nests(space.problem), (1, 0), UNCAPPED, most=3)
         if search is not None:
             next(search.leaves([float("inf")]), None)
             if search.chains == 4:

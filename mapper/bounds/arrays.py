@@ -1,21 +1,12 @@
-"""Small number theory: divisors, factorisations, and how much of an array whole factors can fill."""
+"""Small number theory: divisors, primes and factorisations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from math import comb, prod
 from typing import Sequence
 
 import numpy as np
-
-from ..hardware.architecture import Architecture
-from ..mapping.nest import Kind
-from ..mapping.rules import SPATIAL, Rules
-from ..mapping.template import slot
-from ..workload.einsum import Einsum
-from .region import open_slots
 
 
 @cache
@@ -104,44 +95,3 @@ def splits_within(n: int, limits: Sequence[tuple[int, int]]) -> int:
                     rest[left // d] = rest.get(left // d, 0) + count
         ways = rest
     return ways.get(1, 0)
-
-
-@dataclass(frozen=True)
-class ArrayLimit:
-    """The product of the spatial factors of `kinds` below `level` is at most `most`."""
-
-    level: int
-    kinds: tuple[Kind, ...]
-    most: int
-
-
-def array_limits(architecture: Architecture, einsum: Einsum, rules: Rules) -> tuple[ArrayLimit, ...]:
-    """What of each fanout factors that divide the extents can use: 13 x 12 of 14 x 12, say. Ranks with
-    remainders can use any number.
-
-    A rank runs along one axis of a fanout only, as in Timeloop's mappings.
-    """
-    slots = open_slots(architecture, einsum, rules)
-    imperfect = rules.imperfect(slots, einsum.extent)
-    limits = []
-    for i, level in enumerate(architecture.levels):
-        x, y = architecture.fanout(i)
-        if x * y == 1:
-            continue
-        if any(slot(i, kind) in slots[rank] for rank in imperfect for kind in ("x", "y")):
-            limits += [ArrayLimit(i, ("x",), x), ArrayLimit(i, ("y",), y), ArrayLimit(i, ("x", "y"), x * y)]
-            continue
-        pairs = {(1, 1)}
-        for column, (rank, extent) in enumerate(zip(einsum.ranks, einsum.extents, strict=True)):
-            open_x = level.spatial_x is None or rank in level.spatial_x
-            open_y = level.spatial_y is None or rank in level.spatial_y
-            along_x = divisors(extent) if open_x and rules.may_iterate(i, "x", rank) else (1,)
-            along_y = divisors(extent) if open_y and rules.may_iterate(i, "y", rank) else (1,)
-            least, most = rules.least[i, SPATIAL, column], rules.most[i, SPATIAL, column]
-            sides = [(p, q) for p, q in product(along_x, along_y) if least <= p * q <= most
-                     and (1 in (p, q) or (rules.both_axes and extent % (p * q) == 0))]
-            pairs = {(a * p, b * q) for a, b in pairs for p, q in sides if a * p <= x and b * q <= y}
-        limits += [ArrayLimit(i, ("x",), max((a for a, _ in pairs), default=1)),
-                   ArrayLimit(i, ("y",), max((b for _, b in pairs), default=1)),
-                   ArrayLimit(i, ("x", "y"), max((a * b for a, b in pairs), default=1))]
-    return tuple(limits)

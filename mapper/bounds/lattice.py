@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Callable, Hashable, TypeVar
 
 import numpy as np
 
-from ..hardware.architecture import Architecture
-from ..mapping.rules import SPATIAL, Rules
+from ..mapping.rules import SPATIAL
 from ..mapping.template import slot
-from ..workload.einsum import Axis, Einsum, Tensor
+from ..workload.einsum import Axis, Tensor
 from .arrays import divisors, prime_factors
 from .lattice_windows import Windows
-from .prices import Prices
+from .problem import Problem
 
 if TYPE_CHECKING:
     from .lattice_inside import Ways
@@ -41,13 +40,13 @@ class Tiling:
 
 
 class Lattice:
-    """The divisors of all extents of one Einsum, with what depends on a single tile."""
+    """The divisors of all extents of one problem, with what depends on a single tile."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None) -> None:
-        self.arch = architecture
-        self.einsum = einsum
-        self.rules = rules or Rules(architecture, einsum)
-        self.prices = Prices(architecture, einsum)
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.arch, self.einsum, self.rules = problem.architecture, problem.einsum, problem.rules
+        self.prices, self.depth = problem.prices, problem.depth
+        self.ranks, self.columns = problem.ranks, problem.columns
         self._filled: dict[str, np.ndarray] = {}
         #: Outer costs that bounds of several keep/bypass choices share (see `LatticeBound`).
         self.outside: dict[Hashable, tuple[
@@ -55,35 +54,24 @@ class Lattice:
         self._known: dict[Hashable, Any] = {}
         self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
         self.coarse = False          # whether tiles that leave much of a level empty are left out
-        self.depth = len(architecture.levels)
-        self.fanouts = [prod(architecture.fanout(i)) for i in range(self.depth)]
-        self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
-        self.extents = np.array([einsum.extent[r] for r in self.ranks], dtype=np.int64)
+        self.extents = np.array([self.einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)
-        self.columns = [einsum.ranks.index(rank) for rank in self.ranks]
         self.windows = Windows(self)
 
     @cached_property
     def array_level(self) -> int:
         """The level with the array below it, or else one with none, as if it were one of a single unit."""
-        wide = [i for i, n in enumerate(self.fanouts) if n > 1]
-        return wide[0] if wide else min(1, self.depth - 1)
+        return self.problem.wide[0] if self.problem.wide else min(1, self.depth - 1)
 
     @property
     def applies(self) -> bool:
         """Whether the machine has at most one fanout, below the outermost level or the next, and the
         outermost level keeps everything; no tensor moves diagonally, and units do not skip in step."""
-        return (sum(n > 1 for n in self.fanouts) <= 1 and self.array_level <= 1
-                and self.all_outside
+        return (len(self.problem.wide) <= 1 and self.array_level <= 1
+                and self.problem.all_outside
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
                 and self.arch.compute.lockstep is None
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
-
-    @property
-    def all_outside(self) -> bool:
-        """Whether the outermost level keeps every tensor, whatever is chosen."""
-        bypassed = self.arch.levels[0].bypass | self.rules.by_level[0].bypass
-        return bypassed.isdisjoint(t.name for t in self.einsum.tensors)
 
     @cached_property
     def tower(self) -> Tower:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Callable, Hashable
 
 import numpy as np
@@ -94,7 +95,8 @@ class Least(Traffic):
         words = words * (1.0 - spared)
         if tensor.is_output:
             copies = self.l.product(self.everything) / self.l.product(tensor.ranks)
-            most = np.minimum(copies[-1] / copies[ways.tile], self.l.fanouts[self.middle])
+            units = prod(self.l.arch.fanout(self.middle))
+            most = np.minimum(copies[-1] / copies[ways.tile], units)
             words = np.maximum(words - self.l.einsum.tensor_words(tensor.name) * most, 0.0)
             words = words if tensor.has_disjoint_tiles else np.zeros(len(words))
         price = self.prices.word(self.keep, level, tensor.name, "fill")

@@ -10,13 +10,12 @@ from math import inf, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hardware.architecture import Architecture
 from ..mapping.nest import Kind
-from ..mapping.rules import SPATIAL, Rules
-from ..workload.einsum import Einsum, Tensor
+from ..mapping.rules import SPATIAL
+from ..workload.einsum import Tensor
 from .arrays import divisors
 from .grid import Array, Grid, all_shapes
-from .prices import Prices
+from .problem import Problem
 from .windows import Windows
 
 _MOST_TILES = 60_000
@@ -41,17 +40,15 @@ class Shape:
 
 
 class Nests:
-    """Tables of one Einsum on a machine with at most one fanout among its levels."""
+    """Tables of a problem on a machine with at most one fanout among its levels."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules) -> None:
-        self.arch, self.einsum, self.rules = architecture, einsum, rules
-        self.grid = Grid(einsum)
-        self.prices = Prices(architecture, einsum)
-        self.depth = len(architecture.levels)
-        wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.arch, self.einsum, self.rules = problem.architecture, problem.einsum, problem.rules
+        self.prices, self.depth = problem.prices, problem.depth
+        self.grid = Grid(self.einsum)
         #: The level with the fanout below it.
-        self.border = wide[0] if wide else self.depth - 1
-        self._simple = len(wide) <= 1
+        self.border = problem.wide[0] if problem.wide else self.depth - 1
         self._below: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
         self._parts: dict[tuple[int, ...], Grid] = {}
         self._product: dict[tuple[int, int], NDArray[np.intp]] = {}
@@ -62,8 +59,8 @@ class Nests:
         """Whether the machine has one fanout at most, its outermost level may keep everything, no tensor
         moves diagonally or back and forth, and no rank leaves two tensors in place."""
         tensors = self.einsum.tensors
-        return (self._simple and not self.arch.sparse and self.arch.compute.lockstep is None
-                and self.arch.levels[0].bypass.isdisjoint(t.name for t in tensors)
+        return (len(self.problem.wide) <= 1 and not self.arch.sparse and self.arch.compute.lockstep is None
+                and self.problem.all_outside
                 and not self.einsum.flattened and bool(self.grid.ranks)
                 and not any(t.has_shared_ranks for t in tensors)
                 and all(len({x.coefficient > 0 for x in axis}) <= 1 for t in tensors for axis in t.projection)

@@ -6,7 +6,6 @@ from functools import cache
 from itertools import chain, combinations, product
 from typing import Callable, Iterator
 
-from ..workload.einsum import Einsum
 from .prices import Prices
 from .region import Region
 
@@ -21,9 +20,9 @@ class OpenPrices:
     the innermost ones that keep each operand.
     """
 
-    def __init__(self, prices: Prices, einsum: Einsum) -> None:
+    def __init__(self, prices: Prices) -> None:
         self.prices = prices
-        self.einsum = einsum
+        self.einsum = prices.einsum
         self.depth = len(prices.levels)
         self._words = cache(self._least_word)
 

@@ -8,12 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..hardware.architecture import Architecture
-from ..mapping.nest import Kind
-from ..mapping.rules import Rules
-from ..mapping.template import KINDS, slot
-from ..workload.einsum import Einsum
-
 #: Order choice of a level none of whose temporal loops iterates.
 TRIVIAL = ""
 
@@ -41,19 +35,3 @@ class Region:
     def with_factors(self, rank: str, factors: tuple[int, ...]) -> Region:
         """The part in which `rank` is split over the slots as `factors`."""
         return replace(self, fixed=(*self.fixed, (rank, factors)))
-
-
-def open_slots(architecture: Architecture, einsum: Einsum, rules: Rules) -> dict[str, tuple[int, ...]]:
-    """For each rank the slots (rows of a factor array) in which it may have a factor above 1."""
-    slots: dict[str, list[int]] = {rank: [] for rank in einsum.ranks}
-    for i, level in enumerate(architecture.levels):
-        width = dict(zip(("x", "y"), architecture.fanout(i), strict=True))
-        allowed: dict[Kind, tuple[str, ...] | None] = {"x": level.spatial_x, "y": level.spatial_y}
-        for kind in KINDS:
-            for rank in einsum.ranks:
-                ranks = allowed.get(kind)
-                if kind != "temporal" and (width[kind] == 1 or (ranks is not None and rank not in ranks)):
-                    continue
-                if rules.may_iterate(i, kind, rank):
-                    slots[rank].append(slot(i, kind))
-    return {rank: tuple(found) for rank, found in slots.items()}

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import pairwise
-from math import log, prod
+from math import log
 from typing import Any
 
 import numpy as np
 
-from ..hardware.architecture import Architecture
-from ..mapping.rules import Rules
 from ..mapping.splits import real_factors
 from ..mapping.template import slot
 from ..model.network import entry_price
-from ..workload.einsum import Axis, Einsum, Tensor, Term
-from .arrays import array_limits, smallest_prime
+from ..workload.einsum import Axis, Tensor, Term
+from .arrays import smallest_prime
 from .assemble import Assembly, Row, folded
 from .cap import UNCAPPED, Cap
 from .open_prices import OpenPrices
-from .prices import Prices
+from .problem import Problem
 from .program import Posynomial, Program, merged
-from .region import TRIVIAL, Region, open_slots
+from .region import TRIVIAL, Region
 from .terms import TensorTerms, Terms, is_plain
 
 #: Terms of tensors that are kept at most: a bound on memory.
@@ -34,24 +32,18 @@ _KEPT = 1024
 
 
 class Relaxation:
-    """Builds the programs of the regions of one Einsum on one architecture; `least_steps`: cycles that
-    every mapping takes; `cap`: only mappings within it are asked for."""
+    """Builds the programs of the regions of one problem; `least_steps`: cycles that every mapping takes;
+    `cap`: only mappings within it are asked for."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules | None = None,
-                 least_steps: float = 1.0, cap: Cap = UNCAPPED) -> None:
-        self.architecture = architecture
-        self.einsum = einsum
-        self.rules = rules or Rules(architecture, einsum)
-        self.cap = cap
-        self.slots = open_slots(architecture, einsum, self.rules)
-        self.imperfect = self.rules.imperfect(self.slots, einsum.extent)
-        self.limits = array_limits(architecture, einsum, self.rules)
-        self.depth = len(architecture.levels)
-        self.size = 3 * self.depth * len(einsum.ranks)
-        self.prices = OpenPrices(Prices(architecture, einsum), einsum)
-        most_parallel = prod(x.most for x in self.limits if len(x.kinds) == 2)
-        self.least_cycles = max(einsum.macs / most_parallel, least_steps)
-        self.column = {rank: i for i, rank in enumerate(einsum.ranks)}
+    def __init__(self, problem: Problem, least_steps: float = 1.0, cap: Cap = UNCAPPED) -> None:
+        self.problem, self.cap = problem, cap
+        self.architecture, self.einsum, self.rules = problem.architecture, problem.einsum, problem.rules
+        self.imperfect, self.limits = problem.imperfect, problem.limits
+        self.depth = problem.depth
+        self.size = 3 * self.depth * len(self.einsum.ranks)
+        self.prices = OpenPrices(problem.prices)
+        self.least_cycles = max(self.einsum.macs / problem.most_units, least_steps)
+        self.column = {rank: i for i, rank in enumerate(self.einsum.ranks)}
         self.products: dict[tuple[tuple[int, ...], frozenset[str] | None], np.ndarray] = {}      # of factors
         self.arrays: list[Row] = []
         self._widest = self._whole_ranges()
@@ -94,7 +86,7 @@ class Relaxation:
     def _whole_ranges(self) -> tuple[np.ndarray, np.ndarray]:
         """The ranges of all mappings (see `ranges`)."""
         lower, upper = np.zeros((2, 3 * self.depth, len(self.einsum.ranks)))
-        for rank, rows in self.slots.items():
+        for rank, rows in self.problem.slots.items():
             for row in rows:
                 least, most = self.rules.limits(row, rank)
                 if rank in self.imperfect:      # the outermost one stands for extent / tile, not rounded
@@ -380,7 +372,7 @@ class _Builder(Terms):
         """At most the words asked of ALL instances of `parent`, after multicast."""
         words = self.stream(tensor, child) * self.monomial(1.0, self.factors(self.spatial(0, parent)))
         for level in range(parent, child):
-            if prod(self.arch.fanout(level)) > 1:
+            if level in self.r.problem.wide:
                 words = words * self.distinct(tensor, level)
         return words
 

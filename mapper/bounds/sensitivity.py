@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import exp, isclose, isfinite, prod
+from math import exp, isclose, isfinite
 
 from .bound import proven_value
 from .certificate import lower_plane
@@ -72,8 +72,7 @@ def log_slopes(program: Program, multipliers: Multipliers, relaxation: Relaxatio
         for axis in (label.axes or "-") if label.kind == "array" else "-":
             slopes[Label(label.kind, label.level, axis.strip("-"))] += slope if slope > _NONE else 0.0
     # Cycles have a least that follows from the arrays as well.
-    most = prod(x.most for x in relaxation.limits if len(x.kinds) == 2)
-    if isclose(relaxation.least_cycles, relaxation.einsum.macs / most):
+    if isclose(relaxation.least_cycles, relaxation.einsum.macs / relaxation.problem.most_units):
         pressed = max(float(lower_plane(program, multipliers)[1][program.cycles]), 0.0)
         for label in slopes:
             if label.kind == "array" and pressed > _NONE:

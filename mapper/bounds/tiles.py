@@ -19,9 +19,9 @@ from typing import Callable, Hashable, Sequence
 
 import numpy as np
 
-from ..hardware.architecture import Architecture
-from ..mapping.rules import SPATIAL, Rules
-from ..workload.einsum import Axis, Einsum, Tensor
+from ..mapping.rules import SPATIAL
+from ..workload.einsum import Axis, Tensor
+from .problem import Problem
 
 _MOST_POINTS = 2_000_000
 _MOST_SHAPES = 100_000        # of the array
@@ -52,13 +52,13 @@ class Spread:
 
 
 class Tiles:
-    """The points of one Einsum on one architecture, and the shapes of its array."""
+    """The points of one problem, and the shapes of its array."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, rules: Rules) -> None:
-        self.arch, self.einsum, self.rules = architecture, einsum, rules
-        self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
-        self.columns = [einsum.ranks.index(rank) for rank in self.ranks]
-        self.extents = [einsum.extent[r] for r in self.ranks]
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.arch, self.einsum, self.rules = problem.architecture, problem.einsum, problem.rules
+        self.ranks, self.columns, self.depth = problem.ranks, problem.columns, problem.depth
+        self.extents = [self.einsum.extent[r] for r in self.ranks]
         self.counts = [tile_counts(n) for n in self.extents]
         #: Coordinates of the smallest and of the largest tile for each of the counts.
         self.least = [-(-n // own) for n, own in zip(self.extents, self.counts, strict=True)]
@@ -66,8 +66,6 @@ class Tiles:
                      for n, own in zip(self.extents, self.counts, strict=True)]
         self.shape = tuple(map(len, self.counts))
         self.strides = [prod(self.shape[i + 1:]) for i in range(len(self.shape))]
-        self.depth = len(architecture.levels)
-        self.wide = [i for i in range(self.depth) if prod(architecture.fanout(i)) > 1]
         #: What bounds of several keep/bypass choices share, by what the middle keeps (see `Outside`).
         self.outside: dict[tuple[Hashable, frozenset[str]],
                            tuple[list[np.ndarray], dict[Hashable, np.ndarray]]] = {}
@@ -79,8 +77,8 @@ class Tiles:
         level inside it, and the outermost level keeps everything; no tensor moves diagonally or along three
         ranks at once, and machines do nothing about zeros."""
         axes = [self.own(axis) for t in self.einsum.tensors for axis in t.projection]
-        return (len(self.wide) <= 1 and self.middle <= 1 and self.depth <= self.middle + 2
-                and self.arch.levels[0].bypass.isdisjoint(t.name for t in self.einsum.tensors)
+        return (len(self.problem.wide) <= 1 and self.middle <= 1 and self.depth <= self.middle + 2
+                and self.problem.all_outside
                 and not any(t.has_shared_ranks for t in self.einsum.tensors)
                 and all(len(own) <= 2 for own in axes) and not self.arch.sparse and not self.rules.both_axes
                 and self.arch.compute.lockstep is None and bool(self.ranks)
@@ -89,7 +87,7 @@ class Tiles:
     @property
     def middle(self) -> int:
         """The level with the array below it, or else one with none, as if it were one of a single unit."""
-        return self.wide[0] if self.wide else min(1, self.depth - 1)
+        return self.problem.wide[0] if self.problem.wide else min(1, self.depth - 1)
 
     @property
     def inside(self) -> int | None:

@@ -39,7 +39,7 @@ class Outside:
                  prices: PortPrices | None = None) -> None:
         self.l, self.keep = tiles, keep
         self.tensors = tiles.einsum.tensors
-        self.prices: Prices | PortPrices = prices or Prices(tiles.arch, tiles.einsum)
+        self.prices: Prices | PortPrices = prices or tiles.problem.prices
         #: What is counted, where that is not energy but the cycles of a port.
         self.figure: Hashable = (prices.level, prices.actions) if prices else ""
         self.base = self.prices.computes(keep)

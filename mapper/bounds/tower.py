@@ -67,7 +67,7 @@ class Tower:
         """Whether the outermost level keeps everything, no tensor moves diagonally, nothing is done about
         zeros, and tiles and shapes are not too many."""
         lattice, arch = self.l, self.l.arch
-        return (lattice.all_outside
+        return (lattice.problem.all_outside
                 and not any(t.has_shared_ranks for t in lattice.einsum.tensors)
                 and not arch.sparse and not lattice.rules.both_axes
                 and bool(lattice.ranks) and prod(lattice.shape) <= _MOST_POINTS and self.shapes is not None)

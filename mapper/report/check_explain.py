@@ -6,7 +6,6 @@ from itertools import pairwise
 from math import isclose
 from typing import Iterator
 
-from ..bounds.relax import Relaxation
 from ..mapping.nest import Mapping
 from ..search.explain import binding, class_of, opened
 from ..search.explanation import Explanation, Worth
@@ -40,9 +39,8 @@ def explanation_faults(result: NetworkResult, layer: LayerResult) -> Iterator[st
 def _binding(space: Mapspace, mapping: Mapping, claimed: Certificate,
              stated: Explanation) -> Iterator[str]:
     """Where the relaxed bound of the class, or what binds it, comes out otherwise."""
-    relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps,
-                            cap(claimed.among))
-    bound, worths = binding(relaxation, class_of(space, mapping), OBJECTIVES[claimed.objective])
+    bound, worths = binding(space.relaxation(cap(claimed.among)), class_of(space, mapping),
+                            OBJECTIVES[claimed.objective])
     if not isclose(bound, stated.bound, rel_tol=_SOLVED):
         yield (f"explanation: states a relaxed bound of {stated.bound:.9g} for its class, which has "
                f"{bound:.9g}")

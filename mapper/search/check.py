@@ -11,7 +11,6 @@ from ..bounds.lattice import Lattice
 from ..bounds.nests import Nests
 from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
-from ..bounds.relax import Relaxation
 from ..bounds.tiles import Tiles
 from ..bounds.tiles_bound import TileBound
 from ..bounds.whole import has_whole_bound, whole_bound
@@ -63,7 +62,7 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
     chains = dual.get("chains")
     if not isinstance(chains, int) or not 0 <= chains <= MOST_CHAINS + 1:     # the last two may be a pair
         raise ProofError(f"{chains!r} chains of cuts; at most {MOST_CHAINS} are looked at")
-    search = cut_search(space, Nests(space.architecture, space.einsum, space.rules), OBJECTIVES[objective],
+    search = cut_search(space, Nests(space.problem), OBJECTIVES[objective],
                         limit, chains)
     if search is None:
         raise ProofError("chains of cuts, which do not bound the mappings of this machine")
@@ -89,12 +88,12 @@ def _by_arrangements(space: Mapspace, objective: str, enough: float, dual: dict[
 class _Checker:
     def __init__(self, space: Mapspace, objective: str, enough: float, cap: Cap) -> None:
         self.space, self.cap = space, cap
-        self.relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, cap)
+        self.relaxation = space.relaxation(cap)
         self.powers = OBJECTIVES[objective]
         explorer = ImperfectExplorer if space.imperfect else Explorer
         self.explorer: Explorer = explorer(space, *self.powers, cap)
-        self.divisors = Lattice(space.architecture, space.einsum, space.rules)
-        self.tiles = Tiles(space.architecture, space.einsum, space.rules)
+        self.divisors = Lattice(space.problem)
+        self.tiles = Tiles(space.problem)
         self.enough = enough
 
     def floor(self, region: Region, values: list[float] | None) -> float:

@@ -69,7 +69,7 @@ def _arrays(space: Mapspace) -> list[str]:
             if need > have:
                 lines.append(f"{level.name}: at least {need} instances are unrolled along {'XY'[axis]}, "
                              f"has {have}")
-    most = space.most_workers
+    most = space.problem.most_units
     if most < space.rules.workers:
         lines.append(f"at most {most} of {space.architecture.compute.instances} compute units can be at "
                      f"work, must be {space.rules.constraints.min_utilization:g} of them or more")

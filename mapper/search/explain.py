@@ -39,12 +39,12 @@ def explained_uneven(search: UnevenSearch, mapping: Mapping, certificate: Certif
     """The same of a search for uneven mappings, as far as it is known there: what binds, and what mappings
     lose that are cut level by level."""
     space, parts = opened(search.architecture, search.einsum, search.constraints, mapping)
-    relaxation = Relaxation(space.architecture, space.einsum, space.rules, space.least_steps, search.cap)
     value: float = certificate.value
     even: tuple[RunnerUp, ...] = ()
     if value < search.even < inf:
         least = certificate.lower_bound / value - 1.0
         even = (RunnerUp("all tensors cut level by level", least, search.even / value - 1.0),)
+    relaxation = space.relaxation(search.cap)
     return Explanation(*binding(relaxation, class_of(space, parts), search.powers), even, ())
 
 

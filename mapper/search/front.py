@@ -17,12 +17,11 @@ from ..mapping.constraints import NONE, Constraints
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .explain import class_of, explained
-from .imperfect import ImperfectSearch
+from .imperfect import kind_of_search
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found
 from .result import Certificate, FrontPoint, LayerFront
-from .space import Mapspace
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20
@@ -38,8 +37,7 @@ class FrontSearch:
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
         self.started = monotonic()
-        imperfect = Mapspace(architecture, einsum, constraints).imperfect
-        self.kind: type[LayerSearch] = ImperfectSearch if imperfect else LayerSearch
+        self.kind = kind_of_search(architecture, einsum, constraints)
         self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.problem import Problem
 from ..bounds.tiles import Tiles
 from ..bounds.tiles_bound import TileBound
 from ..errors import InfeasibleError
@@ -192,7 +193,7 @@ class ImperfectSearch(LayerSearch):
     @cached_property
     def tiles(self) -> Tiles:
         """The numbers of tiles that ranks can be cut into."""
-        return Tiles(self.space.architecture, self.space.einsum, self.space.rules)
+        return Tiles(self.space.problem)
 
     def share_tiles(self, other: LayerSearch) -> None:
         super().share_tiles(other)
@@ -320,10 +321,14 @@ class ImperfectSearch(LayerSearch):
             node.method, node.value = "enumerated", inf
 
 
+def kind_of_search(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> type[LayerSearch]:
+    """That with remainders where the constraints allow some in the layer."""
+    return ImperfectSearch if Problem(architecture, einsum, constraints).imperfect else LayerSearch
+
+
 def layer_search(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits,
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE) -> LayerSearch:
     """The search for a layer: with remainders where the constraints allow some in it."""
-    imperfect = Mapspace(architecture, einsum, constraints).imperfect
-    return (ImperfectSearch if imperfect else LayerSearch)(
-        architecture, einsum, objective, limits, seed, report, constraints)
+    kind = kind_of_search(architecture, einsum, constraints)
+    return kind(architecture, einsum, objective, limits, seed, report, constraints)

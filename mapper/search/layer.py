@@ -61,7 +61,7 @@ class LayerSearch:
                  among: tuple[str, float] | None = None) -> None:
         self.space = Mapspace(architecture, einsum, constraints)
         self.known, self.among, self.cap = known, among, cap(among)
-        self.lattice = Lattice(architecture, einsum, self.space.rules)
+        self.lattice = Lattice(self.space.problem)
         self.capped: dict[Keep, float] = {}     # by what levels keep, the least known of what `among` limits
         self.objective = objective
         self.powers = OBJECTIVES[objective]
@@ -83,8 +83,7 @@ class LayerSearch:
     @cached_property
     def relaxation(self) -> Relaxation:
         """What the programs of regions are built from."""
-        return Relaxation(self.space.architecture, self.space.einsum, self.space.rules,
-                          self.space.least_steps, self.cap)
+        return self.space.relaxation(self.cap)
 
     @property
     def evaluated(self) -> int:

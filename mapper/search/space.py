@@ -9,12 +9,13 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..bounds.arrays import array_limits, factorizations_within
-from ..bounds.prices import Prices
-from ..bounds.region import TRIVIAL, Region, open_slots
+from ..bounds.arrays import factorizations_within
+from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.problem import Problem
+from ..bounds.region import TRIVIAL, Region
+from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.rules import Rules
 from ..mapping.splits import Place, imperfect_splits, smallest_splits
 from ..mapping.template import Template, slot
 from ..workload.einsum import Einsum, Tensor, footprint
@@ -36,23 +37,19 @@ class Mapspace:
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
-        self.architecture = architecture
-        self.einsum = einsum
-        self.rules = Rules(architecture, einsum, constraints)
-        self.depth = len(architecture.levels)
-        self.ranks = tuple(r for r in einsum.ranks if einsum.extent[r] > 1)
-        self.slots = open_slots(architecture, einsum, self.rules)
-        #: Ranks whose factors may multiply to more than the extent.
-        self.imperfect = self.rules.imperfect(self.slots, einsum.extent)
+        self.problem = problem = Problem(architecture, einsum, constraints)
+        self.architecture, self.einsum, self.rules = architecture, einsum, problem.rules
+        self.depth, self.ranks, self.slots = problem.depth, problem.ranks, problem.slots
+        self.imperfect = problem.imperfect
         self.choices = KeepChoices(architecture, einsum, self.rules)
-
-    @cached_property
-    def _prices(self) -> Prices:
-        return Prices(self.architecture, self.einsum)
 
     def room(self, level: int, tensor: Tensor, extents: Mapping[str, Any]) -> Any:
         """Words that tiles of `extents` (numbers, or arrays of them) surely take at a level."""
-        return footprint(tensor, extents) * self._prices.held(level, tensor.name)
+        return footprint(tensor, extents) * self.problem.prices.held(level, tensor.name)
+
+    def relaxation(self, cap: Cap = UNCAPPED) -> Relaxation:
+        """What the programs of its regions are built from, for mappings within `cap`."""
+        return Relaxation(self.problem, self.least_steps, cap)
 
     # ---- choices ---------------------------------------------------------------------------
 
@@ -124,12 +121,6 @@ class Mapspace:
             x, y = self.architecture.fanout(row // 3)
             most = min(most, x if row == slot(row // 3, "x") else y)
         return most, self.rules.remainder(row, rank)
-
-    @property
-    def most_workers(self) -> int:
-        """At most the compute units that the splits can put to work."""
-        limits = array_limits(self.architecture, self.einsum, self.rules)
-        return prod(limit.most for limit in limits if len(limit.kinds) == 2)
 
     @cached_property
     def least_steps(self) -> float:

@@ -64,7 +64,7 @@ class UnevenSearch:
         self.limits, self.seed, self.report = limits, seed, report or (lambda value, bound: None)
         self.among, self.cap, self.without = among, cap(among), without
         self.space = Mapspace(architecture, einsum, constraints)
-        self.nests = Nests(architecture, einsum, self.space.rules)
+        self.nests = Nests(self.space.problem)
         self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
         self.dual: dict[str, Any] = {}
         self.best = self.even = inf     # of all mappings, and of those that are cut level by level
@@ -320,7 +320,7 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
             x.temporal != LoopRules() for x in constraints.levels):       # chains do not know of these
         return None
     space = Mapspace(architecture, einsum, constraints)
-    nests = Nests(architecture, einsum, space.rules)
+    nests = Nests(space.problem)
     search = cut_search(space, nests, OBJECTIVES[objective], UNCAPPED)
     if search is None:
         return None
