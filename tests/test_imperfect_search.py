@@ -326,6 +326,18 @@ def test_random_problems_agree_with_brute_force(seed):
         assert certificate.value == pytest.approx(truth, rel=1e-9)
 
 
+def test_a_bypass_that_is_asked_for_counts_like_one_of_the_machine():
+    """At the outermost level as well, where the bound over numbers of tiles takes everything to be kept."""
+    einsum, machine = gemm(13, 11, 7), replace(two_level(4000), compute=Compute(
+        "MAC", 4, energy=priced(compute=1.0)))
+    first, *rest = machine.levels
+    bypassing = replace(machine, levels=(replace(first, bypass=frozenset("A")), *rest))
+    asked = Constraints((LevelConstraints(first.name, bypass=frozenset("A")),), imperfect=True)
+    one, other = (layer_search(x, einsum, "energy", Limits(), constraints=rules).run()[1]
+                  for x, rules in ((bypassing, Constraints(imperfect=True)), (machine, asked)))
+    assert (one.value, one.status) == (other.value, other.status)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_bounds_alone_never_prove_too_much(seed, monkeypatch):
     """Nothing is enumerated: what is proven comes from the programs, down to mappings all of whose
