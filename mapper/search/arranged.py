@@ -8,6 +8,7 @@ mappings of arrangements are improved like any other.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
@@ -18,11 +19,13 @@ import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged, passes_freely
-from ..mapping.constraints import Constraints, LevelConstraints
+from ..mapping.constraints import Constraints, LevelConstraints, LoopRules
 from ..mapping.nest import Block, Mapping
+from ..mapping.splits import TooManySplits
 from ..mapping.template import slot
 from ..mapping.validate import check_mapping
 from ..workload.einsum import Einsum
+from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found
@@ -68,18 +71,33 @@ class Arrangement:
         return None if check_mapping(self.architecture, self.einsum, mapping) else mapping
 
     def known(self, mapping: Mapping) -> Found:
-        """A mapping that is cut level by level as one of the machine, for a start; of no value yet."""
-        kept = [{i for i, block in enumerate(mapping) if name in block.keep} for _, name in self.places]
-        keep = tuple(mapping.blocks[i].keep if name is None else frozenset({name} if i in own else ())
-                     for (i, name), own in zip(self.places, kept, strict=True))
+        """A mapping, uneven or not, as one of the machine, for a start; of no value yet. Loops of blocks that
+        stand in another order here go as near to their tensors as may be."""
+        own, levels = self._blocks(mapping), [level.name for level in self.architecture.levels]
+        zones = list(zip(self.architecture.zones, self.machine.zones, strict=True))
+        keep = tuple(mapping.blocks[0].keep if i == 0 else frozenset({name} if name and n >= 0 else ())
+                     for (i, name), n in zip(self.places, own, strict=True))
         factors = np.ones((3 * len(self.places), len(self.einsum.ranks)), dtype=np.int64)
-        for i, block in enumerate(mapping):
-            at = max(k for k, (j, _) in enumerate(self.places) if j <= i)
-            rows = slot(at, "temporal"), slot(at, "x"), slot(at, "y")
+        for n, block in enumerate(mapping):
+            i = levels.index(block.level)
+            zone = next(inner for outer, inner in zones if i in outer)
+            at = max((k for k in zone if max(own[zone[0]:k + 1]) <= n), default=zone[0])
+            rows = slot(at, "temporal"), slot(zone[-1], "x"), slot(zone[-1], "y")
             for row, loops in zip(rows, (block.temporal, block.spatial_x, block.spatial_y), strict=True):
                 for loop in loops:
                     factors[row, self.einsum.ranks.index(loop.rank)] *= loop.factor
         return Found(inf, keep, (), factors)
+
+    def holds(self, mapping: Mapping) -> bool:
+        """Whether the mapping cuts its tensors in this order."""
+        own = [n for n in self._blocks(mapping) if n >= 0]
+        return own == sorted(own)
+
+    def _blocks(self, mapping: Mapping) -> list[int]:
+        """For each place the block of `mapping` that keeps its tensor; -1 where none does."""
+        levels = self.architecture.levels
+        found = {(block.level, name): n for n, block in enumerate(mapping) for name in block.keep}
+        return [0 if i == 0 else found.get((levels[i].name, name or ""), -1) for i, name in self.places]
 
 
 def asked_of_parts(architecture: Architecture, machine: Architecture, order: Sequence[str],
@@ -91,7 +109,7 @@ def asked_of_parts(architecture: Architecture, machine: Architecture, order: Seq
     for zone, parts in zip(architecture.zones, machine.zones, strict=True):
         own = asked.level(architecture.levels[zone[-1]].name)
         levels[parts[-1]] = replace(levels[parts[-1]], spatial=own.spatial, no_multicast=own.no_multicast)
-    return Constraints(tuple(levels), asked.min_utilization, uneven=True)
+    return Constraints(tuple(levels), asked.min_utilization, imperfect=asked.imperfect, uneven=True)
 
 
 def arrangements(space: Mapspace) -> list[Arrangement] | None:
@@ -146,22 +164,25 @@ def _arrangement(space: Mapspace, places: tuple[Place, ...]) -> Arrangement:
         said = rules.by_level[zone[-1]]
         asked.append(LevelConstraints(machine.levels[inner[-1]].name, spatial=said.spatial,
                                       no_multicast=said.no_multicast))
-    constraints = Constraints(tuple(asked), rules.constraints.min_utilization, uneven=True)
+    constraints = Constraints(tuple(asked), rules.constraints.min_utilization, uneven=True,
+                              imperfect=bool(space.imperfect))
     return Arrangement(architecture, space.einsum, places, machine, constraints)
 
 
 class ArrangedSearch:
-    """Bounds uneven mappings by those of all arrangements, and improves one that is cut level by level."""
+    """Bounds uneven mappings by those of all arrangements, and improves one; with remainders where the
+    constraints allow some."""
 
     def __init__(self, space: Mapspace, objective: str, limits: Limits,
                  among: tuple[str, float] | None) -> None:
         self.objective, self.limits, self.among = objective, limits, among
         self.every, self.asked = arrangements(space) or [], space.rules.constraints
+        self.least_steps = least_steps(space)
         self.bounds = [0.0] * len(self.every)
         self.started = monotonic()
         self.solves = self.evaluated = 0
 
-    def prove(self, best: float, even: Mapping) -> tuple[float, list[dict[str, Any]]]:
+    def prove(self, best: float, mapping: Mapping) -> tuple[float, list[dict[str, Any]]]:
         """A bound on all uneven mappings, no more than `best`, and what re-derives it."""
         proofs = []
         for n, arrangement in enumerate(self.every):
@@ -169,20 +190,24 @@ class ArrangedSearch:
                 return 0.0, []
             share = 2 * (len(self.every) - n)      # half of the time is for good mappings
             search = self._search(arrangement, arrangement.constraints, share)
-            known = replace(arrangement.known(even), value=best)
+            known = replace(arrangement.known(mapping), value=best)
             self.bounds[n], proof = search.relaxed(known, max(1, _SOLVES // len(self.every)), 0.0)
             proofs.append(proof)
             self.solves += search.solves
         return min(self.bounds, default=0.0), proofs
 
-    def improve(self, even: Mapping) -> Iterator[tuple[float, Mapping]]:
-        """Good mappings of the arrangements with the least bounds, and their values."""
-        for n in np.argsort(self.bounds, kind="stable")[:_CLIMBS]:
+    def improve(self, best: Mapping) -> Iterator[tuple[float, Mapping]]:
+        """Good mappings of the order that the best one has and of those with the least bounds, and their
+        values."""
+        order = sorted(range(len(self.every)), key=lambda n: (not self.every[n].holds(best), self.bounds[n]))
+        for n in order[:_CLIMBS]:
             if self.limits.over(self.started):
                 return
-            arrangement = self.every[int(n)]
+            arrangement = self.every[n]
             search = self._search(arrangement, arrangement.ordered(self.asked))
-            search.known = replace(arrangement.known(even), orders=tuple(o[0] for o in search.space.orders))
+            if not _has_ways(search.space):
+                continue
+            search.known = replace(arrangement.known(best), orders=tuple(o[0] for o in search.space.orders))
             found = search.refine()
             self.evaluated += search.evaluated
             mapping = None if found is None else arrangement.mapping(search.mapping(found))
@@ -193,5 +218,25 @@ class ArrangedSearch:
         """A search that takes that share of the time that is left; it bounds the whole in any case."""
         limits = self.limits.left(self.started)
         limits = replace(limits, seconds=limits.seconds / share)
-        return LayerSearch(arrangement.machine, arrangement.einsum, self.objective, limits,
-                           constraints=constraints, among=self.among)
+        search = layer_search(arrangement.machine, arrangement.einsum, self.objective, limits,
+                              constraints=constraints, among=self.among)
+        search.space.least_steps = self.least_steps
+        return search
+
+
+def least_steps(space: Mapspace) -> float:
+    """Steps in time that every uneven mapping takes: loops of a zone that follow upon each other take those
+    of one loop, whatever is asked of single ones."""
+    asked = space.rules.constraints
+    free = replace(asked, imperfect=bool(space.imperfect), levels=tuple(
+        replace(level, temporal=LoopRules()) for level in asked.levels))
+    return space.least_steps if free == asked else Mapspace(
+        space.architecture, space.einsum, free).least_steps
+
+
+def _has_ways(space: Mapspace) -> bool:
+    """Whether all that ranks may be split into can be listed."""
+    with suppress(TooManySplits):
+        space.require_ways()
+        return True
+    return False

@@ -17,7 +17,7 @@ from ..bounds.whole import has_whole_bound, whole_bound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
-from .arranged import arrangements
+from .arranged import arrangements, least_steps
 from .imperfect import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
@@ -77,9 +77,10 @@ def _by_arrangements(space: Mapspace, objective: str, enough: float, dual: dict[
     every, proofs = arrangements(space) or [], dual.get("parts")
     if not every or not isinstance(proofs, list) or len(proofs) != len(every):
         raise ProofError(f"no proofs for the {len(every)} orders in which tensors may be cut, one each")
-    bound = enough
+    bound, steps = enough, least_steps(space)
     for arrangement, proof in zip(every, proofs, strict=True):
         own = Mapspace(arrangement.machine, arrangement.einsum, arrangement.constraints)
+        own.least_steps = steps
         checker = _Checker(own, objective, enough, limit)
         bound = min(bound, checker.proven(own.whole, proof, 0.0)[1])
     return bound, bound

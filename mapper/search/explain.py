@@ -13,7 +13,7 @@ from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
 from ..mapping.parts import unfold
 from ..workload.einsum import Einsum
-from .arranged import asked_of_parts
+from .arranged import asked_of_parts, least_steps
 from .explanation import Explanation, RunnerUp, Worth
 from .layer import LayerSearch
 from .result import Certificate
@@ -53,9 +53,13 @@ def opened(architecture: Architecture, einsum: Einsum, constraints: Constraints,
     """The mapspace that a mapping is cut level by level in: of the machine with a level for each of its
     blocks, where it is uneven; and the mapping there."""
     machine, parts = unfold(architecture, mapping)
-    if machine is not architecture:
-        constraints = asked_of_parts(architecture, machine, [block.level for block in mapping], constraints)
-    return Mapspace(machine, einsum, constraints), parts
+    space = Mapspace(architecture, einsum, constraints)
+    if machine is architecture:
+        return space, parts
+    order = [block.level for block in mapping]
+    opened = Mapspace(machine, einsum, asked_of_parts(architecture, machine, order, constraints))
+    opened.least_steps = least_steps(space)
+    return opened, parts
 
 
 def binding(relaxation: Relaxation, region: Region,

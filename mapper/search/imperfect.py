@@ -230,7 +230,7 @@ class ImperfectSearch(LayerSearch):
         self.whole = whole = LayerSearch(
             self.space.architecture, self.space.einsum, self.objective,
             replace(self.limits, seconds=self.limits.seconds / 2), self.seed, self._hear,
-            self.space.rules.constraints.whole)
+            self.space.rules.constraints.whole, among=self.among)
         whole.start()                   # while it takes long to list all remainders
         if self.explorer.fast and prod(len(x) for x in self.space.ways.values()) <= ENUMERATE:
             super()._begin()            # proven by itself
@@ -328,7 +328,7 @@ def kind_of_search(architecture: Architecture, einsum: Einsum, constraints: Cons
 
 def layer_search(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits,
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE) -> LayerSearch:
+                 constraints: Constraints = NONE, among: tuple[str, float] | None = None) -> LayerSearch:
     """The search for a layer: with remainders where the constraints allow some in it."""
     kind = kind_of_search(architecture, einsum, constraints)
-    return kind(architecture, einsum, objective, limits, seed, report, constraints)
+    return kind(architecture, einsum, objective, limits, seed, report, constraints, among=among)

@@ -111,7 +111,8 @@ class Mapspace:
 
     def _place(self, row: int, rank: str) -> Place:
         least, _ = self.rules.limits(row, rank)
-        return Place(row // 3, least, self._limit(row, rank)[0], row % 3 != slot(0, "temporal"),
+        array = row if self.rules.both_axes else row // 3       # each axis counts as one
+        return Place(array, least, self._limit(row, rank)[0], row % 3 != slot(0, "temporal"),
                      row // 3 < self.depth - 1)
 
     def _limit(self, row: int, rank: str) -> tuple[int, int]:

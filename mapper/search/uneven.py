@@ -31,6 +31,7 @@ from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .arranged import ArrangedSearch, asked_of_parts
 from .cuts import CutSearch
+from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import NO_LIMITS, Limits
 from .local import Explorer
@@ -110,7 +111,11 @@ class UnevenSearch:
         return bound
 
     def _start(self) -> None:
-        """Take a mapping that is cut level by level, which is there soon, unless one is known."""
+        """Take a mapping that is cut level by level, which is there soon, unless one is known; before others
+        with remainders the best one without."""
+        if self.space.imperfect:
+            self._whole()
+            return
         even = LayerSearch(self.architecture, self.einsum, self.objective, self.limits, self.seed,
                            constraints=replace(self.constraints, uneven=False), among=self.among)
         found = even.start() if self.mapping is None else None
@@ -130,6 +135,20 @@ class UnevenSearch:
                 if self._obeys(mapping):
                     self._take(found.value, mapping)
                     return
+
+    def _whole(self) -> None:
+        """Take the best mapping of whole factors, unless one is known."""
+        def heard(value: float, bound: float) -> None:
+            if whole.mapping is not None and whole.best < self.best:
+                self._take(whole.best, whole.mapping)
+
+        limits = replace(self.limits, seconds=self.limits.seconds / 2)
+        whole = UnevenSearch(self.architecture, self.einsum, self.objective, limits, self.seed, heard,
+                             self.constraints.whole, among=self.among)
+        if self.mapping is None:
+            with suppress(InfeasibleError):     # with remainders something may fit
+                whole.run()
+            self.evaluated += whole.evaluated
 
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
@@ -185,7 +204,7 @@ class UnevenSearch:
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
-        even = LayerSearch(
+        even = layer_search(
             self.architecture, self.einsum, self.objective, self.limits.left(self.started), self.seed,
             constraints=replace(self.constraints, uneven=False), among=self.among)
 
@@ -211,14 +230,16 @@ class UnevenSearch:
             classes=0 if search is None else search.classes,
             classes_pruned=0 if search is None else sum(x[4] is None for x in search.heap),
             bound_solves=(self.solves if search is None else search.chains) + (even.solves if even else 0),
-            evaluated=self.evaluated + (even.explorer.evaluated if even else 0),
+            evaluated=self.evaluated + (even.evaluated if even else 0),
             seconds=monotonic() - self.started, dual=dual, among=self.among)
 
 
 def cut_search(space: Mapspace, nests: Nests, powers: tuple[int, int], limit: Any,
                most: int = MOST_CHAINS, without: Collection[Keep] = ()) -> CutSearch | None:
     """All chains of cuts on a machine; None where these do not bound its mappings."""
-    if not nests.applies or any(t.name not in keep[0] for keep in space.keeps for t in space.einsum.tensors):
+    if space.imperfect or not nests.applies:
+        return None
+    if any(t.name not in keep[0] for keep in space.keeps for t in space.einsum.tensors):
         return None
     return CutSearch(space, nests, powers, limit, most, without)
 
@@ -335,6 +356,4 @@ def uneven_problems(architecture: Architecture, constraints: Constraints) -> lis
     found = []
     if architecture.sparse:
         found.append("formats, gating or skipping; a search for uneven mappings expects none")
-    if constraints != constraints.whole:
-        found.append("imperfect factors asked for; a search for uneven mappings expects none")
     return found
