@@ -121,4 +121,4 @@ def test_what_is_said_of_a_pair_does_not_depend_on_the_others(seed):
 
 def least_of(bound, i, pairs, close):
     words = {t.name: pairs.loads(t) for t in bound.held}
-    return np.minimum.reduce([x for x, _ in bound._variants(i, pairs, bound._asked(pairs), words, close)])
+    return np.minimum.reduce([x for x, _ in bound.variants(i, pairs, bound.asked(pairs), words, close)])

@@ -114,6 +114,18 @@ class Pairs:
             found[slider] = words
         return found
 
+    def _undone(self, one: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
+        """Whether tiles of the array that differ along two ranks of a window (each with its coefficient) may
+        begin at the same word: steps along one, `a` words each, then lead back along the other, `b` each."""
+        (p, _), (r, _) = one, other
+        a, b = (c * self.s[i] * self.of.least[i][self.t[i]] for i, c in (one, other))
+        common = np.gcd(a, b)
+        known = (b // common < self.passes[p]) & (a // common < self.passes[r])
+        widest = (c * self.s[i] * self.of.most[i][self.t[i]] * (self.passes[i] - 1) for i, c in (one, other))
+        possible = (next(widest) >= b) & (next(widest) >= a)
+        single = self._single[p][self.t[p]] & self._single[r][self.t[r]]
+        return np.asarray(np.where(single, known, possible))
+
     def _sliding(self, own: list[tuple[int, int]]) -> np.ndarray:
         """Words along a window that slides along the first of its ranks; where sweeps follow upon each other,
         as if they were one."""
@@ -125,9 +137,9 @@ class Pairs:
             return n * again + self.s[p] * (around - again)
 
         words = swept(u * self.of.extents[p], (self.of.extents[r], d), u, m, wide, n, held)
-        # After each sweep, of two steps at the least, a step of the other rank may load nothing.
+        # After each sweep, of two steps at the least, a step of the other rank that undoes it loads nothing.
         box = u * (self.of.most[p][self.t[p]] - 1) + d * (wide - 1) + 1
-        sweeps = np.where(self.passes[r] > 1, m * self.s[p] * (self.passes[p] // 2), 0.0)
+        sweeps = np.where(self._undone((p, u), (r, d)), m * self.s[p] * (self.passes[p] // 2), 0.0)
         return np.maximum(words - sweeps * box, max(self.of.extents[p], self.of.extents[r]))
 
 
