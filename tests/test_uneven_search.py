@@ -259,8 +259,12 @@ def test_results_are_better_and_are_checked(objective: str) -> None:
     assert "GLB" in uneven.to_text()
     assert second.explanation is not None
     assert second.explanation.bound <= second.value * (1 + 1e-6)
-    lost = [x.found for x in second.explanation.runners_up if x.found is not None]
-    assert objective == "latency" or lost[0] >= (first.value / second.value - 1.0) * (1 - 1e-9)
+    lost = {x.choice: x.found for x in second.explanation.runners_up}
+    assert objective == "latency" or lost["mappings that are not uneven"] >= (
+        first.value / second.value - 1.0) * (1 - 1e-9)
+    left = [x.mappings for x in second.explanation.drops[:-2]]
+    assert left == sorted(left, reverse=True) and left[0] == second.mapspace_size and left[-1] == 0.0
+    assert second.explanation.moments[-1].value == second.value == second.explanation.moments[-1].bound
     wrong = json.loads(json.dumps(document))
     wrong["layers"][0]["explain"]["sensitivities"][0]["elasticity"] += 0.1
     assert check_document(wrong)

@@ -16,15 +16,19 @@ from .placing import Item, Run
 from .windows import Slides
 
 Keep = tuple[frozenset[str], ...]
+#: Two tensors, each at a level.
+Order = tuple[tuple[int, str], tuple[int, str]]
 #: Most words of the tile of a tensor at a level.
 Room = Mapping[tuple[int, str], float]
 
 
 class Costs:
-    """What cuts cost with one choice of what each level keeps, and tiles that keep to `room`."""
+    """What cuts cost with one choice of what each level keeps, and tiles that keep to `room`. Of the pair in
+    `order` the first is cut no further in than the second."""
 
-    def __init__(self, nests: Nests, keep: Keep, room: Room | None = None) -> None:
-        self.nests, self.keep, self.room = nests, keep, room or {}
+    def __init__(self, nests: Nests, keep: Keep, room: Room | None = None,
+                 order: Order | None = None) -> None:
+        self.nests, self.keep, self.room, self.order = nests, keep, room or {}, order
         self.grid = nests.grid
 
     def levels(self, tensor: Tensor) -> list[int]:
@@ -49,7 +53,8 @@ class Costs:
         found = []
         for level, parent, t in places:
             fits = self.nests.words[t.name] <= self.room.get((level, t.name), inf)
-            inner = tuple(k for k, x in enumerate(places) if x[2] == t and x[0] > level)
+            inner = tuple(k for k, x in enumerate(places) if (x[2] == t and x[0] > level)
+                          or self.order == ((level, t.name), (x[0], x[2].name)))
             found.append(Item(level, parent, t, np.where(fits, 0.0, inf), inner))
         return found
 

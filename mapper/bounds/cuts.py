@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cap import UNCAPPED, Cap
-from .costs import Costs, Keep, Room
+from .costs import Costs, Keep, Order, Room
 from .grid import Array, Point
 from .inner import Inner, Late, Table
 from .nests import Nests, Shape
@@ -42,14 +42,14 @@ class Chain(Costs):
     """The best chain of cuts with one choice of what each level keeps.
 
     `value` is at most the objective, energy^powers[0] * cycles^powers[1], of every such mapping whose tiles
-    keep to `room`, and which `cap` admits. `held` keeps what chains have in common.
+    keep to `room`, which `cap` admits and which have this `order`. `held` keeps what chains have in common.
     """
 
     def __init__(self, nests: Nests, keep: Keep, powers: tuple[int, int], room: Room, cap: Cap = UNCAPPED,
-                 held: dict[object, dict[Late, Table]] | None = None) -> None:
-        super().__init__(nests, keep, room)
+                 held: dict[object, dict[Late, Table]] | None = None, order: Order | None = None) -> None:
+        super().__init__(nests, keep, room, order)
         fast = nests.einsum.macs / nests.units <= cap.most_cycles
-        self.inner = Inner(nests, keep, room, bool(powers[1] or cap), fast)
+        self.inner = Inner(nests, keep, room, bool(powers[1] or cap), fast, order)
         self._tables = self._inside({} if held is None else held)
         self.energy, self.units = self._solve()
         cycles = nests.einsum.macs / self.units
@@ -60,7 +60,7 @@ class Chain(Costs):
         self.value = float(values[self._best])
 
     def _inside(self, held: dict[object, dict[Late, Table]]) -> dict[Late, Table]:
-        items = tuple((x.level, x.parent, x.tensor.name, self.room.get((x.level, x.tensor.name)))
+        items = tuple((x.level, x.parent, x.tensor.name, x.inside, self.room.get((x.level, x.tensor.name)))
                       for x in self.inner.inside)
         key = (items, tuple(self.levels(t)[-1] for t in self.nests.einsum.tensors))
         if key not in held:

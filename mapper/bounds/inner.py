@@ -10,7 +10,7 @@ from typing import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .costs import Costs, Keep, Room
+from .costs import Costs, Keep, Order, Room
 from .grid import Array, Grid, Point
 from .nests import Nests
 from .placing import Item, Placing, Tiles
@@ -113,8 +113,9 @@ class Border:
 class Inner(Costs):
     """The tables of the fanout; only shapes that are `fast` count, apart `by_units` if asked for."""
 
-    def __init__(self, nests: Nests, keep: Keep, room: Room, by_units: bool, fast: NDArray[np.bool_]) -> None:
-        super().__init__(nests, keep, room)
+    def __init__(self, nests: Nests, keep: Keep, room: Room, by_units: bool, fast: NDArray[np.bool_],
+                 order: Order | None = None) -> None:
+        super().__init__(nests, keep, room, order)
         self.by_units, self.fast = by_units, fast
         self.inside = self.items(True)
 

@@ -8,6 +8,7 @@ from typing import Iterator
 
 from ..mapping.nest import Mapping
 from ..search.explain import binding, class_of, opened
+from ..search.explain_uneven import uneven_waterfall
 from ..search.explanation import Explanation, Worth
 from ..search.result import OBJECTIVES, Certificate, LayerResult, NetworkResult, cap
 from ..search.space import Mapspace
@@ -26,7 +27,8 @@ def explanation_faults(result: NetworkResult, layer: LayerResult) -> Iterator[st
     yield from _binding(*opened(result.architecture, layer.einsum, result.constraints, layer.mapping),
                         claimed, stated)
     space = Mapspace(result.architecture, layer.einsum, result.constraints)
-    counted = {x.step: x for x in waterfall(space, None, claimed.value, claimed.evaluated)}
+    count = uneven_waterfall if result.constraints.uneven else waterfall
+    counted = {x.step: x for x in count(space, None, claimed.value, claimed.evaluated)}
     for drop in stated.drops:
         if drop.step in counted and not isclose(drop.mappings, counted[drop.step].mappings, rel_tol=1e-9):
             yield (f"explanation: states {drop.mappings:.6g} mappings, {drop.step}; there are "

@@ -104,7 +104,7 @@ def tables(layer: LayerEntry) -> Iterator[tuple[str, str, Table]]:
         yield ("Runner-up classes", "All mappings that make one choice otherwise. Loses: proven for all of "
                "them (no better: proofs stop at the best value). Best met: the best one that the search "
                "came across, which need not be the best there is.", _class_table(why))
-    if not why["waterfall"]:        # uneven mappings are not counted
+    if not why["waterfall"]:
         return
     left = Table(("mappings", "left"), left=frozenset({0}))
     for drop in why["waterfall"]:

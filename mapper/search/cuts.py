@@ -10,11 +10,11 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from typing import Callable, Collection, Iterator
+from typing import Callable, Collection, Iterator, Sequence
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import Cap
-from ..bounds.costs import Costs, Keep
+from ..bounds.costs import Costs, Keep, Order
 from ..bounds.cuts import Chain, Cuts
 from ..bounds.inner import Late, Table
 from ..bounds.nests import Nests
@@ -47,22 +47,24 @@ class CutSearch:
 
     `bound` is what is proven of all uneven mappings so far, `relaxed` what is without regard to the room that
     tensors share; `chains` were looked at, at most `most`. Choices of what levels keep that are known to have
-    none may be left out (`without`).
+    none may be left out (`without`). Looked at are all `keeps` (default: all there are), and chains in this
+    `order`.
     """
 
     def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int,
-                 without: Collection[Keep] = ()) -> None:
-        self.nests, self.powers, self.cap, self.most = nests, powers, cap, most
-        self.architecture, self.einsum = space.architecture, space.einsum
+                 without: Collection[Keep] = (), keeps: Sequence[Keep] | None = None,
+                 order: Order | None = None) -> None:
+        self.nests, self.powers, self.cap, self.most, self.order = nests, powers, cap, most, order
+        self.space, self.architecture, self.einsum = space, space.architecture, space.einsum
         self.inner: dict[object, dict[Late, Table]] = {}
         self.chains = self.classes = 0
         self.relaxed: float | None = None
-        self.closed = inf
+        self.ended: dict[Keep, float] = {}      # values of the best chains that fit
         self._tie = count()
         self.heap: list[tuple[float, int, Keep, Rooms, Cuts | None]] = []
         self._every: list[Keep] = []
         self._opened: set[Keep] = set()
-        for keep in space.keeps:
+        for keep in space.keeps if keeps is None else keeps:
             if keep in without:
                 self.chains += 1        # those who repeat this do not know
                 continue
@@ -74,7 +76,19 @@ class CutSearch:
     @property
     def bound(self) -> float:
         """No uneven mapping lies below."""
-        return min(self.closed, self.heap[0][0] if self.heap else inf)
+        return min([*self.ended.values(), self.heap[0][0] if self.heap else inf])
+
+    @property
+    def bounds(self) -> dict[Keep, float]:
+        """By what levels keep, what is proven of mappings that do; inf where none fits."""
+        found = dict.fromkeys(self._every, inf) | self.ended
+        for value, _, keep, *_ in self.heap:
+            found[keep] = min(found[keep], value)
+        return found
+
+    def pruned(self, value: float) -> set[Keep]:
+        """The choices of what levels keep no chain of which was looked at, since all are above `value`."""
+        return {keep for v, _, keep, _, cuts in self.heap if cuts is None and v >= value * (1.0 - ROUNDING)}
 
     def ruled_out(self, value: float) -> frozenset[Keep]:
         """The choices of what levels keep all chains of which are above a value, whatever room there is: that
@@ -107,15 +121,33 @@ class CutSearch:
             self._opened.add(keep)
             parts = self._split(keep, rooms, cuts)
             if parts is None:
-                self.closed = min(self.closed, value)
+                self.ended[keep] = min(value, self.ended.get(keep, inf))
                 yield Leaf(value, keep, cuts)
                 continue
             for part in parts:
                 self._solve(value, keep, part)
 
+    def beyond(self, most: float, chains: int) -> Iterator[Leaf]:
+        """The best chains of other choices of what levels keep than those that were found, as far as so many
+        chains go, and below `most`."""
+        self.most = self.chains + chains
+        while True:
+            self.heap = [x for x in self.heap if x[2] not in self.ended]
+            heapq.heapify(self.heap)
+            leaf = next(self.leaves([most]), None)
+            if leaf is None:
+                return
+            yield leaf
+
+    def alone(self, keep: Keep, order: Order, most: int) -> CutSearch:
+        """The chains of one choice of what levels keep in some `order`."""
+        own = CutSearch(self.space, self.nests, self.powers, self.cap, most, (), (keep,), order)
+        own.inner = self.inner
+        return own
+
     def _solve(self, least: float, keep: Keep, rooms: Rooms) -> None:
         self.chains += 1
-        chain = Chain(self.nests, keep, self.powers, rooms.most, self.cap, self.inner)
+        chain = Chain(self.nests, keep, self.powers, rooms.most, self.cap, self.inner, self.order)
         if chain.value < inf:
             self._push(max(least, chain.value), keep, rooms, chain.cuts())
 

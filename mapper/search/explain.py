@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from ..bounds.bound import energy_floor
 from ..bounds.region import TRIVIAL, Region
 from ..bounds.relax import Relaxation
@@ -14,12 +12,11 @@ from ..mapping.nest import Mapping
 from ..mapping.parts import unfold
 from ..workload.einsum import Einsum
 from .arranged import asked_of_parts, least_steps
-from .explanation import Explanation, RunnerUp, Worth
+from .explanation import Explanation, Worth
 from .layer import LayerSearch
 from .result import Certificate
 from .runners_up import runners_up
 from .space import Mapspace
-from .uneven import UnevenSearch
 from .waterfall import waterfall
 
 
@@ -33,19 +30,6 @@ def explained(search: LayerSearch, mapping: Mapping, certificate: Certificate,
         *binding(relaxation, region, search.powers),
         runners_up(search, region, 0.0 if root is None else root.floor, certificate, closely),
         waterfall(space, root, certificate.value, certificate.evaluated), tuple(search.trace.moments))
-
-
-def explained_uneven(search: UnevenSearch, mapping: Mapping, certificate: Certificate) -> Explanation:
-    """The same of a search for uneven mappings, as far as it is known there: what binds, and what mappings
-    lose that are cut level by level."""
-    space, parts = opened(search.architecture, search.einsum, search.constraints, mapping)
-    value: float = certificate.value
-    even: tuple[RunnerUp, ...] = ()
-    if value < search.even < inf:
-        least = certificate.lower_bound / value - 1.0
-        even = (RunnerUp("all tensors cut level by level", least, search.even / value - 1.0),)
-    relaxation = space.relaxation(search.cap)
-    return Explanation(*binding(relaxation, class_of(space, parts), search.powers), even, ())
 
 
 def opened(architecture: Architecture, einsum: Einsum, constraints: Constraints,

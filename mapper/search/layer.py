@@ -271,7 +271,7 @@ class LayerSearch:
     def _offer(self, found: Found | None) -> None:
         if found is not None:
             better = self.best is None or found.value < self.best.value
-            self.trace.offered(found, self.evaluated, better)
+            self.trace.offered(found.keep, found.value, self.evaluated, better)
             if better:
                 self.best = found
                 self.report(found.value, min(self.trace.bound, found.value))

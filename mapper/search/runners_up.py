@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf, prod
-from typing import Iterator
+from typing import Iterable, Iterator, Mapping, Sequence
 
 from ..bounds.bound import bound_region
 from ..bounds.region import TRIVIAL, Region
@@ -14,11 +14,15 @@ from .keeps import Decision, Keep
 from .layer import LayerSearch
 from .local import Found
 from .result import Certificate
+from .space import Mapspace
 from .tree import Node
 from .waterfall import leaves
 
+#: What a class does otherwise; what is proven of it, and the best that was met in it, both inf for none.
+Class = tuple[str, float, float]
+
 _LATTICES = 24          # choices of what levels keep that are looked into,
-_FARTHEST = 1.1         # as far as they lose no more than ten percent
+FARTHEST = 1.1         # as far as they lose no more than ten percent
 _ORDERS = 16            # innermost loops that are bounded for the classes of other orders
 
 
@@ -33,15 +37,18 @@ def runners_up(search: LayerSearch, region: Region, floor: float,
     # Where something better might turn up, the search is the place for it, not its explanation.
     able = has_whole_bound(search.lattice) and search.powers[0] > 0 and not (
         search.space.imperfect or search.space.architecture.sparse)
-    farthest = _FARTHEST * certificate.value if closely and able and certificate.status == "optimal" else 0.0
-    found = [_runner_up(*x, certificate) for x in (
-        *_other_keeps(search, region, farthest), *_other_orders(search, region, floor))]
-    return tuple(sorted(found, key=lambda x: (not x.fits, max(x.at_least or 0.0, 0.0),
-                                              inf if x.found is None else x.found)))
+    farthest = FARTHEST * certificate.value if closely and able and certificate.status == "optimal" else 0.0
+    classes = (*_other_keeps(search, region, farthest), *_other_orders(search, region, floor))
+    return ranked(classes, certificate)
+
+
+def ranked(classes: Iterable[Class], certificate: Certificate) -> tuple[RunnerUp, ...]:
+    """What classes lose, those first that lose least."""
+    return tuple(sorted((_runner_up(*x, certificate) for x in classes), key=lambda x: (
+        not x.fits, max(x.at_least or 0.0, 0.0), inf if x.found is None else x.found)))
 
 
 def _runner_up(choice: str, bound: float, found: float, certificate: Certificate) -> RunnerUp:
-    """`bound` is what is proven of the class, `found` the best that was met in it, both inf for none."""
     value = certificate.value
     if not 0.0 < value < inf:
         return RunnerUp(choice, 0.0, None, bound < inf)
@@ -50,25 +57,29 @@ def _runner_up(choice: str, bound: float, found: float, certificate: Certificate
                     found / value - 1.0 if found < inf else None, bound < inf)
 
 
-def _other_keeps(search: LayerSearch, region: Region,
-                 farthest: float) -> Iterator[tuple[str, float, float]]:
+def _other_keeps(search: LayerSearch, region: Region, farthest: float) -> Iterator[Class]:
     """From the regions of the search: each was bounded, or all of its mappings were evaluated; and looked
     into up to `farthest`."""
     if search.trace.root is None:
         return
-    names = [level.name for level in search.space.architecture.levels]
     ends = [(node.region, _proven(search, node)) for node in leaves(search.trace.root)]
     if farthest:
         ends = _looked_into(search, ends, region.keep, farthest)
-    for tensor, columns in search.space.choices.columns.items():
-        for level, name in enumerate(names):
+    yield from other_keeps(search.space, region.keep, ends, search.trace.best)
+
+
+def other_keeps(space: Mapspace, best: Keep, ends: Sequence[tuple[Region, float]],
+                met: Mapping[Keep, float]) -> Iterator[Class]:
+    """The classes in which one level keeps one tensor and does not in `best`, or the other way round; `ends`
+    are all regions with what is proven of each, `met` the least values met by what levels keep."""
+    for tensor, columns in space.choices.columns.items():
+        for level, name in enumerate(x.name for x in space.architecture.levels):
             if len({level in column for column in columns}) < 2:
                 continue
-            kept = tensor not in region.keep[level]
+            kept = tensor not in best[level]
             bound = min((own for other, own in ends if _may(other, (level, tensor), kept)), default=inf)
-            best = min((own for keep, own in search.trace.best.items() if (tensor in keep[level]) == kept),
-                       default=inf)
-            yield f"{name} {'keeps' if kept else 'bypasses'} {tensor}", bound, best
+            found = min((own for keep, own in met.items() if (tensor in keep[level]) == kept), default=inf)
+            yield f"{name} {'keeps' if kept else 'bypasses'} {tensor}", bound, found
 
 
 def _looked_into(search: LayerSearch, ends: list[tuple[Region, float]], best: Keep,
@@ -102,7 +113,8 @@ def _by_lattice(search: LayerSearch, region: Region, farthest: float) -> float:
     options = search.space.order_options(region)
     for tiling in tilings:
         start = Found(inf, region.keep, tuple(orders[0] for orders in options), tiling.factors)
-        search.trace.offered(search.explorer.best_order(start, options), search.explorer.evaluated, False)
+        found = search.explorer.best_order(start, options)
+        search.trace.offered(found.keep, found.value, search.explorer.evaluated, False)
     return bound
 
 
@@ -120,8 +132,7 @@ def _proven(search: LayerSearch, node: Node) -> float:
     return node.value
 
 
-def _other_orders(search: LayerSearch, region: Region,
-                  floor: float) -> Iterator[tuple[str, float, float]]:
+def _other_orders(search: LayerSearch, region: Region, floor: float) -> Iterator[Class]:
     """Bounded anew, with what levels keep as it is; the tiling of the best mapping is tried as well."""
     space, left = search.space, _ORDERS
     for level, inner in enumerate(region.innermost):

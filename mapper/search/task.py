@@ -13,7 +13,8 @@ from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .demands import Case
-from .explain import explained, explained_uneven
+from .explain import explained
+from .explain_uneven import explained_uneven
 from .front import FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch
@@ -118,7 +119,7 @@ def _found(task: Task, report: _Reporter) -> Answer:
         mapping, certificate = search_uneven(task.architecture, task.einsum, task.objective, task.limits,
                                              task.seed, report, task.constraints, report.begun)
         assert isinstance(report.search, UnevenSearch)
-        why = explained_uneven(report.search, mapping, certificate)
+        why = explained_uneven(report.search, mapping, certificate, task.closely)
         return mapping, replace(certificate, explanation=why)
     if task.objective == PARETO:
         front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,

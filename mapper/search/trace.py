@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .keeps import Keep
-    from .local import Found
     from .tree import Node
 
 _MOST = 400     # moments kept; the bound may rise many times
@@ -36,11 +35,11 @@ class Trace:
     best: dict[Keep, float] = field(default_factory=dict)
     root: Node | None = None
 
-    def offered(self, found: Found, evaluated: int, better: bool) -> None:
+    def offered(self, keep: Keep, value: float, evaluated: int, better: bool) -> None:
         """Note a mapping that was found, `better` than all before or not."""
-        self.best[found.keep] = min(found.value, self.best.get(found.keep, inf))
+        self.best[keep] = min(value, self.best.get(keep, inf))
         if better:
-            self._note(evaluated, found.value, self.bound)
+            self._note(evaluated, value, self.bound)
 
     @property
     def bound(self) -> float:

@@ -38,6 +38,8 @@ from .local import Explorer
 from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
 from .space import Mapspace
 from .stages import joined, unfinished
+from .trace import Trace
+from .uneven_space import UnevenSpace
 
 #: Chains that are looked at.
 MOST_CHAINS = 2000
@@ -73,12 +75,14 @@ class UnevenSearch:
         self.ruled_out: frozenset[Keep] = frozenset()
         if known is not None:
             self.best, self.mapping = known
-        self.size = self.space.size
+        self.size = UnevenSpace(self.space).size
+        self.chains: CutSearch | None = None
+        self.trace = Trace(self.started)
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
         self._start()
-        found = cut_search(self.space, self.nests, self.powers, self.cap, without=self.without)
+        found = self.chains = cut_search(self.space, self.nests, self.powers, self.cap, without=self.without)
         bound = 0.0
         if found is not None:
             self._by_chains(found)
@@ -90,7 +94,7 @@ class UnevenSearch:
             bound = self._arranged(self.mapping)
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
         self.ruled_out = frozenset() if found is None else found.ruled_out(self.best)
-        self.report(self.best, proven)
+        self._proven(proven)
         return self.mapping, self._certificate(found, proven, status, even)
 
     def _is_open(self, bound: float) -> bool:
@@ -153,7 +157,19 @@ class UnevenSearch:
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
         self.best, self.mapping = value, mapping
+        self.trace.offered(self.kept(mapping), value, self.evaluated, True)
         self.report(value, min(self.proven, value))
+
+    def _proven(self, bound: float) -> None:
+        """Take note of what is proven."""
+        self.proven = max(self.proven, min(bound, self.best))
+        self.trace.proven(self.evaluated, self.proven)
+        self.report(self.best, self.proven)
+
+    def kept(self, mapping: Mapping) -> Keep:
+        """What each level keeps in all its blocks."""
+        names = {t.name for t in self.einsum.tensors}
+        return tuple(block.keep & names for block in by_levels(self.architecture, mapping))
 
     def sketch(self) -> tuple[Mapping, Certificate] | None:
         """The best so far, and a certificate that proves nothing."""
@@ -168,16 +184,16 @@ class UnevenSearch:
     def _by_chains(self, search: CutSearch) -> None:
         best, leaves = [self.best], 0
         for leaf in search.leaves(best, self._interrupted):
-            self.proven = max(self.proven, min(search.bound, self.best))
-            self._offer(leaf.keep, leaf.cuts)
+            self._proven(search.bound)
+            self.offer(leaf.keep, leaf.cuts)
             best[0], leaves = self.best, leaves + 1
-            self.report(self.best, min(search.bound, self.best))
+            self._proven(search.bound)
             search.most = min(search.most, search.chains + _MORE_CHAINS) if leaves == 1 else search.most
             if leaves >= _LEAVES:
                 break
 
-    def _offer(self, keep: Keep, cuts: Cuts) -> None:
-        """Make a chain into a mapping, and improve that."""
+    def offer(self, keep: Keep, cuts: Cuts) -> tuple[float, Mapping] | None:
+        """Make a chain into a mapping, and improve that: its value, and it; None where there is none."""
         blocks = Blocks(self.architecture, self.einsum, self.nests, keep, cuts)
         space = Mapspace(blocks.machine, self.einsum, asked_of_parts(
             self.architecture, blocks.machine, blocks.order, self.constraints))
@@ -194,13 +210,22 @@ class UnevenSearch:
             if found.value < 1.5 * self.best:
                 found = explorer.climb(found, options)
         self.evaluated += explorer.evaluated
-        if found is not None and found.value < self.best:
-            mapping = blocks.mapping(space.template(found.keep, found.orders), found.factors)
-            if not part_reasons(self.architecture, mapping) and self._obeys(mapping):
-                self._take(found.value, mapping)
+        if found is None:
+            return None
+        mapping = blocks.mapping(space.template(found.keep, found.orders), found.factors)
+        if part_reasons(self.architecture, mapping) or not self._obeys(mapping):
+            return None
+        self.trace.offered(keep, found.value, self.evaluated, False)
+        if found.value < self.best:
+            self._take(found.value, mapping)
+        return found.value, mapping
 
     def _obeys(self, mapping: Mapping) -> bool:
         return not violations(self.constraints, self.architecture, self.einsum, mapping)
+
+    def level_by_level(self) -> float:
+        """What no mapping that is cut level by level lies below; the best of them counts as met."""
+        return self._even().trace.bound
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
@@ -216,6 +241,8 @@ class UnevenSearch:
         with suppress(InfeasibleError):     # an uneven one may fit
             even.run()
         self.even = min(self.even, inf if even.best is None else even.best.value)
+        for keep, value in even.trace.best.items():
+            self.trace.offered(keep, value, self.evaluated, False)
         return even
 
     # ---- the answer ---------------------------------------------------------------------------------
@@ -228,7 +255,7 @@ class UnevenSearch:
             objective=self.objective, value=self.best, lower_bound=proven,
             relaxed_bound=min(relaxed, proven), status=status, mapspace_size=self.size,
             classes=0 if search is None else search.classes,
-            classes_pruned=0 if search is None else sum(x[4] is None for x in search.heap),
+            classes_pruned=0 if search is None else len(search.pruned(self.best)),
             bound_solves=(self.solves if search is None else search.chains) + (even.solves if even else 0),
             evaluated=self.evaluated + (even.evaluated if even else 0),
             seconds=monotonic() - self.started, dual=dual, among=self.among)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import factorial, prod
-from typing import Iterator
+from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .explanation import Drop
 from .space import Mapspace
 from .tree import Node
 
-_DRAWN = 4096           # mappings drawn to see how many fit
+DRAWN = 4096            # mappings drawn to see how many fit
 
 
 def waterfall(space: Mapspace, root: Node | None, best: float, evaluated: int) -> tuple[Drop, ...]:
@@ -50,25 +50,33 @@ def fitting_share(space: Mapspace) -> tuple[float, str]:
     """The share of the mapspace that fits, from mappings drawn at random; where none of them does, a share
     that is not passed with 95 % confidence (three over their number)."""
     rng = np.random.default_rng(0)
-    factors = space.drawn(rng, _DRAWN)
+    factors = space.drawn(rng, DRAWN)
+    column = {name: rng.integers(0, len(columns), DRAWN) for name, columns in space.choices.columns.items()}
+    kept = [{name: np.array([i in own for own in columns])[column[name]]
+             for name, columns in space.choices.columns.items()} for i in range(space.depth)]
+    hits = int(fitting(space, factors, kept).sum())
+    return (hits / DRAWN, "about") if hits else (3.0 / DRAWN, "at most")
+
+
+def fitting(space: Mapspace, factors: np.ndarray, kept: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+    """Which factor arrays, shape (mappings, slots, ranks), fit; `kept` says by level of which tensors each
+    mapping keeps a tile there, shape (mappings,)."""
     good = space.allowed(factors)
-    kept = {name: rng.integers(0, len(columns), _DRAWN) for name, columns in space.choices.columns.items()}
-    for i, level in enumerate(space.architecture.levels):
+    for i in range(space.depth):
         x, y = space.architecture.fanout(i)
         good &= factors[:, slot(i, "x")].prod(axis=1) <= x
         good &= factors[:, slot(i, "y")].prod(axis=1) <= y
-        if level.capacity_words is None:
+    for parts in space.architecture.storages:
+        capacity, words = space.architecture.levels[parts[-1]].capacity_words, np.zeros(len(factors))
+        if capacity is None:
             continue
-        tiles = np.minimum(factors[:, 3 * i:].prod(axis=1), np.array(space.einsum.extents))
-        extents = dict(zip(space.einsum.ranks, tiles.T, strict=True))
-        words = np.zeros(_DRAWN)
-        for tensor in space.einsum.tensors:
-            columns = space.choices.columns[tensor.name]
-            keeps = np.array([i in column for column in columns])[kept[tensor.name]]
-            words += keeps * space.room(i, tensor, extents)
-        good &= words <= level.capacity_words
-    hits = int(good.sum())
-    return (hits / _DRAWN, "about") if hits else (3.0 / _DRAWN, "at most")
+        for i in parts:
+            tiles = np.minimum(factors[:, 3 * i:].prod(axis=1), np.array(space.einsum.extents))
+            extents = dict(zip(space.einsum.ranks, tiles.T, strict=True))
+            for name, keeps in kept[i].items():
+                words += keeps * space.room(i, space.einsum.tensor(name), extents)
+        good &= words <= capacity
+    return good
 
 
 def state(node: Node, best: float) -> str:
