@@ -14,8 +14,10 @@ from tilebound.bounds.certificate import certified_log_bound
 from tilebound.bounds.problem import Problem
 from tilebound.bounds.program import Multipliers
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation, _Builder
+from tilebound.bounds.relax import Relaxation
 from tilebound.bounds.solve import solve, solve_cvxpy
+from tilebound.bounds.streams import Streams
+from tilebound.bounds.variables import Variables
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
 from tilebound.mapping.constraints import NONE, Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
@@ -132,11 +134,11 @@ def test_fast_solver_agrees_with_cvxpy_and_any_multipliers_prove_less(seed):
     assert certified_log_bound(program, Multipliers.from_flat(program, values)) <= fast.value + 1e-7
 
 
-def words_at(relaxation, builder, posynomial, factors):
+def words_at(builder, posynomial, factors):
     """Value of a posynomial at whole factors, every helper variable as low as its constraints let it."""
     point = np.zeros(builder.width)
-    point[:relaxation.size] = np.log(factors).reshape(-1)
-    for i in range(relaxation.size + 1, builder.used):
+    point[:builder.v.size] = np.log(factors).reshape(-1)
+    for i in range(builder.v.size + 1, builder.used):
         limits = [c for c in builder.constraints if np.all(c.exponents[:, i] == -1)]
         point[i] = max(np.log(c(point)) for c in limits)
         assert point[i] <= builder.upper[i] + 1e-9
@@ -153,13 +155,13 @@ def test_no_stream_is_overestimated(seed, monkeypatch):
     if any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
         return
     _, factors = Template.of(einsum, mapping)
-    relaxation = Relaxation(Problem(random_architecture(rng, einsum, mapping), einsum))
-    builder = _Builder(relaxation, region_of(rng, einsum, mapping))
+    variables = Variables(Problem(random_architecture(rng, einsum, mapping), einsum))
+    builder = Streams(variables, region_of(rng, einsum, mapping))
     for tensor in einsum.tensors:
         for child in range(1, len(mapping.blocks)):
             around = [x for x in placed_loops(mapping) if x.level < child and not x.spatial]
             true = words_received(tensor, around, mapping.tile(child, einsum.extent))
-            low = words_at(relaxation, builder, builder.stream(tensor, child), factors)
+            low = words_at(builder, builder.stream(tensor, child), factors)
             assert low <= true * (1 + 1e-9), (tensor.name, child)
 
 

@@ -37,7 +37,7 @@ def machine(rng: random.Random) -> Architecture:
 
 def changed(relaxation: Relaxation, label, share: float) -> Relaxation:
     """The relaxation of a machine with `share` times as much of a figure."""
-    architecture, einsum = relaxation.architecture, relaxation.einsum
+    architecture, einsum = relaxation.problem.architecture, relaxation.einsum
     level = architecture.levels[label.level]
     if label.kind == "array":
         other = Relaxation(Problem(architecture, einsum))

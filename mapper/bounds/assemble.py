@@ -1,5 +1,5 @@
-"""Puts the program of a region together, from what was compiled for its tensors before (`Terms`), and takes
-the variables out of it that the region fixes.
+"""Puts the program of a region together, from what was compiled for its tensors before (`TensorTerms`), and
+takes the variables out of it that the region fixes.
 """
 
 from __future__ import annotations
@@ -7,18 +7,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, log
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..mapping.template import slot
 from ..model.energy import gate, leakage_per_cycle
+from .cap import Cap
+from .charges import TensorTerms
+from .open_prices import OpenPrices
 from .program import Label, Posynomial, Program, merged
 from .region import Region
-from .terms import TensorTerms, Terms
-
-if TYPE_CHECKING:
-    from .relax import Relaxation
+from .terms import Terms
+from .variables import Variables
 
 #: A posynomial, and the column where the helper variables in it begin.
 _Piece = tuple[Posynomial, int]
@@ -38,21 +37,23 @@ class Assembly(Terms):
     """The program of one region. Its variables are the factors, slot by slot, the cycles, and the helpers of
     one tensor after the other."""
 
-    def __init__(self, relaxation: Relaxation, region: Region, tensors: list[TensorTerms]) -> None:
-        super().__init__(relaxation, region)
-        self.tensors = tensors
+    def __init__(self, variables: Variables, prices: OpenPrices, region: Region, tensors: list[TensorTerms],
+                 least_cycles: float, cap: Cap) -> None:
+        super().__init__(variables, region)
+        self.prices, self.tensors, self.least_cycles, self.cap = prices, tensors, least_cycles, cap
         *self.helpers, self.used = accumulate((len(t.ceilings) for t in tensors), initial=self.cycles + 1)
         self.rows: list[Row] = []
 
-    def program(self, floor: float, asked: bool) -> Program | None:
+    def program(self, arrays: list[Row], floor: float, asked: bool) -> Program | None:
         """The program of the least energy, or without it where it is not `asked` for, fixed variables
-        included; None where nothing is left. `floor`: see `Relaxation.program`."""
+        included; None where nothing is left. `arrays`: what these have room for. `floor`: see
+        `Relaxation.program`."""
         range_of_cycles = self._cycles()
         if range_of_cycles is None:
             return None
-        offset = self.r.prices.rounded_away(self.region) + sum(t.offset for t in self.tensors)
+        offset = self.prices.rounded_away(self.region) + sum(t.offset for t in self.tensors)
         energy = self._energy() if asked else []
-        self.rows = [Row(energy), *self._arrays(), *self._capacities(), *self._paces(),
+        self.rows = [Row(energy), *arrays, *self._least_units(), *self._capacities(), *self._paces(),
                      *self._cap(energy, offset, floor)]
         for tensor, column in zip(self.tensors, self.helpers, strict=True):
             self.rows += [Row([(limit, column)]) for limit in tensor.limits]
@@ -60,7 +61,7 @@ class Assembly(Terms):
                        for own, limit in zip((self.lower, self.upper), range_of_cycles, strict=True))
         for tensor, column in zip(self.tensors, self.helpers, strict=True):
             most[column:column + len(tensor.ceilings)] = tensor.ceilings
-        every = np.arange(self.cycles).reshape(3 * self.r.depth, -1)
+        every = np.arange(self.cycles).reshape(3 * self.problem.depth, -1)
         groups = tuple((every[:, i], log(extent)) for i, extent in enumerate(self.einsum.extents))
         labels = {i: row.label for i, row in enumerate(self.rows[1:]) if row.label is not None}
         return Program(*self._stacked(), least, most, groups, self.cycles, 1, 0, offset, labels)
@@ -83,13 +84,13 @@ class Assembly(Terms):
 
     def _cycles(self) -> tuple[float, float] | None:
         """Least and most of the logarithm of cycles; None where no number is left."""
-        macs, prices = float(self.einsum.macs), self.r.prices
-        least = log(self.r.least_cycles * prices.busy(self.region))
+        macs, prices = float(self.einsum.macs), self.prices
+        least = log(self.least_cycles * prices.busy(self.region))
         if self.arch.compute.lockstep is not None:
             # What units take in a cycle is not a matter of the loops that are unrolled over them.
             least = log(max(macs * prices.effectual / self.arch.compute.instances, 1.0))
         # A range of no width would be hard on the solver.
-        most = log(min(macs * exp(self._slowest()), self.r.cap.most_cycles)) + 1e-6
+        most = log(min(macs * exp(self._slowest()), self.cap.most_cycles)) + 1e-6
         return (least, most) if least < most else None
 
     def _slowest(self) -> float:
@@ -101,16 +102,17 @@ class Assembly(Terms):
 
     def _energy(self) -> list[_Piece]:
         """The energy of everything."""
-        prices = self.r.prices
+        prices = self.prices
         found = [self.monomial(price)] if (price := prices.computes(self.region)) > 0.0 else []
         for i, level in enumerate(self.arch.levels):
             if leak := leakage_per_cycle(level) * prices.awake:
                 switch, switched = gate(self.arch, i)
-                rows = self.spatial(0, switch) if switch == self.r.depth or self.region.keep[switch] else []
+                held = switch == self.problem.depth or self.region.keep[switch]
+                rows = self.spatial(0, switch) if held else []
                 at_work = self.monomial(1.0, self.factors(rows)) * self.variable(self.cycles)
                 # On average more than half of the instances over which a loop is spread are at work.
-                cut = sum(bool(self.r.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
-                          for rank in self.r.imperfect for row in rows)
+                cut = sum(bool(self.problem.rules.remainder(row, rank)) and self.may_iterate(rank, [row])
+                          for rank in self.imperfect for row in rows)
                 found.append(at_work.scaled(leak * switched * 0.5 ** cut))
         own = [(t.energy, column) for t, column in zip(self.tensors, self.helpers, strict=True)
                if len(t.energy.logs)]
@@ -119,20 +121,15 @@ class Assembly(Terms):
 
     # ---- constraints -------------------------------------------------------------------------
 
-    def _arrays(self) -> list[Row]:
-        if not self.r.arrays:       # the same for all regions
-            for limit in self.r.limits:
-                slots = [slot(limit.level, kind) for kind in limit.kinds]
-                self.r.arrays.append(Row([(self.monomial(1.0 / limit.most, self.factors(slots)), 0)],
-                                         label=Label("array", limit.level, "".join(limit.kinds))))
-        if not self.r.rules.workers:
-            return self.r.arrays
-        least = self.r.rules.workers / self.rounded(0, self.r.depth)
-        return [*self.r.arrays, Row([(self.monomial(least, -self._units), 0)])]
+    def _least_units(self) -> list[Row]:
+        if not self.problem.rules.workers:
+            return []
+        least = self.problem.rules.workers / self.rounded(0, self.problem.depth)
+        return [Row([(self.monomial(least, -self._units), 0)])]
 
     @property
     def _units(self) -> np.ndarray:
-        return self.factors(self.spatial(0, self.r.depth))
+        return self.factors(self.spatial(0, self.problem.depth))
 
     def _capacities(self) -> list[Row]:
         found = []
@@ -146,7 +143,7 @@ class Assembly(Terms):
         """What takes cycles: the units, and the words of levels of limited bandwidth."""
         found = []
         if self.arch.compute.lockstep is None:
-            work = self.monomial(self.einsum.macs * self.r.prices.busy(self.region), -self._units)
+            work = self.monomial(self.einsum.macs * self.prices.busy(self.region), -self._units)
             found.append(Row([(work, 0)], cycles_power=-1.0))
         for i, level in enumerate(self.arch.levels):
             reads, writes = self._of("reads", i), self._of("writes", i)
@@ -166,7 +163,7 @@ class Assembly(Terms):
     def _cap(self, energy: list[_Piece], offset: float, floor: float) -> list[Row]:
         """Hold the energy, before the offset K, to a cap on what it is after. Where that is a product with
         cycles, the energy is at least P F / (F + K) for every P (see `bound.proven_value`)."""
-        cap = self.r.cap
+        cap = self.cap
         if not cap or not cap.energy_power:
             return []
         most = float(cap.most_energy(1.0))

@@ -66,7 +66,7 @@ class Plane:
 
     def over(self, relaxation: Relaxation, regions: Sequence[Region]) -> list[float]:
         """The bounds of `regions` that are parts of the region."""
-        lower, upper = np.stack([relaxation.ranges(region) for region in regions], axis=1)
+        lower, upper = np.stack([relaxation.variables.ranges(region) for region in regions], axis=1)
         order = np.argsort(self.slopes, axis=0, kind="stable")[None]
         room = np.take_along_axis(upper - lower, order, axis=1)
         before = np.cumsum(room, axis=1) - room             # what is taken by cheaper slots of the rank
@@ -102,8 +102,8 @@ def bound_region(relaxation: Relaxation, region: Region, energy_power: int, cycl
     # What counts cycles alone has few multipliers, and is close enough to be proved with more digits.
     multipliers = relaxed.multipliers.rounded(8 if energy_power else 10)
     value, plane = proven(relaxation, region, program, multipliers, floor)
-    return Bound(value, multipliers,
-                 relaxation.point(region, relaxed.point) if isfinite(relaxed.value) else None, plane)
+    point = relaxation.variables.point(region, relaxed.point) if isfinite(relaxed.value) else None
+    return Bound(value, multipliers, point, plane)
 
 
 def parts_values(plane: Plane | None, relaxation: Relaxation, regions: Sequence[Region]) -> list[float]:
@@ -122,7 +122,7 @@ def proven(relaxation: Relaxation, region: Region, program: Program, multipliers
     low = constant + least_over(program, linear)
     if not isfinite(low):
         return objective.at_least(-inf), None
-    lower, upper = relaxation.ranges(region)
+    lower, upper = relaxation.variables.ranges(region)
     free = upper > lower
     count = np.count_nonzero(free)
     slopes = np.zeros(free.shape)

@@ -81,9 +81,9 @@ def log_slopes(program: Program, multipliers: Multipliers, relaxation: Relaxatio
 
 
 def _have(relaxation: Relaxation, label: Label) -> float:
-    level = relaxation.architecture.levels[label.level]
+    level = relaxation.problem.architecture.levels[label.level]
     if label.kind == "array":
-        return float(relaxation.architecture.fanout(label.level)["xy".index(label.axes)])
+        return float(relaxation.problem.architecture.fanout(label.level)["xy".index(label.axes)])
     if label.kind == "capacity":
         return float(level.capacity_words or 0)
     return float(getattr(level, label.kind))

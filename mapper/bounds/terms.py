@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, log
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,52 +10,30 @@ from ..mapping.template import slot
 from ..workload.einsum import Axis, Tensor
 from .program import Posynomial
 from .region import Region
-
-if TYPE_CHECKING:
-    from .relax import Relaxation
-
-_AUXILIARY = 64     # room for helper variables; unused ones are dropped
-
-
-@dataclass(frozen=True)
-class TensorTerms:
-    """What one tensor adds to a program, over its variables and helper variables of its own."""
-
-    energy: Posynomial                  # pJ, without `offset`, which is subtracted
-    offset: float
-    room: dict[int, Posynomial]         # by level, the words of it that are held there
-    reads: dict[int, Posynomial]        # by level, words that are read for it by each instance
-    writes: dict[int, Posynomial]
-    limits: tuple[Posynomial, ...]      # at most 1
-    ceilings: np.ndarray                # of the helper variables, logarithms
+from .variables import Variables
 
 
 class Terms:
-    """The variables of the program of one region, and helper variables so far."""
+    """The program of one region as far as helper variables go."""
 
-    def __init__(self, relaxation: Relaxation, region: Region) -> None:
-        self.r = relaxation
-        self.arch = relaxation.architecture
-        self.einsum = relaxation.einsum
-        self.region = region
-        self.column = relaxation.column
-        self.cycles = relaxation.size
-        self.width = relaxation.size + 1 + _AUXILIARY
-        self.used = relaxation.size + 1
+    def __init__(self, variables: Variables, region: Region) -> None:
+        self.v, self.problem, self.region = variables, variables.problem, region
+        self.arch, self.einsum = self.problem.architecture, self.problem.einsum
+        self.imperfect, self.width = variables.imperfect, variables.width
+        self.cycles = variables.size
+        self.used = variables.size + 1
         self.lower = np.zeros(self.width)
         self.upper = np.zeros(self.width)
         self.constraints: list[Posynomial] = []      # of helper variables
-        self.streams: dict[tuple[str, int], Posynomial] = {}
-        self.tiles: dict[tuple[str, int], Posynomial] = {}
         self.axes: dict[tuple[Axis, bytes], Posynomial] = {}
-        least, most = relaxation.ranges(region)
-        self.lower[:relaxation.size], self.upper[:relaxation.size] = least.ravel(), most.ravel()
+        least, most = variables.ranges(region)
+        self.lower[:variables.size], self.upper[:variables.size] = least.ravel(), most.ravel()
         self.loose = self.upper > self.lower
 
     # ---- variables -------------------------------------------------------------------------
 
     def index(self, row: int, rank: str) -> int:
-        return row * len(self.einsum.ranks) + self.column[rank]
+        return row * len(self.einsum.ranks) + self.v.column[rank]
 
     def monomial(self, value: float = 1.0, exponents: np.ndarray | None = None) -> Posynomial:
         row = np.zeros((1, self.width)) if exponents is None else exponents.reshape(1, -1)
@@ -86,19 +62,11 @@ class Terms:
 
     def factors(self, rows: list[int], ranks: frozenset[str] | None = None) -> np.ndarray:
         """Exponents of the product of the factors of `ranks` (default all) in the slots `rows`."""
-        key = tuple(rows), ranks
-        if key not in self.r.products:      # the same for all regions
-            exponents = np.zeros(self.width)
-            table = exponents[:self.r.size].reshape(-1, len(self.einsum.ranks))
-            for rank in self.einsum.ranks if ranks is None else ranks:
-                table[rows, self.column[rank]] = 1.0
-            exponents.flags.writeable = False
-            self.r.products[key] = exponents
-        return self.r.products[key]
+        return self.v.product(rows, ranks)
 
     def inside(self, level: int) -> list[int]:
         """Slots of `level` and of all levels inside it."""
-        return list(range(3 * level, 3 * self.r.depth))
+        return list(range(3 * level, 3 * self.problem.depth))
 
     @staticmethod
     def spatial(first: int, last: int) -> list[int]:
@@ -111,7 +79,7 @@ class Terms:
         if np.any(exponents[self.loose]):
             return None
         value = round(exp(exponents @ self.lower))
-        return None if rank in self.r.imperfect and 1 < value < self.einsum.extent[rank] else value
+        return None if rank in self.imperfect and 1 < value < self.einsum.extent[rank] else value
 
     def may_iterate(self, rank: str, rows: list[int]) -> bool:
         """Whether `rank` may have a factor above 1 in one of the slots."""
@@ -122,7 +90,7 @@ class Terms:
         to what stands for them in the program: the outermost loop over a rank is rounded up, which is
         less than twice."""
         rows = self.spatial(first, last)
-        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.r.imperfect
+        return 2.0 ** sum(self.may_iterate(rank, rows) for rank in self.imperfect
                           if ranks is None or rank in ranks)
 
     # ---- extents of tensor axes --------------------------------------------------------------
@@ -170,7 +138,7 @@ class Terms:
             return product
         # log(coefficient * e^x + rest) is concave in x for rest < 0: its chord lies below it.
         slope = log((coefficient * extent + rest) / constant) / log(extent)
-        if rank in self.r.imperfect:
+        if rank in self.imperfect:
             slope = min(slope, 1.0)
         return self.monomial(constant, slope * exponents)
 

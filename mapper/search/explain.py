@@ -63,5 +63,5 @@ def class_of(space: Mapspace, mapping: Mapping) -> Region:
 
 
 def _worth(relaxation: Relaxation, x: Sensitivity) -> Worth:
-    level = relaxation.architecture.levels[x.label.level]
+    level = relaxation.problem.architecture.levels[x.label.level]
     return Worth(level.name, f"{x.label.kind} {x.label.axes}".strip(), x.have, x.elasticity, x.marginal)
