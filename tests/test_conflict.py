@@ -276,7 +276,8 @@ def test_the_command_names_what_conflicts_with_its_place(tmp_path: Path, capsys)
     assert run(["map", str(path), "--json"]) == 3
     out, err = capsys.readouterr()
     assert "error: layer conv1: no valid mapping; these 3 conflict, any 2 of them can be met:" in err
-    assert "psum holds 16 words, needs 24 (O 24)" in err
+    assert "conv1.yaml:6:7: psum holds 16 words, needs 24 (O 24)" in err
+    assert "J·cycle, which is the least" in err
     line = 1 + SPEC.splitlines().index("        factors: {M: 24}")
     assert f"conv1.yaml:{line}:22: psum temporal factor of M is 24, could be 12" in err
     document = json.loads(out)
@@ -296,4 +297,7 @@ def test_places_do_not_make_constraints_differ(tmp_path: Path):
     assert with_places == plain and hash(with_places) == hash(plain)
     places = dict(with_places.places)
     assert places["psum", "keep", "O"].rsplit(":", 2)[-2:] == ["17", "13"] and not plain.places
-    assert Demand("factor", "psum", "M", "temporal", True).place(with_places).endswith(":19:22")
+    case = Case(loaded.architecture, with_places)
+    assert Demand("factor", "psum", "M", "temporal", True).place(case).endswith(":19:22")
+    row = next(i for i, line in enumerate(SPEC.splitlines(), 1) if "name: psum" in line)
+    assert Demand("capacity", "psum").place(case) == f"{path}:{row}:7"

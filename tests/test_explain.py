@@ -207,6 +207,21 @@ def test_reports_show_the_explanation(result, capsys, tmp_path):
     assert why.render(to_document(bare, result[1])) == ""
 
 
+@pytest.mark.parametrize(("at_least", "found", "text"), [
+    (0.0, 0.0, "exactly 0 %"), (4e-6, 4e-6, "less than 0.01 %"), (0.25, 0.25, "exactly +25.0 %"),
+    (0.1, 0.2, "at least +10.0 %, best met +20.0 %"), 
+    (-2e-5, 0.1, "gains less than 0.01 %, best met +10.0 %")])
+def test_what_is_rounded_away_is_neither_exact_nor_signed(result, at_least, found, text):
+    document = to_document(*result)
+    entry = document["layers"][0]["explain"]
+    entry["runners_up"] = [{"choice": "this", "at_least": at_least, "found": found}]
+    entry["sensitivities"] = [{"level": "GLB", "figure": "capacity", "have": 100, "elasticity": elasticity,
+                               "marginal": -0.0} for elasticity in (-0.0012, -0.0001)]
+    shown = why.render(document)
+    assert f"this: {text}\n" in shown and "GLB words (-0.001 %)" in shown
+    assert "-0 " not in shown and "-0.00 " not in shown and "-0.000" not in shown
+
+
 def test_the_command_explains_when_asked(tmp_path, capsys):
     path = tmp_path / "net.yaml"
     path.write_text("""

@@ -92,6 +92,8 @@ class Storage:
     power_gated_at: str | None = None      # level whose idle instances also switch these off
     sparsity: StorageSparsity = DENSE_STORAGE
     shares: str | None = None              # the level whose storage this is an outer part of (see `parts`)
+    #: FILE:LINE:COLUMN of the level, where it was read from a file.
+    place: str = field(default="", compare=False, repr=False)
 
     @property
     def instances(self) -> int:

@@ -165,7 +165,7 @@ def _storage(record: Record, mesh: _Mesh, fanout: _Fanout, default_bits: int, wi
         reduces=record.flag("reduces", True), power_gated_at=record.text("power_gated_at", "") or None,
         component=record.text("class", "storage"), attributes=attributes,
         energy=_energy(record, _STORAGE_ACTIONS, STORAGE_ACTIONS), area=figure(record, "area"),
-        sparsity=storage_sparsity(record))
+        sparsity=storage_sparsity(record), place=record.source.position)
 
 
 def _compute(record: Record, mesh: _Mesh, default_bits: int) -> Compute:

@@ -70,8 +70,8 @@ def note(front: FrontEntry) -> str:
         return f"{count} points found; the search ended before anything was proved of slower mappings"
     if front["tolerance"] == 0.0:
         return f"{count} points, proved complete: no choice of mappings is better than all of them"
-    return (f"{count} points; for every choice of mappings there is one with at most "
-            f"{units.percent(front['tolerance'])} more cycles, and energy")
+    return (f"{count} points; for every choice of mappings there is one with "
+            f"{units.about('at most', front['tolerance'])} more cycles, and energy")
 
 
 def layer_table(layer: LayerEntry) -> Table | None:

@@ -13,7 +13,7 @@ def rows(proof: CertificateEntry) -> list[tuple[str, str]]:
     """Of one layer, as (name, text)."""
     name = proof["objective"]
     return [(_NAMES.get(x["option"], x["option"]),
-             f"could save at most {units.percent(x['share'])} (no less than "
+             f"could save {units.about('at most', x['share'])} (no less than "
              f"{units.objective(name, x['bound'])}; not considered without --{x['option']})")
             for x in proof.get("potential", ())]
 
@@ -28,7 +28,7 @@ def total(document: ResultDocument) -> list[tuple[str, str, str]]:
         for x in proof.get("potential", ()):
             saved[x["option"]] = saved.get(x["option"], 0.0) + count * (proof["value"] - x["bound"])
     objective = document["objective"].split(",")[0]
-    return [(_NAMES.get(option, option), f"at most {units.percent(value / everything)} less",
+    return [(_NAMES.get(option, option), f"{units.about('at most', value / everything)} less",
              f"{units.OBJECTIVE_NAMES[objective]} with --{option}") for option, value in saved.items()]
 
 

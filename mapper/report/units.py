@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import re
-from math import floor, isfinite, log10
 
 from ..search.result import PARETO
-
-_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "",
-             3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E", 21: "Z", 24: "Y"}
-
-#: Unit of what each objective minimises, and its factor from the unit of the document.
-_OBJECTIVE_UNITS = {"energy": (1e-12, "J"), "latency": (1.0, "cycles"),
-                    "edp": (1e-12, "J·cycle"), "ed2p": (1e-12, "J·cycle²")}
-
-
-def si(value: float, unit: str = "") -> str:
-    """`value` with an SI prefix; an int below a thousand is written as it is.
-
-    >>> si(1234567, "cycles"), si(3.2e-9, "J"), si(0, "J"), si(640)
-    ('1.235 Mcycles', '3.200 nJ', '0 J', '640')
-    """
-    if not isfinite(value):
-        return "-"
-    if value == 0 or (isinstance(value, int) and abs(value) < 1000):
-        return f"{value:g} {unit}".strip()
-    value = float(f"{value:.4g}")       # round first: 999.96 is 1 k, not 1000
-    exponent = 3 * floor(log10(abs(value)) / 3)
-    exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
-    return f"{value / 10 ** exponent:#.4g} {_PREFIXES[exponent]}{unit}".strip()
+from ..search.units import objective as objective
+from ..search.units import si as si
 
 
 def short(text: str) -> str:
@@ -67,13 +45,6 @@ def objective_name(asked: str) -> str:
     return ", then ".join(OBJECTIVE_NAMES[name] for name in asked.split(","))
 
 
-def objective(name: str, value: float) -> str:
-    """A value of the objective called `name`, e.g. '3.1 kJ·cycle' for an EDP in pJ x cycles; of two
-    with a comma between, it is one of the first."""
-    factor, unit = _OBJECTIVE_UNITS[name.split(",")[0]]
-    return si(value * factor, unit)
-
-
 def percent(share: float) -> str:
     """A share of one as a percentage; only what rounding may have left reads as 0 %.
 
@@ -85,6 +56,16 @@ def percent(share: float) -> str:
     if abs(share) >= 0.001:
         return f"{100 * share:.1f} %"
     return f"{100 * share:.2f} %" if abs(share) >= 0.00005 else "< 0.01 %"
+
+
+def about(word: str, share: float) -> str:
+    """`word` and a percentage; of what is too small to be shown, what it is less than.
+
+    >>> about("at most", 0.05), about("exactly", 0.00001), about("exactly", 0.0)
+    ('at most 5.0 %', 'less than 0.01 %', 'exactly 0 %')
+    """
+    text = percent(share)
+    return f"less than {text.removeprefix('< ')}" if text.startswith("<") else f"{word} {text}"
 
 
 def words(count: float | None) -> str:

@@ -33,7 +33,7 @@ def facts(layer: LayerEntry) -> list[tuple[str, str]]:
     if why is None:
         return []
     parts = [f"{x['tensor']} at {x['level']} {units.percent(x['share'])}" for x in why["energy"][:3]]
-    binding = [f"{_figure(x)} ({x['elasticity']:+.2f} %)" for x in _binding(why)[:3]]
+    binding = [f"{_figure(x)} ({_elasticity(x)})" for x in _binding(why)[:3]]
     rows = [("dominates", ", ".join(parts)),
             ("cycles", f"{layer['cycles']:,}, bound by {layer['bottleneck']}"),
             ("binds", ", ".join(binding) if binding else "no figure of the machine, to the first order")]
@@ -60,6 +60,11 @@ def _figure(x: SensitivityEntry) -> str:
     return f"{x['level']} {_FIGURES.get(x['figure'], x['figure'])}"
 
 
+def _elasticity(x: SensitivityEntry) -> str:
+    """Percent of the bound for one percent of the figure; what is rounded away has no sign."""
+    return f"{x['elasticity']:+.3f} %" if abs(x["elasticity"]) >= _BINDS else "0"
+
+
 def _loss(x: RunnerUpEntry) -> str:
     if _exact(x):
         return _at_least(x)
@@ -81,9 +86,10 @@ def _at_least(x: RunnerUpEntry) -> str:
     if x["at_least"] is None:
         return "does not fit"
     if x["at_least"] < -1e-9:
-        return f"gains at most {units.percent(-x['at_least'])}"
+        return f"gains {units.about('at most', -x['at_least'])}"
     if _exact(x):
-        return f"exactly {_share(x['at_least'])}"
+        small = x["at_least"] <= _TELLS
+        return units.about("exactly", x["at_least"]) if small else f"exactly {_share(x['at_least'])}"
     return f"at least {_share(x['at_least'])}" if x["at_least"] > _TELLS else "no better"
 
 
@@ -119,7 +125,7 @@ def _sensitivity_table(why: ExplainEntry, objective: str) -> Table:
         none = abs(x["elasticity"]) < _BINDS
         one = "-" if x["have"] < _FEW else _signed(units.objective(objective, x["marginal"]))
         table.add(x["level"], _FIGURES.get(x["figure"], x["figure"]), f"{x['have']:,.10g}",
-                  "0" if none else f"{x['elasticity']:+.3f} %", "0" if none else one)
+                  _elasticity(x), "0" if none else one)
     return table
 
 

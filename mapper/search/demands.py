@@ -112,10 +112,11 @@ class Demand:
         asked = rules.default if self.kind == "default" else rules.range(self.name)
         return f"{self.level} {self.loops} factor of {self.name or 'other ranks'} {range_text(asked)}"
 
-    def place(self, constraints: Constraints) -> str:
-        """Where a constraint was written down; "" where that is not known."""
-        what = self.loops or self.kind
-        return dict(constraints.places).get((self.level, what, self.name), "") if self.asked else ""
+    def place(self, case: Case) -> str:
+        """Where a constraint, or the level of the machine, was written down; "" where that is not known."""
+        if self.asked:
+            return dict(case.constraints.places).get((self.level, self.loops or self.kind, self.name), "")
+        return case.architecture.levels[case.architecture.level_index(self.level)].place
 
 
 def range_text(asked: FactorRange) -> str:

@@ -11,6 +11,7 @@ from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange, LoopRules
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
+from . import units
 from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
 from .demands import Case, Demand, range_text
 from .feasible import Fit
@@ -134,7 +135,7 @@ class _Measure:
         self.demand: Demand = problem.all[index]
         self.text = self.demand.text(problem.case)
         self.clash = Clash(self.demand.kind, self.demand.level, self.demand.name, self.text,
-                           self.demand.place(problem.case.constraints))
+                           self.demand.place(problem.case))
         self.change = f"without: {self.text}"
         self.helped: Case | None = None
         self.alone = True               # whether it suffices to change this demand
@@ -261,9 +262,6 @@ def _search(case: Case, einsum: Einsum, objective: str, limits: Limits) -> Certi
     return kind(case.architecture, einsum, objective, limits, constraints=case.constraints).run()[1]
 
 
-_UNITS = {"energy": "pJ", "latency": "cycles", "edp": "pJ x cycles", "ed2p": "pJ x cycles^2"}
-
-
 def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective: str) -> InfeasibleError:
     """The error with what conflicts, where that can be said: not of uneven mappings whose loops in time are
     constrained, since a factor may then stand outside some of the tiles."""
@@ -289,7 +287,7 @@ def describe(conflict: Conflict) -> str:
     if conflict.reliefs:
         lines.append(f"changing one of {'the first' if conflict.others else 'them'} and nothing else, "
                      "by a short search:")
-        lines += [f"  {_relief(x, _UNITS[conflict.objective])}" for x in conflict.reliefs]
+        lines += [f"  {_relief(x, conflict.objective)}" for x in conflict.reliefs]
     return "\n".join(lines)
 
 
@@ -302,18 +300,17 @@ def _clash(x: Clash) -> str:
     return f"{place}{x.text}, {word}{'' if x.exact else ' about'} {x.need:,.10g}{detail}"
 
 
-def _relief(x: Relief, unit: str) -> str:
+def _relief(x: Relief, name: str) -> str:
     if x.fits is None:
         return f"{x.change}: not found out in time"
     if not x.fits:
         return f"{x.change}: still nothing fits, there is another conflict"
     if x.value is None:
         return f"{x.change}: no mapping found in a short search"
+    text = f"{x.change}: {units.objective(name, x.value)}"
     if x.lower_bound == x.value:
-        return f"{x.change}: {x.value:.4g} {unit}, which is the least"
-    if not x.lower_bound:
-        return f"{x.change}: {x.value:.4g} {unit}"
-    return f"{x.change}: {x.value:.4g} {unit}, at least {x.lower_bound:.4g} in any case"
+        return f"{text}, which is the least"
+    return f"{text}, at least {units.objective(name, x.lower_bound)} in any case" if x.lower_bound else text
 
 
 def _tiles(fit: Fit, level: int) -> dict[str, float]:
