@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _leave(*_: object) -> None:
-    os.write(2, b"interrupted\n")
+    os.write(2, b"interrupted before there was an answer: no file is written\n")
     os._exit(130)
 
 

@@ -39,7 +39,8 @@ _CONSTRAINTS = ("constraints", "architecture_constraints", "mapspace_constraints
 _NEVER_USED = ("layout", "model")
 
 _EPILOG = """Exit status: 0 done; 1 internal error; 2 bad input, every problem on a line of its own;
-3 no valid mapping exists; 130 interrupted by Ctrl-C, 143 by SIGTERM: the best found so far is written."""
+3 no valid mapping exists; 130 interrupted by Ctrl-C, 143 by SIGTERM: the best found so far is written; before
+a search begins, or where there is none, no file is."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -107,7 +108,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @click.option("--gap", type=Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=Number(0, min_open=True),
-              help="Most time for the whole search, all layers together.")
+              help="Most time for the search, all layers together. Reading SPECs and writing the answer come "
+              "on top; a first mapping and one bound of every layer are found in any case.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
               "[default: what `mapper` in a SPEC says, else 1]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
@@ -294,10 +296,10 @@ def _run(arguments: Sequence[str] | None, came: Sequence[int]) -> int:
         click.echo(f"error: {error}", err=True)
         return INFEASIBLE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        click.echo(_left("interrupted", came), err=True)
         return INTERRUPTED
     except Terminated:
-        click.echo("terminated", err=True)
+        click.echo(_left("terminated", came), err=True)
         return TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # nobody reads any more
@@ -308,13 +310,19 @@ def _run(arguments: Sequence[str] | None, came: Sequence[int]) -> int:
         return BAD_INPUT
     except Exception as error:
         if came:        # some libraries turn an interruption into an error of their own
-            click.echo("interrupted", err=True)
+            click.echo(_left("interrupted", came), err=True)
             return INTERRUPTED
         if os.environ.get("TILEBOUND_DEBUG"):
             raise
         click.echo(f"internal error: {type(error).__name__}: {error}\n"
                    "(set TILEBOUND_DEBUG=1 to see where)", err=True)
         return INTERNAL
+
+
+def _left(how: str, came: Sequence[int]) -> str:
+    """What is said where no answer is given: the first signal that comes before or after a search leaves
+    no file behind, while a second one may end a search that has kept its best in one."""
+    return how if len(came) > 1 else f"{how} before there was an answer: no file is written"
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Iterator
 import click
 
 from .errors import InfeasibleError
+from .signals import interrupts
 
 if TYPE_CHECKING:
     from .report.schema import ResultDocument
@@ -69,6 +70,12 @@ def conflicts_shown(as_json: bool) -> Iterator[None]:
 def answer(result: NetworkResult, workload: WorkloadGraph, as_json: bool, folder: Path | None,
            explain: bool = False) -> int:
     """Print the answer and write its files."""
+    with interrupts():      # a signal that comes now would leave nothing of what was found
+        return _answer(result, workload, as_json, folder, explain)
+
+
+def _answer(result: NetworkResult, workload: WorkloadGraph, as_json: bool, folder: Path | None,
+            explain: bool) -> int:
     from .report import front
     from .report.document import dumps, to_document
     from .report.output import write_outputs

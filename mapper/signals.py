@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while the command runs."""
+"""Ctrl-C and SIGTERM: while the command runs, and while a search or an answer is not to be lost."""
 
 from __future__ import annotations
 
@@ -46,3 +46,24 @@ def heeded() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second one interrupts as usual. Where Ctrl-C is to be ignored
+    it is, but not what else is handed to its handler (see `heeded`)."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def first(number: int, _: object) -> None:
+        if number != signal.SIGINT or previous != signal.SIG_IGN:
+            stop.set()
+            signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)

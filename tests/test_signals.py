@@ -9,11 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tilebound
+from tilebound import loading
+from tilebound.cli import run
 from tilebound.report.check import check_document
 from tilebound.report.document import load_document
+from tilebound.report.output import OUTPUTS
+from tilebound.report.text import render_text
 from tilebound.signals import Terminated, heeded
 
 WAIT = 60
@@ -75,6 +80,37 @@ def test_no_signal_shows_a_traceback(number: signal.Signals, delay: float) -> No
     ours = [line for line in err.decode().splitlines() if HOME in line and "in <module>" not in line]
     assert ours == []           # python itself may show one while it starts
     assert process.returncode in (128 + number, -number) or b"<frozen " in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_files_are_read_leaves_no_file(number: signal.Signals, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    read = loading.load_specs
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(loading, "load_specs", slow)
+    assert run(["map", "eyeriss", "alexnet", "-o", str(tmp_path / "out")]) == 128 + number
+    out, err = capsys.readouterr()
+    assert out == "" and err.endswith("ed before there was an answer: no file is written\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_answer_that_is_there_is_written(number: signal.Signals, tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(document: Any) -> str:
+        os.kill(os.getpid(), number)
+        return render_text(document)
+
+    (tmp_path / "layer.yaml").write_text("workload: {layers: [{name: g, type: matmul, M: 2, N: 2, K: 2}]}")
+    monkeypatch.setitem(OUTPUTS, "report.txt", interrupted)
+    assert run(["map", "eyeriss", str(tmp_path / "layer.yaml"), "-o", str(tmp_path / "out")]) == 0
+    assert {x.name for x in (tmp_path / "out").iterdir()} == {*OUTPUTS}
+    assert not load_document(tmp_path / "out" / "result.json")["interrupted"]
 
 
 def test_handlers_are_as_before() -> None:

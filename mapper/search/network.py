@@ -10,13 +10,14 @@ from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
 from ..model.cost import Semantics
 from ..model.evaluate import evaluate
+from ..signals import interrupts
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .combine import combine
 from .differences import difference
 from .front import POINTS
 from .limits import Limits
-from .processes import Clock, in_processes, interrupts, one_by_one
+from .processes import Clock, in_processes, one_by_one
 from .progress import ProgressEvent
 from .refusals import require_options, require_searchable
 from .result import Certificate, LayerFront, LayerResult, NetworkResult
