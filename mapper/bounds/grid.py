@@ -113,13 +113,3 @@ class Grid:
         """How often each tile is cut out of the whole along `ranks`."""
         return reduce(np.multiply, (self.einsum.extent[r] / self.extent(r) for r in ranks),
                       np.ones((1,) * len(self.shape)))
-
-
-def all_shapes(extents: Sequence[int], most: int, admitted: Sequence[bool]) -> list[tuple[int, ...]]:
-    """Every choice of a divisor a rank whose product is at most `most`; 1 for ranks that are not admitted."""
-    found: list[tuple[int, ...]] = [()]
-    for extent, open_ in zip(extents, admitted, strict=True):
-        options = [d for d in divisors(extent) if d <= most] if open_ else [1]
-        found = [(*shape, d) for shape in found for d in options if prod(shape) * d <= most]
-    return found
-

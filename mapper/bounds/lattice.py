@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Callable, Hashable, TypeVar
 
 import numpy as np
 
-from ..mapping.rules import SPATIAL
-from ..mapping.template import slot
 from ..workload.einsum import Axis, Tensor
 from .arrays import divisors, prime_factors
 from .lattice_windows import Windows
 from .problem import Problem
+from .unrolled import Sides, unrolled
 
 if TYPE_CHECKING:
     from .lattice_inside import Ways
@@ -281,21 +280,15 @@ class Lattice:
         return np.asarray(table[both[tile], both[shape]], dtype=float)
 
     @cached_property
-    def arrays(self) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+    def arrays(self) -> dict[int, Sides]:
         """Lattice points that fit the array, each with one way to split it over x and y."""
-        level, (width, height) = self.arch.levels[self.array_level], self.arch.fanout(self.array_level)
-        ways: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        along_x = self._within(width, level.spatial_x)
-        along_y = self._within(height, level.spatial_y)
-        for x in along_x:
-            both = along_y * x
-            # A rank runs along one axis of the array only, as in Timeloop's mappings, unless rules say more.
-            one_axis = ((along_y == 1) | (x == 1)).all(axis=1) | self.rules.both_axes
-            fits = (self.extents % both == 0).all(axis=1) & one_axis
-            if self.rules.constraints:
-                fits &= self._admitted(np.broadcast_to(x, along_y.shape), along_y)
-            for y, point in zip(along_y[fits], self.index(both[fits]), strict=True):
-                ways.setdefault(int(point), (tuple(map(int, x)), tuple(map(int, y))))
+        ways: dict[int, Sides] = {}
+        every = list(unrolled(self.problem, self.array_level))
+        both = np.array(every, dtype=np.int64).reshape(len(every), 2, -1).prod(axis=1)
+        enough = both.prod(axis=1) >= self.rules.workers
+        for way, point, good in zip(every, self.index(both).tolist(), enough.tolist(), strict=True):
+            if good:
+                ways.setdefault(point, way)
         return ways
 
     @cached_property
@@ -307,21 +300,6 @@ class Lattice:
     def instances(self) -> np.ndarray:
         """How many units the array has at work in each of the `shapes`."""
         return np.asarray(self.points[self.shapes].prod(axis=1, dtype=float))
-
-    def _within(self, most: int, allowed: tuple[str, ...] | None) -> np.ndarray:
-        """Points whose product is at most `most` and whose other ranks are 1."""
-        fits = self.points.prod(axis=1) <= most
-        for i, rank in enumerate(self.ranks):
-            if allowed is not None and rank not in allowed:
-                fits &= self.points[:, i] == 1
-        return np.compress(fits, self.points, axis=0)
-
-    def _admitted(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Whether the constraints admit the factors `x` and `y` of the array, shape (arrays, ranks)."""
-        factors = np.ones((len(x), 3 * self.depth, len(self.einsum.ranks)), dtype=np.int64)
-        level = self.array_level
-        factors[:, slot(level, "x"), self.columns], factors[:, slot(level, "y"), self.columns] = x, y
-        return self.quotients(level, SPATIAL, x * y) & self.rules.joint(factors)
 
     def quotients(self, level: int, kind: int, factors: np.ndarray) -> np.ndarray:
         """Whether the constraints admit the `factors`, shape (points, ranks), of loops of one `kind`

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import product
 from math import inf, prod
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mapping.nest import Kind
-from ..mapping.rules import SPATIAL
 from ..workload.einsum import Tensor
 from .arrays import divisors
-from .grid import Array, Grid, all_shapes
+from .grid import Array, Grid
 from .problem import Problem
+from .unrolled import unrolled
 from .windows import Windows
 
 _MOST_TILES = 60_000
@@ -74,27 +74,12 @@ class Nests:
         return [x for shape in self._unrolled() for x in self._told_apart(shape)]
 
     def _unrolled(self) -> list[Shape]:
-        level, ranks = self.arch.levels[self.border], self.grid.ranks
-        extents = [self.einsum.extent[r] for r in ranks]
-        found: dict[tuple[int, ...], Shape] = {}
-        kinds: tuple[Kind, ...] = ("x", "y")
-        sides = []
-        for kind, most, only in zip(kinds, self.arch.fanout(self.border),
-                                    (level.spatial_x, level.spatial_y), strict=True):
-            admitted = [(only is None or r in only) and self.rules.may_iterate(self.border, kind, r)
-                        for r in ranks]
-            sides.append(all_shapes(extents, most, admitted))
-        columns = [self.einsum.ranks.index(r) for r in ranks]
-        least, most_ = (own[self.border, SPATIAL, columns] for own in (self.rules.least, self.rules.most))
-        for x in sides[0]:
-            for y in sides[1]:
-                s = tuple(a * b for a, b in zip(x, y, strict=True))
-                both = any(a > 1 < b for a, b in zip(x, y, strict=True)) and not self.rules.both_axes
-                if s in found or both or prod(s) < self.rules.workers or any(
-                        n % f for n, f in zip(extents, s, strict=True)):
-                    continue
-                if all(lo <= f <= hi for lo, f, hi in zip(least, s, most_, strict=True)):
-                    found[s] = Shape(dict(zip(ranks, x, strict=True)), dict(zip(ranks, y, strict=True)))
+        ranks, found = self.grid.ranks, dict[tuple[int, ...], Shape]()
+        for x, y in unrolled(self.problem, self.border):
+            both = tuple(map(mul, x, y))
+            if prod(both) >= self.rules.workers:
+                along_x, along_y = (dict(zip(ranks, own, strict=True)) for own in (x, y))
+                found.setdefault(both, Shape(along_x, along_y))
         return list(found.values())
 
     @cached_property

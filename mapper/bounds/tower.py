@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from math import inf, prod
+from operator import mul
 
 import numpy as np
 
-from ..mapping.rules import SPATIAL, TEMPORAL
+from ..mapping.rules import TEMPORAL
 from ..mapping.template import slot
 from ..model.batch_hops import mean_way
 from ..model.network import toll
 from ..workload.einsum import Tensor
 from .arrays import divisors, prime_factors
 from .lattice import Lattice
+from .unrolled import Sides, unrolled
 
 _MOST_SHAPES = 100_000        # of all arrays together
 _MOST_POINTS = 100_000        # lattice points
@@ -87,39 +89,17 @@ class Tower:
         fits &= (x * y).prod(axis=(1, 2)) >= self.l.rules.workers
         return Shapes(x[fits], y[fits])
 
-    def _unrolled(self, level: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _unrolled(self, level: int) -> list[Sides]:
         """What the array below `level` may unroll along x and along y, not many more than `_MOST_SHAPES`; of
         ways that differ in the way of words alone only one, where that costs nothing."""
-        lattice, storage, (width, height) = self.l, self.l.arch.levels[level], self.l.arch.fanout(level)
-        along_y = self._within(height, storage.spatial_y)
-        found, seen = list[tuple[np.ndarray, np.ndarray]](), set[tuple[int, ...]]()
-        for x in self._within(width, storage.spatial_x):
-            both = along_y * x
-            # A rank runs along one axis of the array only, as in Timeloop's mappings.
-            fits = ((along_y == 1) | (x == 1)).all(axis=1) & (lattice.extents % both == 0).all(axis=1)
-            fits &= lattice.quotients(level, SPATIAL, both)
-            fits[fits] = lattice.rules.arranged(level, *self._every_rank(x, along_y[fits]))
-            for y in along_y[fits] if len(found) <= _MOST_SHAPES else ():
-                key = tuple((x * y).tolist())
-                if self._counts_hops(level) or key not in seen:
-                    seen.add(key)
-                    found.append((x, y))
-        return found
-
-    def _every_rank(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether ranks are unrolled along x and along y, also those of extent 1, shape (ways, ranks)."""
-        along_x, along_y = (np.zeros((len(y), len(self.l.einsum.ranks)), dtype=bool) for _ in range(2))
-        along_x[:, self.l.columns], along_y[:, self.l.columns] = x > 1, y > 1
-        return along_x, along_y
-
-    def _within(self, most: int, allowed: tuple[str, ...] | None) -> np.ndarray:
-        """Points whose product is at most `most` and whose other ranks are 1."""
-        points = self.l.points
-        fits = points.prod(axis=1) <= most
-        for i, rank in enumerate(self.l.ranks):
-            if allowed is not None and rank not in allowed:
-                fits &= points[:, i] == 1
-        return np.compress(fits, points, axis=0)
+        if self._counts_hops(level):
+            return list(islice(unrolled(self.l.problem, level), _MOST_SHAPES + 1))
+        found: dict[tuple[int, ...], Sides] = {}
+        for x, y in unrolled(self.l.problem, level):
+            found.setdefault(tuple(map(mul, x, y)), (x, y))
+            if len(found) > _MOST_SHAPES:
+                break
+        return list(found.values())
 
     def _counts_hops(self, level: int) -> bool:
         price = toll(self.l.arch, level)

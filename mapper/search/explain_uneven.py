@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice, permutations
-from math import inf
+from math import fsum, inf
 from typing import Iterator
 
 from ..bounds.bound import ROUNDING
@@ -120,6 +120,6 @@ def uneven_waterfall(space: Mapspace, chains: CutSearch | None, best: float,
             below = {keep for keep, bound in bounds.items() if bound < best * (1.0 - ROUNDING)}
             for step, keeps in (("not ruled out by quick bounds", bounds.keys() - chains.pruned(best)),
                                 ("left open by chains of cuts", below)):
-                left = min(left, sum(map(uneven.size_of, keeps)))
+                left = min(left, fsum(map(uneven.size_of, keeps)))     # in any order
                 drops.append(Drop(step, left, "at most" if left else "exact"))
     return (*drops, Drop("evaluated", float(evaluated), "exact"), Drop("best", 1.0, "exact"))
