@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from itertools import permutations, product
-from math import prod
 from random import Random
 from typing import Iterator
 
@@ -354,119 +352,6 @@ def test_orders_of_cuts_bound_all_mappings(seed: int) -> None:
     least = least_of_all(architecture, einsum, "energy")
     assert 0.0 < bound <= least * (1 + 1e-9) and len(proofs) == len(search.every)
     assert found == pytest.approx(least, rel=1e-9)
-
-
-def remainders(einsum: Einsum) -> set[tuple[tuple[str, int], ...]]:
-    """Every order of loops whose factors may multiply to more than the extents."""
-    def chains(extent: int, inner: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-        if prod(inner) < extent:
-            yield (-(-extent // prod(inner)), *inner)
-            for factor in range(2, extent):
-                yield from chains(extent, (factor, *inner))
-
-    found = set()
-    for ways in product(*(sorted(chains(n)) if n > 1 else [()] for n in einsum.extents)):
-        tags = [rank for rank, way in zip(einsum.ranks, ways, strict=True) for _ in way]
-        for order in set(permutations(tags)):
-            left = {rank: iter(way) for rank, way in zip(einsum.ranks, ways, strict=True)}
-            found.add(tuple((rank, next(left[rank])) for rank in order))
-    return found
-
-
-def cut_off(einsum: Einsum, mapping: Mapping) -> Mapping | None:
-    """The mapping with last passes that end where the ranks do."""
-    left, blocks = {rank: n - 1 for rank, n in einsum.extent.items()}, []
-    for block in reversed(mapping.blocks):
-        own: dict[str, tuple[Loop, ...]] = {}
-        for kind in ("spatial_x", "spatial_y", "temporal"):
-            found: list[Loop] = []
-            for loop in reversed(getattr(block, kind)):
-                left[loop.rank], last = divmod(left[loop.rank], loop.factor)
-                found.insert(0, replace(loop, residual=None if last == loop.factor - 1 else last + 1))
-            own[kind] = tuple(found)
-        blocks.insert(0, replace(block, **own))
-    return None if any(left.values()) else Mapping(tuple(blocks))
-
-
-def in_time(rng: Random, architecture: Architecture, einsum: Einsum) -> Constraints:
-    """Something about the loops in time of one level, with remainders everywhere, or only there."""
-    rank, level = rng.choice(einsum.ranks), rng.choice(architecture.levels).name
-    imperfect = rng.random() < 0.5
-    rules = rng.choice((LoopRules(factors=((rank, FactorRange(1, 1)),)), LoopRules(inner=(rank,)),
-                        LoopRules(factors=((rank, FactorRange(2, 2)),))))
-    some = () if imperfect else tuple((r, rng.randint(1, 3)) for r in einsum.ranks)
-    return Constraints((LevelConstraints(level, temporal=replace(rules, remainders=some)),), uneven=True,
-                       imperfect=imperfect)
-
-
-def compare_remainders(seed: int, objective: str, constrained: bool = False) -> None:
-    """Hold value and bound to the least of all mappings with remainders."""
-    rng = Random(f"uneven remainders {seed}")
-    einsum = conv(*rng.choice(((3, 2, 1), (2, 3, 1))), 1) if seed % 2 else gemm(*rng.choice(
-        ((3, 2, 1), (1, 5, 1), (1, 3, 2), (4, 1, 1))))
-    levels, fanout, below = rng.choice(((2, (1, 1), 1), (2, (2, 2), 1), (3, (2, 1), 1), (3, (2, 2), 0)))
-    drawn_machine = machine(rng, einsum, levels, fanout, below, seed % 3 == 0)
-    architecture = with_some_keeps(rng, drawn_machine, einsum, 3 if levels == 2 else 1)
-    asked = in_time(rng, architecture, einsum) if constrained else replace(UNEVEN, imperfect=True)
-    least = float("inf")
-    for whole in every_mapping(architecture, einsum, constrained, remainders(einsum)):
-        mapping = cut_off(einsum, whole)
-        if mapping is not None and not violations(asked, architecture, einsum, mapping) and not check_mapping(
-                architecture, einsum, mapping):
-            cost = evaluate(architecture, einsum, mapping)
-            least = min(least, objective_value(objective, cost.energy_pj, cost.cycles))
-    if least == float("inf"):
-        return
-    mapping, certificate = search_uneven(architecture, einsum, objective, Limits(), constraints=asked)
-    cost = evaluate(architecture, einsum, mapping)
-    assert objective_value(objective, cost.energy_pj, cost.cycles) == pytest.approx(certificate.value)
-    assert not check_mapping(architecture, einsum, mapping)
-    assert not violations(asked, architecture, einsum, mapping)
-    assert 0.0 < certificate.lower_bound <= least * (1 + 1e-9)
-    assert certificate.value >= least * (1 - 1e-9)
-    again = rederive(architecture, einsum, objective, certificate.value, certificate.dual, asked)
-    assert again[1] >= certificate.lower_bound * (1 - 1e-9)
-
-
-@pytest.mark.parametrize("seed, objective", ((1, "energy"), (2, "energy"), (5, "edp")))
-def test_remainders_are_bounded_in_every_order_of_cuts(seed: int, objective: str) -> None:
-    compare_remainders(seed, objective)
-
-
-@pytest.mark.parametrize("seed, objective", ((104, "latency"), (111, "ed2p"), (136, "ed2p")))
-def test_remainders_keep_to_what_is_asked_of_loops_in_time(seed: int, objective: str) -> None:
-    compare_remainders(seed, objective, constrained=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 160))
-@pytest.mark.parametrize("constrained", (False, True))
-def test_many_remainders(seed: int, constrained: bool) -> None:
-    with suppress(tb.InfeasibleError):      # constraints rule out all that was looked at
-        compare_remainders(seed, ("energy", "edp", "latency", "ed2p")[seed // 4 % 4], constrained)
-
-
-def test_remainders_and_places_of_cuts_are_written_and_checked() -> None:
-    layers = {"layers": [{"name": "gemm", "type": "matmul", "M": 5, "N": 7, "K": 11}]}
-    machine_ = {**MACHINE, "levels": [MACHINE["levels"][0], {"name": "GLB", "size": "16 words", "energy": 2}]}
-    best, *others = (tb.search(machine_, layers, "energy", imperfect=i, uneven=u)
-                     for i, u in ((True, True), (True, False), (False, True), (False, False)))
-    certificate = best.layers[0].certificate
-    assert certificate is not None and 0.5 * certificate.value < certificate.lower_bound < certificate.value
-    assert all(certificate.value < x.layers[0].cost.energy_pj for x in others)
-    document = json.loads(dumps(best.to_dict()))
-    text = document["layers"][0]["mapping"]
-    assert sum("GLB" in line for line in text) > 1
-    assert any("," in line.split(" in ")[-1] for line in text if " for " in line)
-    assert check_document(document) == []
-    assert document["constraints"]["imperfect"] and document["constraints"]["uneven"]
-    document["layers"][0]["certificate"]["lower_bound"] *= 1.01
-    assert check_document(document)
-
-
-def test_what_cannot_be_searched_is_refused() -> None:
-    with pytest.raises(tb.SpecError, match="a search for a front expects none"):
-        tb.search(MACHINE, LAYERS, "pareto", uneven=True)
 
 
 def test_a_search_that_is_stopped_gives_what_it_has() -> None:

@@ -13,15 +13,21 @@ from typing import Callable
 
 from ..bounds.bound import ROUNDING
 from ..hardware.architecture import Architecture
-from ..mapping.constraints import NONE, Constraints
+from ..mapping.constraints import NONE, Constraints, violations
+from ..mapping.nest import Mapping
+from ..mapping.parts import unfold
+from ..mapping.validate import check_mapping
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
+from .arranged import asked_of_parts
 from .explain import class_of, explained
-from .imperfect import kind_of_search
+from .explain_uneven import explained_uneven
+from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
-from .local import Found
+from .local import as_found
 from .result import Certificate, FrontPoint, LayerFront
+from .uneven import UnevenSearch
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20
@@ -37,26 +43,23 @@ class FrontSearch:
         self.left, self.limits, self.seed = points, limits, seed
         self.report = report or (lambda value, bound: None)
         self.started = monotonic()
-        self.kind = kind_of_search(architecture, einsum, constraints)
-        self.found: dict[float, Found] = {}      # by energy, as the search sees it
         self.tried: set[int] = set()             # caps
         self.barren: set[float] = set()          # energies of points after which a search found nothing
         self.front: LayerFront | None = None
-        self.first: LayerSearch | None = None    # for the fewest cycles
+        self.first: LayerSearch | UnevenSearch | None = None      # for the fewest cycles
         self.explain = explain                   # whether to say of each point why it is the best
 
     def run(self) -> LayerFront:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
         self.first = first = self._search("latency")
         first.report = self.report
-        _, fastest = first.run()
-        assert first.best is not None
-        quick = self._least_energy(round(fastest.value), first.best)
+        mapping, fastest = first.run()
+        quick = self._least_energy(round(fastest.value), mapping)
         if quick.cycles < fastest.value:        # the fewest were not found at once
             fastest = replace(fastest, value=float(quick.cycles))
         self.front = front = LayerFront(fastest, (quick,))
         if self.left and not self._stopped():
-            front = self._with(front, self._least_energy(None, self.found[quick.energy_pj]))
+            front = self._with(front, self._least_energy(None, quick.mapping))
         while self.left and not self._stopped():
             self.front = front
             self.report(1.0 + front.tolerance, 1.0)
@@ -65,7 +68,7 @@ class FrontSearch:
                 break
             start = max((p for p in front.points if p.cycles <= cap), key=lambda p: p.cycles)
             self.tried.add(cap)
-            point = self._least_energy(cap, self.found[start.energy_pj])
+            point = self._least_energy(cap, start.mapping)
             if point.energy_pj >= start.energy_pj * (1.0 - ROUNDING):
                 self.barren.add(start.energy_pj)
             front = self._with(front, point)
@@ -85,37 +88,37 @@ class FrontSearch:
     def _stopped(self) -> bool:
         return self.limits.over(self.started)
 
-    def _search(self, objective: str, known: Found | None = None,
-                among: tuple[str, float] | None = None) -> LayerSearch:
-        """The next search, with its share of the time."""
+    def _search(self, objective: str, known: Mapping | None = None,
+                among: tuple[str, float] | None = None) -> LayerSearch | UnevenSearch:
+        """The next search, with its share of the time and what the first one knows."""
         seconds = self.limits.left(self.started).seconds / max(self.left, 1)
         self.left -= objective == "energy"
-        dives = self.limits.dives if known is None else min(self.limits.dives, 1)
-        limits = replace(self.limits, seconds=seconds, dives=dives)
-        search = self.kind(self.architecture, self.einsum, objective, limits, self.seed,
-                           constraints=self.constraints, known=known, among=among)
-        if self.first is not None:
+        limits = replace(self.limits, seconds=seconds)
+        if self.constraints.uneven:
+            uneven = UnevenSearch(self.architecture, self.einsum, objective, limits, self.seed,
+                                  constraints=self.constraints, known=known, among=among)
+            if isinstance(self.first, UnevenSearch):
+                uneven.share_tiles(self.first)
+            return uneven
+        begun = None if known is None else as_found(self.einsum, known)
+        limits = limits if known is None else replace(limits, dives=min(limits.dives, 1))
+        search = layer_search(self.architecture, self.einsum, objective, limits, self.seed,
+                              constraints=self.constraints, known=begun, among=among)
+        if isinstance(self.first, LayerSearch):
             search.share_tiles(self.first)
         return search
 
-    def _least_energy(self, cap: int | None, known: Found) -> FrontPoint:
+    def _least_energy(self, cap: int | None, known: Mapping) -> FrontPoint:
         """The mapping of least energy with no more cycles than `cap`, and of such the fewest cycles that
         are found."""
         search = self._search("energy", known, None if cap is None else ("latency", float(cap)))
         mapping, certificate = search.run()
-        best = search.best
-        assert best is not None
-        quicker = self.kind(self.architecture, self.einsum, "latency", search.limits, self.seed,
-                            constraints=self.constraints, known=best, among=("energy", best.value)).refine()
-        if quicker is not None:
-            value, = search.explorer.values(quicker.keep, quicker.orders, quicker.factors[None])
-            if value <= best.value:
-                best = replace(quicker, value=float(value))
-                mapping = search.mapping(best)
+        mapping = quicker(self.architecture, self.einsum, self.constraints, mapping, search.limits)
         cost = evaluate(self.architecture, self.einsum, mapping)
-        self.found[cost.energy_pj] = best
         if self.explain and not self._stopped():
-            certificate = replace(certificate, explanation=explained(search, mapping, certificate))
+            why = (explained(search, mapping, certificate) if isinstance(search, LayerSearch) else
+                   explained_uneven(search, mapping, certificate))
+            certificate = replace(certificate, explanation=why)
         return FrontPoint(cost.energy_pj, cost.cycles, mapping, certificate.about(cost.energy_pj))
 
     def _next_cap(self, front: LayerFront) -> int | None:
@@ -133,7 +136,8 @@ class FrontSearch:
         """The certificate of a point for another one; also why that is the best, if they are of one class."""
         assert self.first is not None
         found = point.certificate.about(other.energy_pj)
-        one, two = (class_of(self.first.space, x.mapping) for x in (point, other))
+        one, two = ((class_of(self.first.space, x.mapping), [block.level for block in x.mapping])
+                    for x in (point, other))
         return found if one == two else replace(found, explanation=None)
 
     def _with(self, front: LayerFront, point: FrontPoint) -> LayerFront:
@@ -148,3 +152,34 @@ class FrontSearch:
             return candidate if candidate.tolerance <= front.tolerance + ROUNDING else front
         kept = [p for p in front.points if p.cycles < point.cycles or p.energy_pj < point.energy_pj]
         return replace(front, points=tuple(sorted([*kept, point], key=lambda p: p.cycles)))
+
+
+def quicker(architecture: Architecture, einsum: Einsum, constraints: Constraints, mapping: Mapping,
+            limits: Limits) -> Mapping:
+    """A mapping with no more energy and fewer cycles than this one, if small steps lead to one; an uneven one
+    keeps its order of cuts."""
+    machine, parts = unfold(architecture, mapping)
+    order, asked = [block.level for block in mapping], constraints
+    if machine is not architecture:
+        machine = keeping(machine, einsum, parts)
+        asked = asked_of_parts(architecture, machine, order, constraints)
+    cost = evaluate(architecture, einsum, mapping)
+    search = layer_search(machine, einsum, "latency", limits, constraints=asked,
+                          known=as_found(einsum, parts), among=("energy", cost.energy_pj))
+    best = search.refine()
+    if best is None:
+        return mapping
+    found = Mapping(tuple(replace(block, level=name) for block, name in zip(
+        search.mapping(best), order, strict=True)))
+    if check_mapping(architecture, einsum, found) or violations(constraints, architecture, einsum, found):
+        return mapping
+    other = evaluate(architecture, einsum, found)
+    return found if other.energy_pj <= cost.energy_pj and other.cycles < cost.cycles else mapping
+
+
+def keeping(architecture: Architecture, einsum: Einsum, mapping: Mapping) -> Architecture:
+    """A machine whose levels keep what they do in a mapping, and nothing else."""
+    names = frozenset(t.name for t in einsum.tensors)
+    levels = [replace(level, keep=block.keep & names, bypass=names - block.keep)
+              for level, block in zip(architecture.levels, mapping, strict=True)]
+    return replace(architecture, levels=tuple(levels))

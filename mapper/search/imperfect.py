@@ -328,7 +328,8 @@ def kind_of_search(architecture: Architecture, einsum: Einsum, constraints: Cons
 
 def layer_search(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits,
                  seed: int = 0, report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE, among: tuple[str, float] | None = None) -> LayerSearch:
+                 constraints: Constraints = NONE, known: Found | None = None,
+                 among: tuple[str, float] | None = None) -> LayerSearch:
     """The search for a layer: with remainders where the constraints allow some in it."""
     kind = kind_of_search(architecture, einsum, constraints)
-    return kind(architecture, einsum, objective, limits, seed, report, constraints, among=among)
+    return kind(architecture, einsum, objective, limits, seed, report, constraints, known, among)

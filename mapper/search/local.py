@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from ..bounds.arrays import prime_factors
 from ..bounds.cap import UNCAPPED, Cap
 from ..errors import Problem, SpecError
-from ..mapping.template import slot
+from ..mapping.nest import Mapping
+from ..mapping.template import KINDS, slot
 from ..model.batch import BatchEvaluator
 from ..model.batch_shape import Nest
 from ..model.batch_sparse import batch_evaluator
 from ..model.sparse.analyse import SparseModel
+from ..workload.einsum import Einsum
 from .feasible import first_fit
 from .limits import never
 from .space import Mapspace
@@ -42,6 +44,19 @@ class Found:
     keep: Keep
     orders: Orders
     factors: np.ndarray
+
+
+def as_found(einsum: Einsum, mapping: Mapping) -> Found:
+    """A mapping for a start, of no value yet; of several loops over a rank in one block their product."""
+    keep, orders = tuple(block.keep for block in mapping), []
+    factors = np.ones((3 * len(mapping.blocks), len(einsum.ranks)), dtype=np.int64)
+    for i, block in enumerate(mapping):
+        present = dict.fromkeys(loop.rank for loop in block.temporal)
+        orders.append((*(rank for rank in einsum.ranks if rank not in present), *present))
+        for kind in KINDS:
+            for rank, factor in block.factors(kind).items():
+                factors[slot(i, kind), einsum.ranks.index(rank)] = factor
+    return Found(inf, keep, tuple(orders), factors)
 
 
 class _DenseRun(BatchEvaluator):

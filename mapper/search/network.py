@@ -85,7 +85,7 @@ def search_network(architecture: Architecture, graph: WorkloadGraph, *, objectiv
              for i, einsum in enumerate(firsts)]
     empty = NetworkResult(architecture, graph.name, objective, (), True, semantics, constraints)
     with interrupts() as stop:
-        require_searchable(architecture, graph, objective, constraints, semantics)
+        require_searchable(architecture, graph, constraints, semantics)
         clock = Clock(time_limit, min(jobs, len(tasks)))
         parallel = jobs > 1 and len(tasks) > 1
         keeper = _Keeper(empty, graph, firsts, progress, save)

@@ -12,7 +12,7 @@ from ..model.cost import Semantics
 from ..model.network import require_tolls
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
-from .result import PARETO, require_objective
+from .result import require_objective
 from .space import Mapspace
 from .uneven import uneven_problems
 
@@ -34,12 +34,12 @@ def require_options(objective: str, gap: float, time_limit: float | None, jobs: 
         raise ValueError(f"points is {points}; expected 2 or more")
 
 
-def require_searchable(architecture: Architecture, graph: WorkloadGraph, objective: str,
-                       constraints: Constraints, semantics: Semantics) -> None:
+def require_searchable(architecture: Architecture, graph: WorkloadGraph, constraints: Constraints,
+                       semantics: Semantics) -> None:
     """Raise a SpecError for all that cannot be searched."""
     require_tolls(architecture, ways=semantics == "exact")
     problems = [_problem(architecture.place, architecture.name, reason)
-                for reason in _of_machine(architecture, objective, constraints, semantics)]
+                for reason in _of_machine(architecture, constraints, semantics)]
     problems += [_problem(einsum.place, graph.name, f"layer {einsum.name}: {reason}")
                  for einsum in graph for reason in _of_layer(architecture, einsum, constraints)]
     if problems:
@@ -52,8 +52,7 @@ def _problem(place: str, name: str, message: str) -> Problem:
     return Problem(file, int(line), int(column), message)
 
 
-def _of_machine(architecture: Architecture, objective: str, constraints: Constraints,
-                semantics: Semantics) -> Iterator[str]:
+def _of_machine(architecture: Architecture, constraints: Constraints, semantics: Semantics) -> Iterator[str]:
     """What of a machine and of what is asked of its mappings cannot be bounded."""
     remainders = constraints != constraints.whole
     if semantics != "exact":
@@ -66,8 +65,6 @@ def _of_machine(architecture: Architecture, objective: str, constraints: Constra
         yield "remainders in the constraints; a search where zeros are left out or gated expects none"
     if constraints.uneven:
         yield from uneven_problems(architecture, constraints)
-    if objective == PARETO and constraints.uneven:
-        yield "uneven mappings in the constraints; a search for a front expects none"
 
 
 def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> Iterator[str]:

@@ -115,17 +115,17 @@ def search_layer(task: Task, send: Send) -> Answer:
 
 def _found(task: Task, report: _Reporter) -> Answer:
     """The best mapping of a layer, explained, or its front."""
+    if task.objective == PARETO:
+        front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
+                            task.constraints, task.closely)
+        report.begun(front)
+        return front.run()
     if task.constraints.uneven:
         mapping, certificate = search_uneven(task.architecture, task.einsum, task.objective, task.limits,
                                              task.seed, report, task.constraints, report.begun)
         assert isinstance(report.search, UnevenSearch)
         why = explained_uneven(report.search, mapping, certificate, task.closely)
         return mapping, replace(certificate, explanation=why)
-    if task.objective == PARETO:
-        front = FrontSearch(task.architecture, task.einsum, task.points, task.limits, task.seed, report,
-                            task.constraints, task.closely)
-        report.begun(front)
-        return front.run()
     search = layer_search(task.architecture, task.einsum, stages(task.objective)[0], task.limits, task.seed,
                           report, task.constraints)
     report.begun(search)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from math import inf, prod
 from time import monotonic
 from typing import Any, Callable, Collection
@@ -60,7 +61,7 @@ class UnevenSearch:
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = NO_LIMITS, seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
-                 constraints: Constraints = NONE, known: tuple[float, Mapping] | None = None,
+                 constraints: Constraints = NONE, known: Mapping | None = None,
                  among: tuple[str, float] | None = None, without: Collection[Keep] = ()) -> None:
         self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
         self.objective, self.powers = objective, OBJECTIVES[objective]
@@ -71,13 +72,22 @@ class UnevenSearch:
         self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
         self.dual: dict[str, Any] = {}
         self.best = self.even = inf     # of all mappings, and of those that are cut level by level
-        self.mapping: Mapping | None = None
+        self.mapping = known
         self.ruled_out: frozenset[Keep] = frozenset()
         if known is not None:
-            self.best, self.mapping = known
-        self.size = UnevenSpace(self.space).size
+            cost = evaluate(architecture, einsum, known)
+            self.best = objective_value(objective, cost.energy_pj, cost.cycles)
         self.chains: CutSearch | None = None
         self.trace = Trace(self.started)
+
+    @cached_property
+    def size(self) -> float:
+        """How many mappings there are."""
+        return UnevenSpace(self.space).size
+
+    def share_tiles(self, other: UnevenSearch) -> None:
+        """Have the same splits and tables of tiles as another search for the layer."""
+        self.space, self.nests, self.size = other.space, other.nests, other.size
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
@@ -115,8 +125,8 @@ class UnevenSearch:
         return bound
 
     def _start(self) -> None:
-        """Take a mapping that is cut level by level, which is there soon, unless one is known; before others
-        with remainders the best one without."""
+        """Take a mapping that is cut level by level, which is there soon, unless one is known; with
+        remainders the best one without."""
         if self.space.imperfect:
             self._whole()
             return
@@ -141,18 +151,18 @@ class UnevenSearch:
                     return
 
     def _whole(self) -> None:
-        """Take the best mapping of whole factors, unless one is known."""
+        """Take the best mapping of whole factors."""
         def heard(value: float, bound: float) -> None:
             if whole.mapping is not None and whole.best < self.best:
                 self._take(whole.best, whole.mapping)
 
+        known = self.mapping if self.mapping is not None and self.mapping.perfect else None
         limits = replace(self.limits, seconds=self.limits.seconds / 2)
         whole = UnevenSearch(self.architecture, self.einsum, self.objective, limits, self.seed, heard,
-                             self.constraints.whole, among=self.among)
-        if self.mapping is None:
-            with suppress(InfeasibleError):     # with remainders something may fit
-                whole.run()
-            self.evaluated += whole.evaluated
+                             self.constraints.whole, known, self.among)
+        with suppress(InfeasibleError):     # with remainders something may fit
+            whole.run()
+        self.evaluated += whole.evaluated
 
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
@@ -348,11 +358,10 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
     later = stages(objective)[1:]
     if not later or limits.over(first.started):
         return mapping, unfinished(certificate, objective)
-    cost = evaluate(architecture, einsum, mapping)
     second = UnevenSearch(
-        architecture, einsum, later[0], limits.left(first.started), seed, None, constraints,
-        (objective_value(later[0], cost.energy_pj, cost.cycles), mapping), (first.objective, first.best),
-        first.ruled_out)
+        architecture, einsum, later[0], limits.left(first.started), seed, None, constraints, mapping,
+        (first.objective, first.best), first.ruled_out)
+    second.share_tiles(first)
     mapping, then = second.run()
     cost = evaluate(architecture, einsum, mapping)
     value = min(objective_value(first.objective, cost.energy_pj, cost.cycles), first.best)
