@@ -200,6 +200,14 @@ def charging(rng: Random, architecture: Architecture) -> Architecture:
         for level in architecture.levels))
 
 
+def separate(rng: Random, architecture: Architecture) -> Architecture:
+    """`architecture` with networks that send each instance its own copy, and levels that do not add up."""
+    return replace(architecture, levels=tuple(
+        replace(level, reduces=rng.random() < 0.5, network=replace(
+            level.network, multicast=rng.random() < 0.5))
+        for level in architecture.levels))
+
+
 def gated(rng: Random, architecture: Architecture) -> Architecture:
     """`architecture` with levels that others switch on and off."""
     gates = [None, architecture.compute.name]

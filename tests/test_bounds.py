@@ -28,7 +28,16 @@ from tilebound.search.local import Explorer
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import axes, charging, gated, random_architecture, random_case, random_einsum, random_mapping
+from strategies import (
+    axes,
+    charging,
+    gated,
+    random_architecture,
+    random_case,
+    random_einsum,
+    random_mapping,
+    separate,
+)
 
 POWERS = ((1, 0), (0, 1), (1, 1), (1, 2))
 
@@ -59,6 +68,8 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
         architecture = gated(rng, architecture)
     if seed % 4 == 1:
         architecture = charging(rng, architecture)
+    if seed % 4 == 2:
+        architecture = separate(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
     relaxation = Relaxation(Problem(architecture, einsum))
     floor, _ = energy_floor(relaxation, region)

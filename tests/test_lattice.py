@@ -19,7 +19,16 @@ from tilebound.search.local import Explorer
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import axes, charging, gated, random_architecture, random_einsum, random_mapping, seeds
+from strategies import (
+    axes,
+    charging,
+    gated,
+    random_architecture,
+    random_einsum,
+    random_mapping,
+    seeds,
+    separate,
+)
 
 
 def three_level_case(rng, max_points):
@@ -54,6 +63,8 @@ def test_no_mapping_lies_below_the_lattice_bound(seed):
         architecture = gated(rng, architecture)
     if seed % 4 == 1:
         architecture = charging(rng, architecture)
+    if seed % 4 == 2:
+        architecture = separate(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
     keep, lattice = tuple(b.keep for b in mapping), Lattice(Problem(architecture, einsum))
     for energy_power, cycles_power in ((1, 0), (1, 1), (1, 2)):

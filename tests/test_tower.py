@@ -14,6 +14,7 @@ from tilebound.bounds.problem import Problem
 from tilebound.bounds.tower import Tower
 from tilebound.bounds.tower_bound import TowerBound
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
+from tilebound.mapping.constraints import NONE, Constraints, FactorRange, LevelConstraints, LoopRules
 from tilebound.mapping.nest import Block, Mapping
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
@@ -21,7 +22,7 @@ from tilebound.search.local import Explorer
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
-from strategies import axes, charging, gated, random_architecture, random_einsum, random_mapping
+from strategies import axes, charging, gated, random_architecture, random_einsum, random_mapping, separate
 
 #: Most points of the loop nest, by levels: all mappings are to be evaluated soon.
 POINTS = {2: 96, 3: 48, 4: 24, 5: 16}
@@ -44,15 +45,24 @@ def any_case(rng, limited):
             return architecture, einsum, tuple(b.keep for b in mapping)
 
 
-def costs(architecture, einsum, keep):
+def asked(rng, architecture, einsum):
+    """Constraints on some of the factors."""
+    ranges = [FactorRange(*x) for x in ((1, 1), (1, 2), (2, 2), (2, 4), (3, 3))]
+    return Constraints(tuple(LevelConstraints(level.name, **{
+        loops: LoopRules(factors=tuple((r, rng.choice(ranges)) for r in einsum.ranks if rng.random() < 0.15))
+        for loops in ("temporal", "spatial")}) for level in architecture.levels))
+
+
+def costs(architecture, einsum, keep, constraints):
     """Energy and cycles of every mapping with one choice of what levels keep; None if they are too many."""
-    space = Mapspace(architecture, einsum)
+    space = Mapspace(architecture, einsum, constraints)
     region = space.root(keep)
     if space.combinations(region) > 30_000 or not space.orders_complete:
         return None
     explorers = [Explorer(space, *powers) for powers in ((1, 0), (0, 1))]
-    return np.concatenate([[explorer.values(keep, orders, factors) for explorer in explorers]
-                           for orders, factors in space.in_order(region, space.enumerate(region))], axis=1)
+    return np.concatenate([np.full((2, 1), inf), *(
+        [explorer.values(keep, orders, factors) for explorer in explorers]
+        for orders, factors in space.in_order(region, space.enumerate(region)))], axis=1)
 
 
 def plain(architecture):
@@ -61,23 +71,27 @@ def plain(architecture):
         replace(level, cluster_size=1, block_words=1, network=Network()) for level in architecture.levels))
 
 
-@pytest.mark.parametrize("kind", ["plain", "charging", "gated", "limited"])
+CHANGES = {"plain": lambda rng, machine: plain(machine), "charging": charging, "gated": gated,
+           "separate": separate}
+
+
+@pytest.mark.parametrize("kind", [*CHANGES, "limited", "constrained"])
 def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
-    change = {"plain": lambda rng, machine: plain(machine), "charging": charging, "gated": gated,
-              "limited": lambda rng, machine: machine}[kind]
+    change = CHANGES.get(kind, lambda rng, machine: machine)
     compared = attained = 0
-    for seed in range(30 if kind == "plain" else 20):
+    for seed in range(30 if kind in ("plain", "constrained") else 20):
         rng = random.Random(seed)
         architecture, einsum, keep = any_case(rng, kind == "limited")
         architecture, powers = change(rng, architecture), rng.choice(((1, 0), (1, 1), (1, 2), (0, 1)))
-        every = costs(architecture, einsum, keep)
+        constraints = asked(rng, architecture, einsum) if kind == "constrained" else NONE
+        every = costs(architecture, einsum, keep, constraints)
         if every is None or not np.isfinite(every[0]).any():
             continue
         energy, cycles = every[:, np.isfinite(every[0])]
         cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles))),
                           Cap(1, 1, float(np.median(energy * cycles)))))
         best = (energy ** powers[0] * cycles ** powers[1])[cap.admits(energy, cycles)].min()
-        tower = Tower(Lattice(Problem(architecture, einsum)))
+        tower = Tower(Lattice(Problem(architecture, einsum, constraints)))
         proven, _ = TowerBound(tower, keep, *powers, cap).solve(best * 3)
         assert proven <= best * (1 + 1e-9)
         compared += 1
