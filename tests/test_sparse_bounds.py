@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
 from random import Random
 
 import numpy as np
@@ -9,17 +11,23 @@ import pytest
 from tilebound.bounds.prices import Prices
 from tilebound.errors import InfeasibleError, MappingError
 from tilebound.hardware.architecture import Architecture
+from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.counts import count
 from tilebound.model.evaluate import evaluate
+from tilebound.model.sparse.bits import stored_bits
+from tilebound.model.sparse.counts import SparseCounts
 from tilebound.search.check import rederive
+from tilebound.search.conflict import Problem, smallest_conflict
+from tilebound.search.demands import Case
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.result import OBJECTIVES
 from tilebound.search.space import Mapspace
-from tilebound.workload.einsum import Einsum
+from tilebound.workload.einsum import Einsum, footprint
 
 from brute import least_by_keep
+from sparse_machines import one
 from sparse_strategies import sparse, with_zeros
 from strategies import random_case, seeds
 
@@ -37,6 +45,7 @@ def hold(seed: object) -> bool:
         cost = evaluate(architecture, einsum, mapping)
     except MappingError:
         return False
+    counts = one(architecture, einsum, mapping)
     prices, keep = Prices(architecture, einsum), tuple(block.keep for block in mapping)
     rounding, least = prices.rounded_away(keep), prices.computes(keep)
     assert cost.compute.energy_pj >= least * (1 - 1e-9) - rounding, seed
@@ -51,7 +60,15 @@ def hold(seed: object) -> bool:
             assert x.energy_pj >= own * (1 - 1e-9) - rounding, (seed, level.name, name)
             room = moved.tile_words * prices.held(i, name)
             assert x.tile_words >= room * (1 - 1e-9), (seed, level.name, name)
+            noted = prices.noted(i, name, footprint(einsum.tensor(name), mapping.tile(i, einsum.extent)))
+            assert bits_there(architecture, i, name, counts) >= noted * (1 - 1e-9), (seed, level.name, name)
     return True
+
+
+def bits_there(architecture: Architecture, level: int, name: str, counts: SparseCounts) -> float:
+    """Bits of metadata of the fullest tile."""
+    sparsity, x = architecture.levels[level].sparsity, counts.levels[level][name]
+    return float(stored_bits(sparsity, sparsity.formats[name].ranks, x.ranks)[0]) if x.ranks else 0.0
 
 
 @pytest.mark.parametrize("batch", range(4))
@@ -67,6 +84,24 @@ def small(rng: Random) -> tuple[Architecture, Einsum]:
         architecture = sparse(rng, architecture, einsum, in_space=rng.random() < 0.3)
         if Mapspace(architecture, einsum).size <= 5000:
             return architecture, einsum
+
+
+@pytest.mark.parametrize("seed", seeds(12, 400))
+def test_no_mapping_meets_demands_that_conflict(seed: int) -> None:
+    rng = Random(f"conflict {seed}")
+    architecture, einsum = small(rng)
+    levels = []
+    for level in architecture.levels:
+        store = replace(level.sparsity, metadata_width=4, metadata_depth=rng.randrange(4))
+        levels.append(replace(level, sparsity=store, keep=frozenset(store.formats) - level.bypass))
+    problem = Problem(einsum, Case(replace(architecture, levels=tuple(levels)), Constraints()))
+    if problem.met(problem.every):
+        return
+    kept, _, _ = smallest_conflict(problem.every, problem.met)
+    for case in (problem.case, problem.only(kept)):
+        space = Mapspace(case.architecture, einsum)
+        if space.choices.count and space.size < 10_000:
+            assert set(least_by_keep(space, "energy").values()) <= {inf}
 
 
 @pytest.mark.parametrize("seed", seeds(15, 90))

@@ -10,8 +10,11 @@ from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture
 from tilebound.loading import load_specs
 from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules
+from tilebound.search import relief
 from tilebound.search.check import rederive
+from tilebound.search.demands import Case
 from tilebound.search.layer import LayerSearch
+from tilebound.search.relief import describe, find_conflict
 from tilebound.workload.density.uniform import FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
@@ -85,8 +88,24 @@ def test_metadata_that_fits_nowhere_is_named() -> None:
     architecture = machine("sp_AB_cp_skip_both")
     inner = architecture.levels[-1]
     narrow = replace(inner, keep=frozenset("AB"), sparsity=replace(inner.sparsity, metadata_depth=0))
-    with pytest.raises(InfeasibleError, match=r"RF: .*metadata.* needs .*, has 0"):
+    with pytest.raises(InfeasibleError, match=r"RF: .* need 8 bits of metadata .A 4, B 4., has 0"):
         LayerSearch(replace(architecture, levels=(*architecture.levels[:-1], narrow)), gemm(), "edp").run()
+
+
+def test_the_smallest_conflict_counts_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinate of 4 bits for each of the non-zeros: of 4 words of A one, of 4 of B two at the least."""
+    monkeypatch.setattr(relief, "_EFFORT_SECONDS", 0.0)
+    architecture = machine("sp_AB_cp_skip_both")
+    inner = architecture.levels[-1]
+    narrow = replace(inner, keep=frozenset("AB"), sparsity=replace(inner.sparsity, metadata_depth=1))
+    architecture = replace(architecture, levels=(*architecture.levels[:-1], narrow))
+    asked = Constraints((LevelConstraints("RF", temporal=LoopRules((("K", FactorRange(4, 4)),))),))
+    conflict = find_conflict(gemm(), Case(architecture, asked), "edp")
+    assert conflict is not None
+    assert [x.kind for x in conflict.clashes] == ["metadata", "keep", "keep", "factor"]
+    clash = conflict.clashes[0]
+    assert (clash.have, clash.need, clash.detail, clash.exact) == (8, 16, "A 4, B 8", False)
+    assert "RF holds 8 bits of metadata, needs about 16 (A 4, B 8)" in describe(conflict)
 
 
 def test_a_tile_fits_that_would_not_with_its_zeros() -> None:

@@ -9,9 +9,12 @@ anything. See docs/search.md.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
+from itertools import chain
 from math import prod
-from typing import Sequence
+from typing import Any, Sequence
+
+import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..hardware.sparsity import COMPRESSING, Optimization
@@ -57,6 +60,29 @@ class Prices:
         if not self.levels[level].sparsity.compressed(tensor):
             return 1.0
         return 0.0 if self.levels[level].sparsity.overbooking else self.density[tensor]
+
+    def noted(self, level: int, tensor: str, words: Any) -> Any:
+        """Bits of metadata that the fullest tile of so many words (a number or an array) surely has. The
+        innermost rank that holds a loop has a coordinate, a run length or a bit for each non-zero at least,
+        and a bit mask of a single rank one for each word, if any is not zero; offsets are not counted."""
+        spec, density = self.levels[level].sparsity, self.density[tensor]
+        form = spec.formats.get(tensor)
+        if form is None or spec.overbooking:
+            return 0.0
+        masks = {"UB"} if len(form.ranks) > 1 or density == 0.0 else {"UB", "B"}
+        some = dict.fromkeys(COMPRESSING, np.ceil(density * words - 1e-9))
+        counts = {"UOP": 0 * words, "U": 0 * words, **some, **dict.fromkeys(masks, words)}
+        each = [counts[rank.kind] * bits for rank, (bits, _) in
+                zip(form.ranks, widths(spec, form.ranks), strict=True)]
+        return each[-1] if self._fills_innermost(tensor) else reduce(np.minimum, each)
+
+    def _fills_innermost(self, tensor: str) -> bool:
+        """Whether the first loop that moves a tensor is given to the innermost rank, wherever it is written
+        down: a level may take over the ranks of the next one inside."""
+        names = self.einsum.tensor(tensor).ranks
+        forms = [spec.sparsity.formats[tensor] for spec in self.levels if tensor in spec.sparsity.formats]
+        return all(form.inner_to_outer and (not (groups := form.ranks[-1].flattened)
+                                            or names <= {*chain.from_iterable(groups)}) for form in forms)
 
     def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str,
                filling: bool = False) -> float:

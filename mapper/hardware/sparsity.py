@@ -84,6 +84,12 @@ class StorageSparsity:
     most_overbooked: float = 1.0      # ... up to this share of them
 
     @property
+    def metadata_bits(self) -> int | None:
+        """Bits of metadata that there is room for; None: unlimited."""
+        unlimited = self.metadata_width is None or self.metadata_depth is None
+        return None if unlimited else (self.metadata_width or 0) * (self.metadata_depth or 0)
+
+    @property
     def active(self) -> bool:
         """Whether anything is written down or saved that a dense machine does not."""
         return bool(self.formats or self.optimizations)

@@ -78,11 +78,20 @@ class Problem:
 
     def met(self, kept: frozenset[int]) -> bool:
         """Whether some mapping meets these demands; taken for granted where that takes long to say."""
+        met, certain = self._met(kept)
+        self.certain = self.certain and certain
+        return met or not certain
+
+    def surely_met(self, kept: frozenset[int]) -> bool:
+        """Whether a mapping has been found that meets these demands."""
+        return all(self._met(kept))
+
+    def _met(self, kept: frozenset[int]) -> tuple[bool, bool]:
+        """Whether a mapping is known that meets these demands, and whether that is certain."""
         if self.budget.spent():
             raise Undecided
         found, certain = self._some_fit(self.only(kept))
-        self.certain = self.certain and certain
-        return found is not None or not certain
+        return found is not None, certain
 
 
 def smallest_conflict(every: frozenset[int], met: Callable[[frozenset[int]], bool]) -> tuple[

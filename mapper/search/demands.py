@@ -10,7 +10,8 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules
 from ..workload.einsum import Einsum
 
-Kind = Literal["capacity", "array", "ranks", "keep", "bypass", "factor", "default", "order", "workers"]
+Kind = Literal["capacity", "metadata", "array", "ranks", "keep", "bypass", "factor", "default", "order",
+               "workers"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Case:
         levels = tuple(replace(level, **changes) if level.name == name else level
                        for level in self.architecture.levels)
         return replace(self, architecture=replace(self.architecture, levels=levels))
+
+    def with_metadata(self, name: str, depth: int | None) -> Case:
+        """The case with so many rows of metadata at the level called `name`."""
+        level = self.architecture.levels[self.architecture.level_index(name)]
+        return self.with_level(name, sparsity=replace(level.sparsity, metadata_depth=depth))
 
     def with_asked(self, name: str, **changes: Any) -> Case:
         """The case with other constraints on the level called `name`."""
@@ -68,6 +74,8 @@ class Demand:
         """The case without this demand."""
         if self.kind == "capacity":
             return case.with_level(self.level, size_words=None)
+        if self.kind == "metadata":
+            return case.with_metadata(self.level, None)
         if self.kind == "array":
             return case.with_fanout(self.level, self.name, prod(einsum.extents))
         if self.kind == "ranks":
@@ -96,6 +104,8 @@ class Demand:
         level = case.architecture.levels[index]
         if self.kind == "capacity":
             return f"{self.level} holds {level.capacity_words:,} words"
+        if self.kind == "metadata":
+            return f"{self.level} holds {level.sparsity.metadata_bits:,} bits of metadata"
         if self.kind == "array":
             have = case.architecture.fanout(index)["xy".index(self.name)]
             instances = "instance" if have == 1 else "instances"
@@ -145,6 +155,8 @@ def _of_machine(case: Case, einsum: Einsum) -> Iterator[Demand]:
     for i, level in enumerate(case.architecture.levels):
         if level.capacity_words is not None:
             yield Demand("capacity", level.name)
+        if level.sparsity.metadata_bits is not None:
+            yield Demand("metadata", level.name)
         spatial = case.constraints.level(level.name).spatial
         for axis, width in zip("xy", case.architecture.fanout(i), strict=True):
             if width > 1 or any(spatial.range(rank).least > 1 for rank in einsum.ranks):

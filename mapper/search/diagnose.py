@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from ..errors import MappingError
 from ..mapping.constraints import FactorRange
 from ..mapping.sparsity_rules import sparse_reasons
-from ..model.evaluate import evaluate
-from ..workload.einsum import footprint
-from .feasible import Fit, first_fit
+from .feasible import Fit, first_fit, reasons_against
 from .space import Mapspace
 
 
@@ -80,31 +77,22 @@ def _capacities(space: Mapspace) -> list[str]:
     """Levels whose smallest tiles do not fit."""
     fit, lines = Fit(space, ()), []
     for i, level in enumerate(space.architecture.levels):
-        have = level.capacity_words
-        if have is None:
-            continue
         extents = {r: int(tiles[:, i].min()) for r, tiles in fit.tiles.items()}
-        words = {t.name: footprint(t, extents) for t in space.einsum.tensors
-                 if all(i in levels for levels in space.choices.columns[t.name])}
-        if sum(words.values()) > have:
-            parts = ", ".join(f"{name} {n}" for name, n in words.items())
-            lines.append(f"{level.name}: the smallest tiles need {sum(words.values())} words ({parts}), "
-                         f"has {have}")
+        kept = [t for t in space.einsum.tensors if all(i in x for x in space.choices.columns[t.name])]
+        for have, takes, unit in ((level.capacity_words, space.room, "words"),
+                                  (level.sparsity.metadata_bits, space.noted, "bits of metadata")):
+            needs = {t.name: takes(i, t, extents) for t in kept}
+            if have is not None and sum(needs.values()) > have:
+                parts = ", ".join(f"{name} {n:.10g}" for name, n in needs.items())
+                lines.append(f"{level.name}: the smallest tiles need {sum(needs.values()):.10g} {unit} "
+                             f"({parts}), has {have}")
     return lines
 
 
 def _zeros(space: Mapspace) -> list[str]:
     """On a machine that does something about zeros, what does not fit of the smallest tiles."""
-    if not space.architecture.sparse:
-        return []
-    orders = tuple(orders[0] for orders in space.orders)
-    for keep in space.choices.smallest():
+    for keep in space.choices.smallest() if space.architecture.sparse else ():
         factors = first_fit(space, keep)
-        if factors is None:
-            continue
-        try:
-            evaluate(space.architecture, space.einsum,
-                     space.template(keep, orders).mapping(space.einsum, factors))
-        except MappingError as error:
-            return [f"{reason} (smallest tiles)" for reason in error.reasons]
+        if factors is not None and (reasons := reasons_against(space, keep, factors)):
+            return [f"{reason} (smallest tiles)" for reason in reasons]
     return []

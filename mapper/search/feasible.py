@@ -7,11 +7,17 @@ from typing import Any, Callable, Mapping
 
 import numpy as np
 
+from ..errors import MappingError
 from ..mapping.template import slot
+from ..model.evaluate import evaluate
+from ..workload.einsum import Tensor
+from .keeps import Keep
 from .space import Mapspace
 
 #: Splits of ranks by all that they depend on.
 Known = dict[tuple[object, ...], np.ndarray]
+#: Words or bits that the tile of a tensor takes at a level, for extents of its ranks.
+Takes = Callable[[int, Tensor, Mapping[str, Any]], Any]
 
 _STEPS = 2000       # splits tried before giving up
 _EXACT_STEPS = 5000       # where only splits are tried that none is better than
@@ -45,10 +51,11 @@ class Fit:
         good = np.ones(len(self.tiles[rank]), dtype=bool)
         others = [r for r in self.space.einsum.ranks if r != rank]
         for i, level in enumerate(self.space.architecture.levels):
-            capacity = level.capacity_words
-            if capacity is not None:
-                extents = {r: self._least(self.tiles[r][:, i], r) for r in others}
-                good &= self.words(i, {**extents, rank: self.tiles[rank][:, i]}) <= capacity
+            for have, takes in ((level.capacity_words, self.space.room),
+                                (level.sparsity.metadata_bits, self.space.noted)):
+                if have is not None:
+                    extents = {r: self._least(self.tiles[r][:, i], r) for r in others}
+                    good &= self._taken(takes, i, {**extents, rank: self.tiles[rank][:, i]}) <= have
             for axis, fanout in enumerate(self.space.architecture.fanout(i)):
                 used = prod(self._least(self.axes[r][:, i, axis], r) for r in others)
                 good &= used * self.axes[rank][:, i, axis] <= fanout
@@ -56,10 +63,16 @@ class Fit:
                     for r in others)
         return np.asarray(good & (most * self.spread[rank] >= self.space.rules.workers))
 
-    def words(self, level: int, extents: Mapping[str, Any]) -> Any:
-        """Words of the tiles at `level`, or less, for the extents of the ranks, numbers or arrays."""
+    def _taken(self, takes: Takes, level: int, extents: Mapping[str, Any]) -> Any:
+        """What the tiles kept at `level` take, or less, for the extents of the ranks, numbers or arrays."""
         kept = [t for t in self.space.einsum.tensors if t.name in self.keep[level]]
-        return sum(self.space.room(level, tensor, extents) for tensor in kept)
+        return sum(takes(level, tensor, extents) for tensor in kept)
+
+    def shares(self, takes: Takes, level: int) -> dict[str, Any]:
+        """By tensor kept at `level`, what its tile takes with the splits chosen."""
+        extents = {rank: int(tiles[self.chosen[rank], level]) for rank, tiles in self.tiles.items()}
+        return {t.name: takes(level, t, extents)
+                for t in self.space.einsum.tensors if t.name in self.keep[level]}
 
     def _least(self, values: np.ndarray, rank: str) -> int:
         return int(values[self.chosen[rank]] if rank in self.chosen else values.min())
@@ -146,12 +159,25 @@ def _undominated(rows: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=np.int64)
 
 
+def reasons_against(space: Mapspace, keep: Keep, factors: np.ndarray) -> tuple[str, ...]:
+    """What of a factor array does not fit after all, with the first of the loop orders: where tensors are
+    written down without their zeros, `Fit` goes by the least that they can take."""
+    if not space.architecture.sparse:
+        return ()
+    template = space.template(keep, tuple(orders[0] for orders in space.orders))
+    try:
+        evaluate(space.architecture, space.einsum, template.mapping(space.einsum, factors))
+    except MappingError as error:
+        return error.reasons
+    return ()
+
+
 def some_fit(space: Mapspace, known: Known | None = None) -> tuple[Fit | None, bool]:
     """Splits that fit together with some choice of what levels keep, and whether the answer is certain.
 
     None and True: nothing fits, every choice has been tried. On machines that write tensors down without
-    their zeros, splits found fit as far as the least that tiles can take goes. What is `known` of the splits
-    of an Einsum may be handed from one question about it to the next.
+    their zeros, splits that fit as far as the least goes that tiles can take are uncertain. What is `known`
+    of the splits of an Einsum may be handed from one question about it to the next.
     """
     if not space.choices.count:
         return None, True
@@ -162,6 +188,6 @@ def some_fit(space: Mapspace, known: Known | None = None) -> tuple[Fit | None, b
     for keep in space.choices.smallest():
         fit = Fit(space, keep, ways=ways, most=_EXACT_STEPS)
         if fit.solve(ranks):
-            return fit, True
+            return fit, not reasons_against(space, keep, fit.factors())
         certain = certain and fit.steps <= fit.most
     return None, certain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil, inf, log
 from time import monotonic
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange, LoopRules
@@ -106,7 +106,7 @@ def _reliefs(measures: Sequence[_Measure], objective: str) -> tuple[Relief, ...]
 def _each_needed(problem: Problem, kept: frozenset[int]) -> bool:
     """Whether something surely fits without any one of the demands `kept`."""
     try:
-        return all(problem.fit(problem.only(kept - {i})) is not None for i in kept)
+        return all(problem.surely_met(kept - {i}) for i in kept)
     except Undecided:
         return False
 
@@ -153,8 +153,8 @@ class _Measure:
 
     def _need(self, free: Case, fit: Fit) -> None:
         measures: dict[str, Callable[[Case, Fit], None]] = {
-            "capacity": self._capacity, "array": self._array, "factor": self._factor,
-            "workers": self._workers}
+            "capacity": self._capacity, "metadata": self._metadata, "array": self._array,
+            "factor": self._factor, "workers": self._workers}
         if self.demand.kind in measures:
             measures[self.demand.kind](free, fit)
 
@@ -168,10 +168,24 @@ class _Measure:
         def with_words(words: int) -> Case:
             return free.with_level(self.demand.level, size_words=words, multiple_buffering=1.0)
 
-        words, fit = self._least(with_words, have, ceil(sum(_tiles(fit, level).values()) - 1e-9), fit)
-        tiles = ", ".join(f"{name} {n:,.10g}" for name, n in _tiles(fit, level).items())
-        self.clash = replace(self.clash, have=have, need=words, detail=tiles)
+        words, fit = self._least(with_words, have, _total(fit.shares(fit.space.room, level)), fit)
+        parts = _parts(fit.shares(fit.space.room, level))
+        self.clash = replace(self.clash, have=have, need=words, detail=parts)
         self.change, self.helped = f"{self.demand.level} with {words:,} words", with_words(words)
+
+    def _metadata(self, free: Case, fit: Fit) -> None:
+        level, store = self._level(), self.problem.case.architecture.levels[self._level()].sparsity
+        width, depth = store.metadata_width or 1, store.metadata_depth or 0
+
+        def with_rows(rows: int) -> Case:
+            return free.with_metadata(self.demand.level, rows)
+
+        enough = ceil(_total(fit.shares(fit.space.noted, level)) / width)
+        rows, fit = self._least(with_rows, depth, enough, fit)
+        parts = _parts(fit.shares(fit.space.noted, level))
+        self.clash = replace(self.clash, have=width * depth, need=width * rows, detail=parts)
+        self.change = f"{self.demand.level} with {width * rows:,} bits of metadata"
+        self.helped = with_rows(rows)
 
     def _array(self, free: Case, fit: Fit) -> None:
         level, axis = self._level(), "xy".index(self.demand.name)
@@ -295,7 +309,7 @@ def _clash(x: Clash) -> str:
     place = f"{x.place}: " if x.place else ""
     if x.need is None:
         return place + x.text
-    word = "needs" if x.kind in ("capacity", "array") else "could be"
+    word = "needs" if x.kind in ("capacity", "metadata", "array") else "could be"
     detail = f" ({x.detail})" if x.detail else ""
     return f"{place}{x.text}, {word}{'' if x.exact else ' about'} {x.need:,.10g}{detail}"
 
@@ -313,8 +327,9 @@ def _relief(x: Relief, name: str) -> str:
     return f"{text}, at least {units.objective(name, x.lower_bound)} in any case" if x.lower_bound else text
 
 
-def _tiles(fit: Fit, level: int) -> dict[str, float]:
-    """Words of the tile of every tensor that is kept at a level."""
-    extents = {rank: int(tiles[fit.chosen[rank], level]) for rank, tiles in fit.tiles.items()}
-    return {t.name: fit.space.room(level, t, extents)
-            for t in fit.space.einsum.tensors if t.name in fit.keep[level]}
+def _total(shares: Mapping[str, float]) -> int:
+    return ceil(sum(shares.values()) - 1e-9)
+
+
+def _parts(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {n:,.10g}" for name, n in shares.items())

@@ -47,6 +47,10 @@ class Mapspace:
         """Words that tiles of `extents` (numbers, or arrays of them) surely take at a level."""
         return footprint(tensor, extents) * self.problem.prices.held(level, tensor.name)
 
+    def noted(self, level: int, tensor: Tensor, extents: Mapping[str, Any]) -> Any:
+        """Bits of metadata that the tiles surely have there."""
+        return self.problem.prices.noted(level, tensor.name, footprint(tensor, extents))
+
     def relaxation(self, cap: Cap = UNCAPPED) -> Relaxation:
         """What the programs of its regions are built from, for mappings within `cap`."""
         return Relaxation(self.problem, self.least_steps, cap)

@@ -70,11 +70,11 @@ def fit(architecture: Architecture, nest: SparseNest, zeros: Mapping[str, Zeros]
 
 
 def _metadata(level: Storage, counts: SparseCounts, index: int) -> Iterator[Limit]:
-    width, depth = level.sparsity.metadata_width, level.sparsity.metadata_depth
-    if width is not None and depth is not None:
+    have = level.sparsity.metadata_bits
+    if have is not None:
         bits = sum((stored_bits(level.sparsity, level.sparsity.formats[name].ranks, x.ranks)
                     for name, x in counts.levels[index].items() if x.ranks), np.zeros(1))
-        yield Limit(f"{level.name}: bits of metadata of the fullest tiles", bits, width * depth)
+        yield Limit(f"{level.name}: bits of metadata of the fullest tiles", bits, have)
 
 
 def _data(level: Storage, nest: SparseNest, zeros: Mapping[str, Zeros], counts: SparseCounts, index: int,
