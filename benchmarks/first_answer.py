@@ -13,6 +13,7 @@ from time import process_time
 from typing import Iterator
 
 import tilebound as tb
+from tilebound.bounds.costs import Keep
 from tilebound.search.layer import LayerSearch
 from tilebound.workload.einsum import Einsum
 
@@ -44,8 +45,8 @@ def searched(architecture: tb.Architecture, einsum: Einsum,
     search = LayerSearch(architecture, einsum, objective)
     noted = search.trace.offered
 
-    def offered(found: object, evaluated: int, better: bool) -> None:
-        noted(found, evaluated, better)     # type: ignore[arg-type]
+    def offered(keep: Keep, value: float, evaluated: int, better: bool) -> None:
+        noted(keep, value, evaluated, better)
         held.append((process_time() - start, search.trace.moments[-1].value, evaluated))
 
     search.trace.offered = offered          # type: ignore[method-assign]
