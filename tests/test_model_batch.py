@@ -14,6 +14,7 @@ from tilebound.mapping.template import KINDS, Template, slot
 from tilebound.mapping.text import format_nest
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.batch import CHUNK, BatchEvaluator, evaluate_batch
+from tilebound.model.batch_orders import OrderEvaluator
 from tilebound.model.evaluate import evaluate
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
@@ -125,6 +126,30 @@ def test_batch_equals_evaluate_on_odd_projections(shape: object, monkeypatch: py
     monkeypatch.setattr(strategies, "WEIGHTS", (1,))
     for seed in range(60):
         compare(f"odd {seed}", max_points=300, max_instances=16)
+
+
+def reordered(seed: object, **options: int) -> None:
+    """Hold one mapping under several orders of its loops to each of them evaluated alone."""
+    rng = Random(str(seed))
+    architecture, einsum, mapping = random_case(rng, **options)
+    template, factors = Template.of(einsum, mapping)
+    templates = [replace(template, orders=tuple(tuple(rng.sample(order, len(order)))
+                                                for order in template.orders)) for _ in range(6)]
+    architecture = varied(rng, architecture, einsum)
+    together = OrderEvaluator(architecture, einsum, templates, factors).costs
+    for i, own in enumerate(templates):
+        alone = evaluate_batch(architecture, einsum, own, factors[None])
+        for found, expected in zip(vars(together).values(), vars(alone).values(), strict=True):
+            assert found[i] == expected[0], seed
+
+
+@pytest.mark.parametrize("shape", [None, three_terms, tangled, scattered, strided])
+def test_orders_of_one_mapping(shape: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shape is not None:
+        monkeypatch.setattr(strategies, "SHAPES", (shape,))
+        monkeypatch.setattr(strategies, "WEIGHTS", (1,))
+    for seed in range(15):
+        reordered(f"orders {seed}", max_points=600, max_levels=4, max_instances=16)
 
 
 def small() -> tuple[Architecture, Einsum, Mapping]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,8 @@ class BatchEvaluator:
                       for spatial in self._spatial]
         self._fanouts = [{s.name: Fanout(s, i, self._spatial[i]) for s in self._shapes
                           if self._multicast(i, s.name)} for i in levels]
+        column = {rank: i for i, rank in enumerate(self._ranks)}
+        self._orders = [[column[r] for r in order if r in column] for order in template.orders]
         self._kept = [{s.name: self._keep(s, i) for s in self._shapes if s.name in template.keep[i]}
                       for i in levels]
         self._storages = architecture.storages
@@ -171,7 +173,7 @@ class BatchEvaluator:
         storage = self.architecture.levels[level]
         energies = tuple(action_energy(storage, x) if x in needed else 0.0
                          for x in ("read", "fill", "update"))
-        moves = None if outermost else shape.moves(self.template, self._ranks, level)
+        moves = None if outermost else shape.moves(self._orders[:level])
         return _Kept(energies, moves)
 
     # --- arrays over the batch -------------------------------------------------------------------
@@ -285,13 +287,17 @@ class BatchEvaluator:
                 continue
             received: Count = 0.0
             if kept.moves is not None:
-                received = words_received(shape, kept.moves, nest, i)
+                received = self._received(shape, kept.moves, nest, i)
             accesses: tuple[Count, Count, Count] = (below, received, 0.0)
             if shape.is_output:
                 accesses = (np.maximum(below - shares[i], 0.0),
                             np.maximum(received - shares[i], 0.0), below)
             yield Moved(i, sent, first, accesses)
             below = received
+
+    def _received(self, shape: TensorShape, moves: Sequence[Move], nest: Nest, level: int) -> Array:
+        """Words that enter one instance of `level`."""
+        return words_received(shape, moves, nest, level)
 
 
 def evaluate_batch(architecture: Architecture, einsum: Einsum, template: Template,

@@ -16,7 +16,7 @@ from typing import Sequence, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..mapping.template import Template, slot
+from ..mapping.template import slot
 from ..workload.einsum import Einsum, Tensor
 
 Array = NDArray[np.float64]
@@ -177,18 +177,15 @@ class TensorShape:
             shares.append(share)
         return shares
 
-    def moves(self, template: Template, ranks: Sequence[str], level: int) -> tuple[Move, ...]:
-        """The temporal loops around a tile of `level`, innermost first.
+    def moves(self, orders: Sequence[Sequence[int]]) -> tuple[Move, ...]:
+        """The temporal loops around a tile, innermost first, from those of each level outside it, rank
+        columns outermost first.
 
         Loops inside every loop that moves the tensor are left out: they never reload a tile.
         """
-        column = {rank: i for i, rank in enumerate(ranks)}
         moves: list[Move] = []
-        for outer in reversed(range(level)):
-            for name in reversed(template.orders[outer]):
-                if name not in column:
-                    continue
-                rank = column[name]
+        for outer in reversed(range(len(orders))):
+            for rank in reversed(orders[outer]):
                 if rank in self.plain_ranks:
                     moves.append(Move(outer, (rank,), None))
                 elif rank in self.steps:

@@ -97,14 +97,14 @@ class ImperfectExplorer(Explorer):
             kind = BatchEvaluator if whole else ImperfectEvaluator if self.fast else WalkingEvaluator
             self.evaluated += 1
             evaluate = self._evaluator(kind, keep, orders)
-            self._known[key] = float(self._objective(evaluate, factors[None])[0])
+            self._known[key] = float(self._evaluated(evaluate, factors[None])[0])
         return self._known.get(key, inf)
 
     def estimates(self, keep: Keep, orders: Orders, factors: np.ndarray) -> np.ndarray:
         """The objective of every factor array, or about that, inf where it does not fit."""
         if (keep, orders) not in self._estimators:
             self._estimators[keep, orders] = self._evaluator(ImperfectEvaluator, keep, orders)
-        return self._objective(self._estimators[keep, orders], factors)
+        return self._evaluated(self._estimators[keep, orders], factors)
 
     def _evaluator(self, kind: type[BatchEvaluator], keep: Keep, orders: Orders) -> BatchEvaluator:
         return kind(self.space.architecture, self.space.einsum, self.space.template(keep, orders))

@@ -15,7 +15,8 @@ from ..bounds.cap import UNCAPPED, Cap
 from ..errors import Problem, SpecError
 from ..mapping.nest import Mapping
 from ..mapping.template import KINDS, slot
-from ..model.batch import BatchEvaluator
+from ..model.batch import BatchCost, BatchEvaluator
+from ..model.batch_orders import OrderEvaluator
 from ..model.batch_shape import Nest
 from ..model.batch_sparse import batch_evaluator
 from ..model.sparse.analyse import SparseModel
@@ -90,20 +91,23 @@ class Explorer:
                 self.space.architecture, self.space.einsum, self.space.template(keep, orders), self._model)
         evaluate = self._evaluators[keep, orders]
         self.evaluated += len(factors)
-        results = [self._objective(evaluate, factors[start:start + _CHUNK])
+        results = [self._evaluated(evaluate, factors[start:start + _CHUNK])
                    for start in range(0, len(factors), _CHUNK)]
         return np.concatenate(results) if results else np.zeros(0)
 
-    def _objective(self, evaluate: BatchEvaluator, factors: np.ndarray) -> np.ndarray:
+    def _evaluated(self, evaluate: BatchEvaluator, factors: np.ndarray) -> np.ndarray:
         """The objective as `evaluate` has it of every factor array, inf where that is not valid."""
-        cost, (energy_power, cycles_power) = evaluate(factors), self.powers
+        return np.where(self.space.allowed(factors), self._objective(evaluate(factors)), inf)
+
+    def _objective(self, cost: BatchCost) -> np.ndarray:
+        """The objective of mappings of such a `cost`, inf where these are not valid."""
+        energy_power, cycles_power = self.powers
         with np.errstate(over="ignore"):
             value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
         if not np.all(np.isfinite(value[cost.valid])):
             raise SpecError([Problem(self.space.architecture.name, 0, 0, "the objective overflows; "
                                      "a search expects figures that can be added and multiplied")])
-        good = cost.valid & self.cap.admits(cost.energy_pj, cost.cycles)
-        return np.where(good & self.space.allowed(factors), value, inf)
+        return np.where(cost.valid & self.cap.admits(cost.energy_pj, cost.cycles), value, inf)
 
     def best_of(self, keep: Keep, orders: Orders, factors: np.ndarray) -> Found | None:
         """The best of the factor arrays that fit; the first of equals."""
@@ -137,11 +141,20 @@ class Explorer:
         return list({tuple(r for r in order if r in iterating): order for order in reversed(orders)}.values())
 
     def _best_of_orders(self, found: Found, choices: list[Orders]) -> Found:
-        for orders in choices:
-            other = self.best_of(found.keep, orders, found.factors[None])
-            if other is not None and other.value < found.value:
-                found = other
-        return found
+        values = self._under_orders(found, choices)
+        best = int(values.argmin())
+        better = Found(float(values[best]), found.keep, choices[best], found.factors)
+        return better if better.value < found.value else found
+
+    def _under_orders(self, found: Found, choices: list[Orders]) -> np.ndarray:
+        """The objective of the same factors under each of the orders; shape (orders,)."""
+        if self._model is not None:
+            return np.array([self.values(found.keep, orders, found.factors[None])[0] for orders in choices])
+        self.evaluated += len(choices)
+        evaluate = OrderEvaluator(
+            self.space.architecture, self.space.einsum,
+            [self.space.template(found.keep, orders) for orders in choices], found.factors)
+        return np.where(self.space.allowed(found.factors[None]), self._objective(evaluate.costs), inf)
 
     def _likely(self, found: Found, level: int, orders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """All of the orders of `level`; where it takes long to say what zeros leave, those that are best in a
