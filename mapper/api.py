@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from .errors import SpecError
 from .hardware.architecture import Architecture
@@ -84,6 +85,23 @@ class Result:
         from .files import write_atomic
 
         write_atomic(path, self._html())
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a layer: name, figures of one occurrence (pJ, cycles) and, where it
+        was searched, of its certificate.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed; `pip install "tilebound[frames]"` does that.
+        """
+        from .report.rows import columns
+
+        try:
+            pandas: Any = import_module("pandas")
+        except ImportError as error:
+            raise ImportError('to_frame needs pandas: pip install "tilebound[frames]"') from error
+        return pandas.DataFrame(columns(self.to_dict()))
 
     def to_text(self) -> str:
         """The report as plain text."""

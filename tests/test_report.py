@@ -5,9 +5,11 @@ import doctest
 import io
 import json
 import os
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -238,6 +240,24 @@ def test_summary_has_a_row_a_layer_and_a_total(document, result):
     assert [row[0] for row in table.rows] == ["first", "second", "total"]
     assert ("gap" in table.header) == (result.layers[0].certificate is not None)
     assert str(result) == str(table)
+
+
+def test_a_frame_has_the_rows_of_the_document(document, result, monkeypatch):
+    made = SimpleNamespace(DataFrame=lambda columns: columns)
+    monkeypatch.setitem(sys.modules, "pandas", made)
+    columns = result.to_frame()
+    assert columns["name"] == ["first", "second"]
+    assert columns["energy_pj"] == [layer["energy_pj"] for layer in document["layers"]]
+    assert ("gap" in columns) == ("certificate" in document["layers"][0])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"tilebound\[frames\]"):
+        result.to_frame()
+
+
+def test_a_frame_is_one_of_pandas(result):
+    pandas = pytest.importorskip("pandas")
+    frame = result.to_frame()
+    assert isinstance(frame, pandas.DataFrame) and len(frame) == 2 and frame["cycles"].sum() > 0
 
 
 def test_rows_hold_the_figures_of_the_document(document):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from html import escape
 from io import StringIO
-from typing import Any, Iterator
+from typing import Any
 
 from . import front
 from .schema import ResultDocument
@@ -18,20 +18,22 @@ _COLUMNS = ("name", "count", "macs", "cycles", "energy_pj", "utilization", "bott
 _PROOF = ("objective", "value", "lower_bound", "gap", "status", "seconds")
 
 
+def columns(document: ResultDocument) -> dict[str, list[Any]]:
+    """By name in the result document the figures of all layers, in order; None for what one does not have."""
+    layers: list[Any] = list(document["layers"])
+    found = {name: [layer.get(name) for layer in layers] for name in _COLUMNS}
+    if any("certificate" in layer for layer in layers):
+        found |= {name: [layer.get("certificate", {}).get(name) for layer in layers] for name in _PROOF}
+    return found
+
+
 def render_csv(document: ResultDocument) -> str:
     """One row a layer, figures as in the result document."""
-    text = StringIO()
+    text, figures = StringIO(), columns(document)
     writer = csv.writer(text, lineterminator="\n")
-    searched = any("certificate" in layer for layer in document["layers"])
-    writer.writerow((*_COLUMNS, *(_PROOF if searched else ())))
-    for layer in document["layers"]:
-        writer.writerow((*_cells(layer, _COLUMNS), *(
-            _cells(layer.get("certificate", {}), _PROOF) if searched else ())))
+    writer.writerow(figures)
+    writer.writerows(zip(*figures.values(), strict=True))
     return text.getvalue()
-
-
-def _cells(entry: Any, columns: tuple[str, ...]) -> Iterator[object]:
-    return (entry.get(column, "") for column in columns)
 
 
 def render_markdown(document: ResultDocument) -> str:
