@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping as MappingOf
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -134,11 +135,12 @@ class Result:
         return str(summary(self.to_dict()))
 
 
-def load_result(path: str | Path) -> Result:
-    """Read a result document that `Result.to_json` or the command line wrote; see `SpecError`."""
+def load_result(source: str | Path | MappingOf[str, object]) -> Result:
+    """What a result document holds, the path of one that `Result.to_json` or the command line wrote, or
+    what such a file holds; see `SpecError`."""
     from .report.document import load_result as load
 
-    return Result(*load(path))
+    return Result(*load(source))
 
 
 def evaluate(architecture: Architecture | Source, einsum: Einsum, mapping: Mapping | object,

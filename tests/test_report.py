@@ -168,6 +168,7 @@ def test_a_document_reads_back_as_what_it_was_made_from(result, tmp_path):
     assert network == result.network
     assert to_document(network, graph) == result.to_dict()
     assert dumps(tb.load_result(tmp_path / "r.json").to_dict()) == (tmp_path / "r.json").read_text()
+    assert dumps(tb.load_result(result.to_dict()).to_dict()) == (tmp_path / "r.json").read_text()
 
 
 def test_embedded_specs_match_their_digests(document):

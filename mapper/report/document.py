@@ -106,9 +106,11 @@ def load_document(path: str | Path) -> ResultDocument:
     return validate(data, str(path))
 
 
-def load_result(path: str | Path) -> tuple[NetworkResult, WorkloadGraph]:
-    """Read a result document back into the values that it was made from; raises SpecError."""
-    return from_document(load_document(path), str(path))
+def load_result(source: str | Path | MappingOf[str, object]) -> tuple[NetworkResult, WorkloadGraph]:
+    """A result document, or the path of one, back into the values that it was made from; raises SpecError."""
+    if isinstance(source, MappingOf):
+        return from_document(validate(source))
+    return from_document(load_document(source), str(source))
 
 
 def from_document(document: ResultDocument,
