@@ -121,64 +121,47 @@ class Lattice:
         return tuple(prod(self.shape[i + 1:]) for i in range(len(self.shape)))
 
     def ratio(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """The lattice points of `points` / `others`, of which `divides` says that they may be; -1 where that
-        is none."""
-        if self._codes is not None:
-            code, point = self._codes
-            return np.asarray(point[code[points] - code[others]])
-        index = np.zeros(len(points), dtype=np.int64)
-        for table, first, second in zip(self._ratios, self.grid, self.grid, strict=True):
-            index += table[first[points], second[others]]
-        return np.maximum(index, -1)
+        """The lattice points of `points` / `others`, which divide them."""
+        code, point = self._codes
+        return np.asarray(point[code[points] - code[others]])
 
     def divides(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Which of `others` (columns) may divide which of `points` (rows): surely where it says not."""
-        exponents, guards, _ = self._exponents
+        """Which of `others` (columns) divide which of `points` (rows)."""
+        exponents, guards = self._packed
         rest = (exponents[points] | guards)[:, None] - exponents[others][None, :]
         return np.asarray((rest & guards) == guards)
 
     @cached_property
-    def _exponents(self) -> tuple[np.ndarray, np.int64, bool]:
-        """The prime exponents of every point side by side in one number, each below a bit of its own, which a
-        difference loses that would be negative; all those bits; and whether all exponents found room."""
-        packed, guards, room, every = np.zeros(len(self.points), dtype=np.int64), 0, 0, True
-        for column, n in enumerate(self.extents.tolist()):
+    def _exponents(self) -> list[tuple[np.ndarray, int]]:
+        """For every rank and prime, the exponent at every point, and the largest."""
+        found = []
+        for column, n in zip(self.points.T, self.extents.tolist(), strict=True):
             for prime in sorted(set(prime_factors(n))):
-                powers = [prime ** k for k in range(1, prime_factors(n).count(prime) + 1)]
-                width = len(powers).bit_length() + 1
-                if room + width > 62:
-                    every = False
-                    continue
-                exponent = sum(self.points[:, column] % power == 0 for power in powers)
-                packed |= np.asarray(exponent, dtype=np.int64) << room
-                room += width
-                guards |= 1 << (room - 1)
-        return packed, np.int64(guards), every
+                most = prime_factors(n).count(prime)
+                found.append((sum(column % prime ** k == 0 for k in range(1, most + 1)), most))
+        return [(np.asarray(exponent, dtype=np.int64), most) for exponent, most in found]
 
     @cached_property
-    def _codes(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def _packed(self) -> tuple[np.ndarray, np.int64]:
+        """The exponents of every point side by side in one number, each below a bit of its own, which a
+        difference loses that would be negative; and all those bits. That is no more than two bits for each
+        time that the number of points doubles."""
+        packed, guards, room = np.zeros(len(self.points), dtype=np.int64), 0, 0
+        for exponent, most in self._exponents:
+            packed |= exponent << room
+            room += most.bit_length() + 1
+            guards |= 1 << (room - 1)
+        return packed, np.int64(guards)
+
+    @cached_property
+    def _codes(self) -> tuple[np.ndarray, np.ndarray]:
         """A number for every point, which is that of a quotient for differences of them, and the points by
-        their numbers; None where `divides` does not tell for sure whether there is a quotient."""
-        if not self._exponents[2]:
-            return None
+        their numbers."""
         code, stride = np.zeros(len(self.points), dtype=np.int64), 1
-        for column, n in enumerate(self.extents.tolist()):
-            for prime in sorted(set(prime_factors(n))):
-                powers = [prime ** k for k in range(1, prime_factors(n).count(prime) + 1)]
-                exponent = sum(self.points[:, column] % power == 0 for power in powers)
-                code += np.asarray(exponent, dtype=np.int64) * stride
-                stride *= len(powers) + 1
+        for exponent, most in self._exponents:
+            code += exponent * stride
+            stride *= most + 1
         return code, np.argsort(code)
-
-    @cached_property
-    def _ratios(self) -> list[np.ndarray]:
-        """For each rank, of two divisors, the flat-index step of their ratio; far below zero where the second
-        does not divide the first."""
-        tables = []
-        for n, steps in zip(self.extents.tolist(), self._positions, strict=True):
-            first, second = np.array(divisors(n))[:, None], np.array(divisors(n))[None, :]
-            tables.append(np.where(first % second == 0, steps[first // second], -_MOST_POINTS * 10))
-        return tables
 
     @cached_property
     def _positions(self) -> list[np.ndarray]:
