@@ -141,6 +141,16 @@ def test_other_figures_are_named_too(constraints, kind, have, need):
     assert (clash.have, clash.need, clash.exact) == (have, need, True)
 
 
+def test_ranks_that_an_array_does_not_unroll_are_named():
+    dram, glb, *rest = MACHINE.levels
+    for only, text in ((("N",), "GLB unrolls N along X, nothing else"),
+                       ((), "GLB unrolls no rank along X, nothing else")):
+        machine = replace(MACHINE, levels=(dram, replace(glb, spatial_x=only, spatial_y=()), *rest))
+        asked = Constraints((level("GLB", spatial=loops(M=2)),))
+        conflict = find_conflict(SMALL, Case(machine, asked), "edp")
+        assert text in [x.text for x in conflict.clashes] and conflict.smallest
+
+
 def test_reliefs_state_what_a_search_of_the_changed_problem_finds():
     machine = three_level(middle=2, keep=frozenset("ABZ"))
     graph = WorkloadGraph("net", [(gemm(4, 4, 4), 1)])
