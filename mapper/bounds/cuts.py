@@ -26,16 +26,17 @@ from .cap import UNCAPPED, Cap
 from .costs import Costs, Keep, Order, Room
 from .grid import Array, Point
 from .inner import Inner, Late, Table
-from .nests import Nests, Shape
+from .nests import Nests
 from .placing import Item, Placing, Tiles
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where a chain is cut: the tile of each (level, tensor), and the shape of the array."""
+    """Where a chain is cut: the tile of each (level, tensor), and what is unrolled below each level with an
+    array, along x and along y, by rank."""
 
-    tiles: dict[tuple[int, str], dict[str, int]]
-    shape: Shape
+    tiles: Tiles
+    arrays: dict[int, tuple[dict[str, int], dict[str, int]]]
 
 
 class Chain(Costs):
@@ -119,7 +120,7 @@ class Chain(Costs):
         below: Point = tuple(int(np.flatnonzero(d * f == d[i])[0])
                              for d, f, i in zip(self.grid.divisors, factors, point, strict=True))
         self.inner.border([s]).walk(below, tiles, stay)
-        return Cuts(tiles, self.nests.shapes[s])
+        return Cuts(tiles, {self.nests.border: (self.nests.shapes[s].x, self.nests.shapes[s].y)})
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,16 @@ class Tower:
     @property
     def applies(self) -> bool:
         """Whether the outermost level keeps everything, no tensor moves diagonally, nothing is done about
-        zeros, and tiles and shapes are not too many."""
+        zeros, tiles and shapes are not too many, and mappings are cut level by level."""
+        return self.covers and not self.l.rules.both_axes
+
+    @property
+    def covers(self) -> bool:
+        """The same, of mappings in which tensors are cut anywhere as well (see `tower_cuts`)."""
         lattice, arch = self.l, self.l.arch
         return (lattice.problem.all_outside
                 and not any(t.has_shared_ranks for t in lattice.einsum.tensors)
-                and not arch.sparse and not lattice.rules.both_axes
+                and not arch.sparse
                 and bool(lattice.ranks) and prod(lattice.shape) <= _MOST_POINTS and self.shapes is not None)
 
     # ---- shapes ----------------------------------------------------------------------------------
@@ -119,12 +124,15 @@ class Tower:
             shapes.x[:, level].tolist(), shapes.y[:, level].tolist(), strict=True)])
 
     def _way(self, level: int, tensor: Tensor, x: list[int], y: list[int]) -> float:
-        loops = [(r, n) for own in (y, x) for r, n in zip(self.l.ranks, own, strict=True) if n > 1]
-        if any(sum(r in {t.rank for t in axis} for r, _ in loops) > 1 for axis in tensor.projection):
+        # A rank along both axes goes on along y where it has come to an end along x.
+        loops = [(r, n, inside) for own, within in ((y, x), (x, [1] * len(x)))
+                 for r, n, inside in zip(self.l.ranks, own, within, strict=True) if n > 1]
+        ranks = {rank for rank, *_ in loops}
+        if any(len(ranks & {t.rank for t in axis}) > 1 for axis in tensor.projection):
             return 0.0
-        steps = tuple(tuple(sum(t.coefficient for t in axis if t.rank == rank) for axis in tensor.projection)
-                      for rank, _ in loops)
-        return mean_way(steps, tuple(n for _, n in loops), self.multicast(level, tensor),
+        steps = tuple(tuple(inside * sum(t.coefficient for t in axis if t.rank == rank)
+                            for axis in tensor.projection) for rank, _, inside in loops)
+        return mean_way(steps, tuple(n for _, n, _ in loops), self.multicast(level, tensor),
                         self.l.arch.fanout(level))
 
     # ---- tiles -----------------------------------------------------------------------------------

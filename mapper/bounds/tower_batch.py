@@ -11,6 +11,7 @@ from ..model.energy import gate, leakage_per_cycle
 from ..model.network import network_cycles
 from .cap import Cap
 from .tower import Shapes, Tower
+from .tower_cuts import CutSteps, Room
 from .tower_flow import Energy, Flows, Mixed, ports
 from .tower_steps import Pay, Steps
 
@@ -20,10 +21,12 @@ Weighed = tuple[int | None, float]
 
 
 class Batch:
-    """Some shapes, with one keep/bypass choice."""
+    """Some shapes, with one keep/bypass choice; with `room` for tiles, tensors are cut anywhere (see
+    `CutSteps`)."""
 
-    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes) -> None:
-        self.tower, self.keep, self.shapes = tower, keep, shapes
+    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes,
+                 room: Room | None = None) -> None:
+        self.tower, self.keep, self.shapes, self.room = tower, keep, shapes, room
         self.flows = Flows(tower, keep, shapes)
         self.energy = Energy(self.flows)
         self.ports = ports(self.flows)
@@ -36,7 +39,8 @@ class Batch:
         if port is not None:
             alone = np.isinf(weights).all()
             pay = self.ports[port] if alone else Mixed(self.energy, self.ports[port], weights)
-        return Steps(self.flows, pay, note)
+        return Steps(self.flows, pay, note) if self.room is None else CutSteps(
+            self.flows, pay, self.room, note)
 
     def least(self, port: int | None, weights: np.ndarray) -> np.ndarray:
         """What `steps` gives for every shape, inf where nothing fits."""
@@ -48,7 +52,7 @@ class Batch:
 
     def cycles(self, port: int) -> np.ndarray:
         """The fewest cycles that the units and a port may take."""
-        return np.maximum(self.busy, Steps(self.flows, self.ports[port]).least())
+        return np.maximum(self.busy, self.least(port, np.full_like(self.busy, np.inf)))
 
     def objective(self, powers: tuple[int, int], cap: Cap, energy: np.ndarray,
                   busy: np.ndarray) -> np.ndarray:

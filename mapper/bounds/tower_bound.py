@@ -24,13 +24,12 @@ from .tower_pace import binds, traded, whole
 from .tower_trace import loops_of
 
 _FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
-_MOST_TOGETHER = 200_000     # and at the most
 _KEPT = 4                    # shapes of which tilings are handed on,
 _NEAR = 1.02                 # if they are so near the best
 
 
 @dataclass(frozen=True)
-class _Best:
+class Best:
     """The least objective of a shape, its least energy without leakage, and what was weighed to know that."""
 
     shape: int
@@ -43,6 +42,8 @@ class TowerBound:
     """Least objective over every factorisation and loop order of one keep/bypass choice that may lie within a
     `cap`: the interface of `LatticeBound`."""
 
+    together = 200_000       # shapes times points looked at together, at most
+
     def __init__(self, tower: Tower, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
                  cap: Cap = UNCAPPED) -> None:
         self.t, self.keep = tower, keep
@@ -54,20 +55,26 @@ class TowerBound:
         tiles or shapes. Nobody is told before."""
         if self.t.shapes is None:
             return None
-        quick = self._quick(self.t.shapes)
-        order, start, together = np.argsort(quick, kind="stable"), 0, _FIRST_TOGETHER
-        least, found = cutoff, list[_Best]()
+        least, found = self.bounded(cutoff)
+        return least, [tiling for best in found for tiling in self._tilings(best)]
+
+    def bounded(self, cutoff: float) -> tuple[float, list[Best]]:
+        """A bound, at most `cutoff`, and what shapes attain where that is below or near."""
+        assert self.t.shapes is not None
+        quick = self.quick(self.t.shapes)
+        order, start, together = np.argsort(quick, kind="stable"), 0, min(_FIRST_TOGETHER, self.together)
+        least, found = cutoff, list[Best]()
         while start < len(order):
             most = max(together // len(self.t.l.points), 1)
             own = order[start:start + most]
-            start, together = start + most, min(2 * together, _MOST_TOGETHER)
+            start, together = start + most, min(2 * together, self.together)
             own = own[quick[own] < least]
             if not len(own):
                 break
             found += self._bests(own, least)
             least = min([least, *(best.value for best in found)])
         found = sorted((x for x in found if x.value <= least * _NEAR), key=lambda x: x.value)[:_KEPT]
-        return least, [tiling for best in found for tiling in self._tilings(best)]
+        return least, found
 
     # ---- what shapes cost ------------------------------------------------------------------------
 
@@ -75,37 +82,37 @@ class TowerBound:
         assert self.t.shapes is not None
         return Batch(self.t, self.keep, self.t.shapes.at(shapes))
 
-    def _quick(self, shapes: Shapes) -> np.ndarray:
+    def quick(self, shapes: Shapes) -> np.ndarray:
         """The least objective by shape, as far as it is known at once."""
         batch = Batch(self.t, self.keep, shapes)
         energy = batch.energy.fixed() + batch.energy.once()
         return batch.objective(self.powers, self.cap, energy, batch.soonest())
 
-    def _bests(self, shapes: np.ndarray, cutoff: float) -> list[_Best]:
+    def _bests(self, shapes: np.ndarray, cutoff: float) -> list[Best]:
         """The least objective of each shape for which it is below the cutoff."""
         batch = self._batch(shapes)
         if not (self.powers[0] or self.cap):
             return self._fastest(batch, shapes, cutoff)
         energy = batch.least(None, batch.busy)
         values = batch.objective(self.powers, self.cap, energy, batch.busy)
-        found = [_Best(int(shapes[i]), float(values[i]), float(energy[i]))
+        found = [Best(int(shapes[i]), float(values[i]), float(energy[i]))
                  for i in np.flatnonzero(values < cutoff)]
         slow = self.powers[1] or self.cap or batch.leak.any()
         for port in range(len(batch.ports) if slow else 0):
             found = self._paced(found, port, cutoff)
         return found
 
-    def _fastest(self, batch: Batch, shapes: np.ndarray, cutoff: float) -> list[_Best]:
+    def _fastest(self, batch: Batch, shapes: np.ndarray, cutoff: float) -> list[Best]:
         """The same where cycles alone count: no port is quicker than when all else is arranged for it."""
         ports = range(len(batch.ports))
         energy = batch.least(None, batch.busy)
         cycles = np.max([np.where(energy < inf, batch.busy, inf), *map(batch.cycles, ports)], axis=0)
         values = (whole(cycles) + network_cycles(self.t.l.arch, "exact")) ** self.powers[1]
         weighed: tuple[Weighed, ...] = ((None, 0.0), *((port, inf) for port in ports))
-        return [_Best(int(shapes[i]), float(values[i]), float(energy[i]), weighed)
+        return [Best(int(shapes[i]), float(values[i]), float(energy[i]), weighed)
                 for i in np.flatnonzero(values < cutoff)]
 
-    def _paced(self, known: list[_Best], port: int, cutoff: float) -> list[_Best]:
+    def _paced(self, known: list[Best], port: int, cutoff: float) -> list[Best]:
         """The same, with the cycles of one port, which may be more than those of the units."""
         if not known:
             return []
@@ -130,7 +137,7 @@ class TowerBound:
 
     # ---- what attains it -------------------------------------------------------------------------
 
-    def _tilings(self, best: _Best) -> list[Tiling]:
+    def _tilings(self, best: Best) -> list[Tiling]:
         """The tilings with a shape that have the least energy, or the least of energy and cycles weighed."""
         batch, found = self._batch(np.array([best.shape])), dict[bytes, Tiling]()
         for port, weight in best.weighed:

@@ -101,12 +101,13 @@ class Flows:
         return Flow(tensor, parent, child, words[:, None], shared)
 
     def flow(self, tensor: Tensor, child: int, level: int) -> Flow:
-        """The stream of `child` if loops of `level` are the first that move the tensor."""
+        """The stream of `child` if the first loops that move the tensor are those of `level`, outside it or
+        beside it."""
         key = tensor.name, child, level
         if key not in self._flows:
             own, parent = self.own(tensor), self.parents[tensor.name][child]
             below = {i: self._inside(own[:, level:i + 1].prod(axis=1)) for i in range(level, child)}
-            tiles = below[child - 1]
+            tiles = below[child - 1] if below else np.arange(len(self.l.points))[None]
             spread = self.shapes.spread[:, level:child].prod(axis=1)[:, None]
             words = self.l.volumes[tensor.name][np.maximum(tiles, 0)] * self.passes * spread
             shared = tuple(self._shared(tensor, i, below.get(i)) for i in reversed(range(parent, child)))

@@ -84,15 +84,18 @@ class Steps:
         first[:, 0] = self.fixed
         values: dict[State, np.ndarray] = {frozenset(): first}
         for level in reversed(range(self.f.depth)):
-            if (self.f.shapes.spread[:, level] > 1).any():
-                around = self.t.inside(self.f.shapes.both[:, level])
-                for state, own in values.items():
-                    spread = np.take_along_axis(own, np.maximum(around, 0), axis=1)
-                    values[state] = np.where(around < 0, inf, spread)
-            values = self._loops(level, values)
+            values = self._loops(level, self._spread(level, values))
             if level:
                 values = self._kept(level, values)
         return values[frozenset()][:, -1] if frozenset() in values else np.full(len(self.fixed), inf)
+
+    def _spread(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
+        """With the array below `level` around the tiles."""
+        if not (self.f.shapes.spread[:, level] > 1).any():
+            return values
+        around = self.t.inside(self.f.shapes.both[:, level])
+        return {state: np.where(around < 0, inf, np.take_along_axis(own, np.maximum(around, 0), axis=1))
+                for state, own in values.items()}
 
     def _kept(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
         """With the streams that `level` keeps, where its tiles fit."""
@@ -100,6 +103,10 @@ class Steps:
         return {state.union(new): np.where(fits, own, inf) for state, own in values.items()}
 
     # ---- the loops of one level ------------------------------------------------------------------
+
+    def further(self, level: int) -> bool:
+        """Whether there may be loops outside those of a level."""
+        return level > 0
 
     def _loops(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
         """The states outside the loops of a level."""
@@ -137,7 +144,7 @@ class Steps:
         self._enter(found, Move(level, rest, state, then, own + sum(self.pay.whole(*x) for x in streams)))
         for slider in sorted(self.l.windows.sliders(tensor) & then):
             self._slide(found, Move(level, rest, state, then - {slider}, own, slider), streams, False)
-            if level:
+            if self.further(level):
                 run = rest | {Held(name, 0, slider)}
                 after = (self._free(run) - self._free(state)) - {slider}
                 self._slide(found, Move(level, run, state, after, own, slider), streams, True)

@@ -18,7 +18,7 @@ def loops_of(steps: Steps) -> Loops:
     levels = {level: list(own) for level, own in groupby(steps.moves, key=lambda move: move.level)}
     state, point, found = frozenset[Held](), len(steps.l.points) - 1, Loops()
     for level in range(steps.f.depth):
-        walk = _Walk(steps, level, levels[level])
+        walk = Walk(steps, level, levels[level])
         outside = point
         state, point = walk.back(state, point)
         found.append(((outside, point), tuple(reversed(walk.ranks))))
@@ -28,7 +28,7 @@ def loops_of(steps: Steps) -> Loops:
     return found
 
 
-class _Walk:
+class Walk:
     """The way back through the loops of one level; `ranks`: of its loops, the outermost first."""
 
     def __init__(self, steps: Steps, level: int, moves: list[Move]) -> None:

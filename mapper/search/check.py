@@ -24,7 +24,7 @@ from .layer import ENUMERATE
 from .local import Explorer
 from .result import OBJECTIVES, cap
 from .space import Mapspace
-from .uneven import MOST_CHAINS, cut_search
+from .uneven import MOST_CHAINS, MOST_SHAPES, cut_search, proven_by, shape_search
 
 
 class ProofError(ValueError):
@@ -59,16 +59,25 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
         return _by_arrangements(space, objective, enough, dual, limit)
     if dual.get("method") != "cuts":
         return 0.0, 0.0
-    chains = dual.get("chains")
-    if not isinstance(chains, int) or not 0 <= chains <= MOST_CHAINS + 1:     # the last two may be a pair
-        raise ProofError(f"{chains!r} chains of cuts; at most {MOST_CHAINS} are looked at")
-    search = cut_search(space, Nests(space.problem), OBJECTIVES[objective],
-                        limit, chains)
-    if search is None:
+    powers = OBJECTIVES[objective]
+    chains, shapes = _count(dual, "chains", MOST_CHAINS), _count(dual, "shapes", MOST_SHAPES)
+    found = cut_search(space, Nests(space.problem), powers, limit, chains)
+    if found is not None:
+        next(found.leaves([enough]), None)
+    other = shape_search(space, powers, limit, found, enough, shapes) if "shapes" in dual else None
+    if other is not None:
+        next(other.leaves([enough]), None)
+    if found is None and other is None:
         raise ProofError("chains of cuts, which do not bound the mappings of this machine")
-    next(search.leaves([enough]), None)
-    relaxed = search.bound if search.relaxed is None else search.relaxed
-    return min(relaxed, enough), min(search.bound, enough)
+    return proven_by(found, other, enough)
+
+
+def _count(dual: dict[str, Any], key: str, most: int) -> int:
+    """How many chains are looked at."""
+    count = dual.get(key, 0)
+    if not isinstance(count, int) or not 0 <= count <= most + 1:     # the last two may be a pair
+        raise ProofError(f"{count!r} {key} of cuts; at most {most} are looked at")
+    return count
 
 
 def _by_arrangements(space: Mapspace, objective: str, enough: float, dual: dict[str, Any],

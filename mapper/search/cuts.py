@@ -13,15 +13,15 @@ from math import inf
 from typing import Callable, Collection, Iterator, Sequence
 
 from ..bounds.bound import ROUNDING
-from ..bounds.cap import Cap
-from ..bounds.costs import Costs, Keep, Order
-from ..bounds.cuts import Chain, Cuts
-from ..bounds.inner import Late, Table
-from ..bounds.nests import Nests
+from ..bounds.costs import Keep
+from ..bounds.cuts import Cuts
+from .cut_bounds import CutBounds
 from .limits import never
 from .space import Mapspace
 
 Place = tuple[int, str]
+#: Chains that are worse than the best by this share of its value, or more, need not be told apart.
+_TIES = 16 * ROUNDING
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Rooms:
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """The best chain with one choice of what levels keep; no mapping of any other chain that has not been
-    looked at is below its `value`."""
+    """The best chain with one choice of what levels keep, or some that are as good; no mapping of any other
+    chain that has not been looked at is below its `value`."""
 
     value: float
     keep: Keep
-    cuts: Cuts
+    cuts: list[Cuts]
 
 
 class CutSearch:
@@ -47,21 +47,19 @@ class CutSearch:
 
     `bound` is what is proven of all uneven mappings so far, `relaxed` what is without regard to the room that
     tensors share; `chains` were looked at, at most `most`. Choices of what levels keep that are known to have
-    none may be left out (`without`). Looked at are all `keeps` (default: all there are), and chains in this
-    `order`.
+    none may be left out (`without`). Looked at are all `keeps` (default: all there are).
     """
 
-    def __init__(self, space: Mapspace, nests: Nests, powers: tuple[int, int], cap: Cap, most: int,
-                 without: Collection[Keep] = (), keeps: Sequence[Keep] | None = None,
-                 order: Order | None = None) -> None:
-        self.nests, self.powers, self.cap, self.most, self.order = nests, powers, cap, most, order
-        self.space, self.architecture, self.einsum = space, space.architecture, space.einsum
-        self.inner: dict[object, dict[Late, Table]] = {}
+    def __init__(self, space: Mapspace, by: CutBounds, most: int, without: Collection[Keep] = (),
+                 keeps: Sequence[Keep] | None = None) -> None:
+        self.by, self.most = by, most
+        self.architecture, self.einsum = space.architecture, space.einsum
         self.chains = self.classes = 0
         self.relaxed: float | None = None
         self.ended: dict[Keep, float] = {}      # values of the best chains that fit
         self._tie = count()
-        self.heap: list[tuple[float, int, Keep, Rooms, Cuts | None]] = []
+        #: Values of chains, or bounds of such as were not looked at (with no cuts).
+        self.heap: list[tuple[float, int, Keep, Rooms, list[Cuts]]] = []
         self._every: list[Keep] = []
         self._opened: set[Keep] = set()
         for keep in space.keeps if keeps is None else keeps:
@@ -70,7 +68,7 @@ class CutSearch:
                 continue
             self._every.append(keep)
             rooms = Rooms(self._rooms(keep))
-            self._push(Costs(nests, keep, rooms.most).floor(powers), keep, rooms, None)
+            self._push(by.floor(keep, rooms.most), keep, rooms, [])
             self.classes += 1
 
     @property
@@ -88,7 +86,7 @@ class CutSearch:
 
     def pruned(self, value: float) -> set[Keep]:
         """The choices of what levels keep no chain of which was looked at, since all are above `value`."""
-        return {keep for v, _, keep, _, cuts in self.heap if cuts is None and v >= value * (1.0 - ROUNDING)}
+        return {keep for v, _, keep, _, cuts in self.heap if not cuts and v >= value * (1.0 - ROUNDING)}
 
     def ruled_out(self, value: float) -> frozenset[Keep]:
         """The choices of what levels keep all chains of which are above a value, whatever room there is: that
@@ -103,7 +101,7 @@ class CutSearch:
                 found.update({(i, name): float(level.capacity_words) for name in keep[i]})
         return found
 
-    def _push(self, value: float, keep: Keep, rooms: Rooms, cuts: Cuts | None) -> None:
+    def _push(self, value: float, keep: Keep, rooms: Rooms, cuts: list[Cuts]) -> None:
         if value < inf:
             heapq.heappush(self.heap, (value, next(self._tie), keep, rooms, cuts))
 
@@ -113,19 +111,19 @@ class CutSearch:
         while (self.heap and self.heap[0][0] < best[0] * (1.0 - ROUNDING) and self.chains < self.most
                and not stopped()):
             value, _, keep, rooms, cuts = heapq.heappop(self.heap)
-            if cuts is None:
-                self._solve(value, keep, rooms)
+            if not cuts:
+                self._solve(value, keep, rooms, best[0])
                 continue
             if self.relaxed is None:
                 self.relaxed = value
             self._opened.add(keep)
-            parts = self._split(keep, rooms, cuts)
+            parts = self._split(rooms, cuts)
             if parts is None:
                 self.ended[keep] = min(value, self.ended.get(keep, inf))
                 yield Leaf(value, keep, cuts)
                 continue
             for part in parts:
-                self._solve(value, keep, part)
+                self._solve(value, keep, part, best[0])
 
     def beyond(self, most: float, chains: int) -> Iterator[Leaf]:
         """The best chains of other choices of what levels keep than those that were found, as far as so many
@@ -139,26 +137,21 @@ class CutSearch:
                 return
             yield leaf
 
-    def alone(self, keep: Keep, order: Order, most: int) -> CutSearch:
-        """The chains of one choice of what levels keep in some `order`."""
-        own = CutSearch(self.space, self.nests, self.powers, self.cap, most, (), (keep,), order)
-        own.inner = self.inner
-        return own
-
-    def _solve(self, least: float, keep: Keep, rooms: Rooms) -> None:
+    def _solve(self, least: float, keep: Keep, rooms: Rooms, best: float) -> None:
         self.chains += 1
-        chain = Chain(self.nests, keep, self.powers, rooms.most, self.cap, self.inner, self.order)
-        if chain.value < inf:
-            self._push(max(least, chain.value), keep, rooms, chain.cuts())
+        value, cuts = self.by.solve(keep, rooms.most, best * (1.0 + _TIES))
+        self._push(max(least, value), keep, rooms, cuts)
 
     def words(self, cuts: Cuts) -> dict[Place, int]:
         """Words of each tile."""
         return {(i, name): self.einsum.tile_words(self.einsum.tensor(name), tile)
                 for (i, name), tile in cuts.tiles.items()}
 
-    def _split(self, keep: Keep, rooms: Rooms, cuts: Cuts) -> list[Rooms] | None:
-        """The two parts of a chain that needs more room than there is; None where it fits."""
-        words = self.words(cuts)
+    def _split(self, rooms: Rooms, cuts: list[Cuts]) -> list[Rooms] | None:
+        """The two parts of chains one of which needs more room than there is; None where all fit."""
+        return next((parts for own in cuts if (parts := self._parts(rooms, self.words(own)))), None)
+
+    def _parts(self, rooms: Rooms, words: dict[Place, int]) -> list[Rooms] | None:
         for i, level in enumerate(self.architecture.levels):
             own = {place: n for place, n in words.items() if place[0] == i}
             have = level.capacity_words

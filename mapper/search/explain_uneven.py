@@ -13,6 +13,7 @@ from ..hardware.parts import passes_freely
 from ..mapping.nest import Mapping
 from ..mapping.parts import is_uneven
 from ..workload.einsum import Einsum
+from .cut_bounds import ByNests
 from .cuts import CutSearch, Place
 from .explain import binding, class_of, opened
 from .explanation import Drop, Explanation
@@ -60,21 +61,24 @@ def _by_chains(search: UnevenSearch, mapping: Mapping, closely: bool) -> Iterato
     if closely:
         farthest = FARTHEST * search.best
         for leaf in chains.beyond(farthest, max(_CHAINS, chains.chains)):
-            search.offer(leaf.keep, leaf.cuts)
-        yield from _other_orders(search, chains, mapping, farthest)
+            for cuts in leaf.cuts:
+                search.offer(leaf.keep, cuts)
+        if isinstance(chains.by, ByNests):
+            yield from _other_orders(search, chains.by, mapping, farthest)
     ends = [(search.space.root(own), bound) for own, bound in chains.bounds.items()]
     yield from other_keeps(search.space, keep, ends, search.trace.best)
 
 
-def _other_orders(search: UnevenSearch, chains: CutSearch, mapping: Mapping,
+def _other_orders(search: UnevenSearch, by: ByNests, mapping: Mapping,
                   farthest: float) -> Iterator[Class]:
     """The classes in which tiles stay in place for as long as others, or longer, that are replaced before
     these in `mapping`."""
     names = [level.name for level in search.architecture.levels]
     for first, second in islice(_replaced_before(search, mapping), _ORDERS):
-        own, met = chains.alone(search.kept(mapping), (first, second), _FEW), inf
-        for leaf in own.leaves([farthest]):
-            value, made = search.offer(leaf.keep, leaf.cuts) or (inf, mapping)
+        own = CutSearch(search.space, by.ordered((first, second)), _FEW, keeps=[search.kept(mapping)])
+        met = inf
+        for cuts in (cuts for leaf in own.leaves([farthest]) for cuts in leaf.cuts):
+            value, made = search.offer(search.kept(mapping), cuts) or (inf, mapping)
             places = stays(search.architecture, search.einsum, made)
             met = min(met, value if places[first] <= places[second] else inf)
         (i, a), (j, b) = first, second

@@ -17,10 +17,12 @@ from typing import Any, Callable, Collection
 import numpy as np
 
 from ..bounds.bound import ROUNDING
-from ..bounds.cap import UNCAPPED
+from ..bounds.cap import UNCAPPED, Cap
 from ..bounds.costs import Keep
 from ..bounds.cuts import Cuts
+from ..bounds.lattice import Lattice
 from ..bounds.nests import Nests
+from ..bounds.problem import Problem
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
@@ -31,9 +33,10 @@ from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .arranged import ArrangedSearch, asked_of_parts
+from .cut_bounds import ByNests, ByTower
 from .cuts import CutSearch
 from .imperfect import layer_search
-from .layer import LayerSearch
+from .layer import KEEPS, LayerSearch
 from .limits import NO_LIMITS, Limits
 from .local import Explorer
 from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
@@ -44,6 +47,8 @@ from .uneven_space import UnevenSpace
 
 #: Chains that are looked at.
 MOST_CHAINS = 2000
+#: And shape by shape.
+MOST_SHAPES = 100
 #: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
 _MORE_CHAINS, _LEAVES = 60, 12
 #: For a bound that is to take no time: chains, and tiles times shapes of the array in all of them.
@@ -78,6 +83,7 @@ class UnevenSearch:
             cost = evaluate(architecture, einsum, known)
             self.best = objective_value(objective, cost.energy_pj, cost.cycles)
         self.chains: CutSearch | None = None
+        self.shapes: CutSearch | None = None
         self.trace = Trace(self.started)
 
     @cached_property
@@ -100,7 +106,12 @@ class UnevenSearch:
         even = self._even() if self._is_open(bound) or self.mapping is None else None
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
-        if found is None and self._is_open(bound):
+        if self._is_open(bound):
+            self.shapes = shape_search(self.space, self.powers, self.cap, found, self.best)
+        if self.shapes is not None:
+            self._by_chains(self.shapes)
+            bound = proven_by(found, self.shapes, self.best)[1]
+        elif self._is_open(bound) and found is None:
             bound = self._arranged(self.mapping)
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
         self.ruled_out = frozenset() if found is None else found.ruled_out(self.best)
@@ -195,7 +206,8 @@ class UnevenSearch:
         best, leaves = [self.best], 0
         for leaf in search.leaves(best, self._interrupted):
             self._proven(search.bound)
-            self.offer(leaf.keep, leaf.cuts)
+            for cuts in leaf.cuts:
+                self.offer(leaf.keep, cuts)
             best[0], leaves = self.best, leaves + 1
             self._proven(search.bound)
             search.most = min(search.most, search.chains + _MORE_CHAINS) if leaves == 1 else search.most
@@ -204,7 +216,7 @@ class UnevenSearch:
 
     def offer(self, keep: Keep, cuts: Cuts) -> tuple[float, Mapping] | None:
         """Make a chain into a mapping, and improve that: its value, and it; None where there is none."""
-        blocks = Blocks(self.architecture, self.einsum, self.nests, keep, cuts)
+        blocks = Blocks(self.architecture, self.einsum, keep, cuts)
         space = Mapspace(blocks.machine, self.einsum, asked_of_parts(
             self.architecture, blocks.machine, blocks.order, self.constraints))
         explorer = Explorer(space, *self.powers, self.cap)
@@ -259,14 +271,17 @@ class UnevenSearch:
 
     def _certificate(self, search: CutSearch | None, proven: float, status: str,
                      even: LayerSearch | None) -> Certificate:
-        dual = self.dual if search is None else {"method": "cuts", "chains": search.chains}
-        relaxed = proven if search is None else search.bound if search.relaxed is None else search.relaxed
+        dual, relaxed, chains = self.dual, proven, [x for x in (search, self.shapes) if x is not None]
+        if chains:
+            relaxed = proven_by(search, self.shapes, self.best)[0]
+            dual = {"method": "cuts", "chains": 0 if search is None else search.chains}
+            dual |= {} if self.shapes is None else {"shapes": self.shapes.chains}
         return Certificate(
             objective=self.objective, value=self.best, lower_bound=proven,
             relaxed_bound=min(relaxed, proven), status=status, mapspace_size=self.size,
-            classes=0 if search is None else search.classes,
-            classes_pruned=0 if search is None else len(search.pruned(self.best)),
-            bound_solves=(self.solves if search is None else search.chains) + (even.solves if even else 0),
+            classes=sum(x.classes for x in chains),
+            classes_pruned=sum(len(x.pruned(self.best)) for x in chains),
+            bound_solves=self.solves + sum(x.chains for x in chains) + (even.solves if even else 0),
             evaluated=self.evaluated + (even.evaluated if even else 0),
             seconds=monotonic() - self.started, dual=dual, among=self.among)
 
@@ -278,14 +293,40 @@ def cut_search(space: Mapspace, nests: Nests, powers: tuple[int, int], limit: An
         return None
     if any(t.name not in keep[0] for keep in space.keeps for t in space.einsum.tensors):
         return None
-    return CutSearch(space, nests, powers, limit, most, without)
+    return CutSearch(space, ByNests(nests, powers, limit), most, without)
+
+
+def shape_search(space: Mapspace, powers: tuple[int, int], limit: Cap, known: CutSearch | None,
+                 enough: float, most: int = MOST_SHAPES) -> CutSearch | None:
+    """All chains of cuts, shape by shape of the arrays, of which it is not `known` that they are no better
+    than `enough`; None where that would take long."""
+    if space.imperfect or space.choices.count > KEEPS:
+        return None
+    free = tuple(replace(x, temporal=LoopRules()) for x in space.rules.constraints.levels)
+    problem = Problem(space.architecture, space.einsum, replace(space.rules.constraints, levels=free))
+    tower = Lattice(problem).tower
+    if not tower.covers:
+        return None
+    keeps = space.keeps if known is None else [
+        keep for keep, bound in known.bounds.items() if bound < enough * (1.0 - ROUNDING)]
+    return CutSearch(space, ByTower(tower, powers, limit), most, (), keeps)
+
+
+def proven_by(found: CutSearch | None, shapes: CutSearch | None, enough: float) -> tuple[float, float]:
+    """What two searches of chains prove of all uneven mappings, without regard to the room that tensors share
+    and with it; the second has looked at what the first has left open below `enough`."""
+    bound, first = 0.0 if found is None else found.bound, found or shapes
+    if shapes is not None:
+        bound = max(bound, min(enough, shapes.bound))
+    if first is None:
+        return 0.0, bound
+    return min(enough, first.bound if first.relaxed is None else first.relaxed), min(enough, bound)
 
 
 class Blocks:
     """A chain of cuts as a class of mappings with a level for each block, and the factors of the chain."""
 
-    def __init__(self, architecture: Architecture, einsum: Einsum, nests: Nests, keep: Keep,
-                 cuts: Cuts) -> None:
+    def __init__(self, architecture: Architecture, einsum: Einsum, keep: Keep, cuts: Cuts) -> None:
         self.architecture, self.einsum = architecture, einsum
         zones = architecture.zones
         zone = {i: number for number, own in enumerate(zones) for i in own}
@@ -307,18 +348,19 @@ class Blocks:
         self.machine = arranged(architecture, self.order)
         self.zone_ends = [max(k for k, x in enumerate(places) if zone[x[0]] == number)
                           for number in range(len(zones))]
-        self.factors = self._factors([tile for *_, tile in places], nests, cuts)
+        self.factors = self._factors([tile for *_, tile in places], cuts)
 
-    def _factors(self, tiles: list[dict[str, int]], nests: Nests, cuts: Cuts) -> np.ndarray:
+    def _factors(self, tiles: list[dict[str, int]], cuts: Cuts) -> np.ndarray:
         """Shape (slots, ranks)."""
         ranks, levels = self.einsum.ranks, range(len(tiles))
         factors = np.ones((3 * len(tiles), len(ranks)), dtype=np.int64)
-        border = next((k for k in levels if prod(self.machine.fanout(k)) > 1), len(tiles) - 1)
+        arrays = {end: cuts.arrays[zone[-1]] for end, zone in zip(
+            self.zone_ends, self.architecture.zones, strict=True) if zone[-1] in cuts.arrays}
         for column, rank in enumerate(ranks):
             inside = 1
             for k in reversed(levels):
-                if k == border:
-                    x, y = cuts.shape.x.get(rank, 1), cuts.shape.y.get(rank, 1)
+                if k in arrays:
+                    x, y = (own.get(rank, 1) for own in arrays[k])
                     factors[slot(k, "x"), column], factors[slot(k, "y"), column] = x, y
                     inside *= x * y
                 tile = tiles[k].get(rank, inside)
