@@ -384,7 +384,7 @@ def test_orders_of_cuts_bound_all_mappings(seed: int) -> None:
     even, certificate = LayerSearch(architecture, einsum, "energy").run()
     search = ArrangedSearch(Mapspace(architecture, einsum, UNEVEN), "energy", Limits(), None)
     bound, proofs = search.prove(certificate.value, even)
-    found = min([certificate.value, *(value for value, _ in search.improve(even))])
+    found = min([certificate.value, *(value for value, _ in search.improve(certificate.value, even))])
     least = least_of_all(architecture, einsum, "energy")
     assert 0.0 < bound <= least * (1 + 1e-9) and len(proofs) == len(search.every)
     assert found == pytest.approx(least, rel=1e-9)

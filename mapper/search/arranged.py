@@ -11,12 +11,13 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
-from math import inf
+from math import inf, prod
 from time import monotonic
 from typing import Any, Iterator, Sequence
 
 import numpy as np
 
+from ..bounds.bound import ROUNDING
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged, passes_freely
 from ..mapping.constraints import Constraints, LevelConstraints, LoopRules
@@ -26,6 +27,7 @@ from ..mapping.template import slot
 from ..mapping.validate import check_mapping
 from ..workload.einsum import Einsum
 from .imperfect import layer_search
+from .keeps import Keep
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found
@@ -34,21 +36,24 @@ from .space import Mapspace
 #: A level and the tensor that is cut there; None: whatever it keeps.
 Place = tuple[int, str | None]
 
-#: Arrangements; programs for all of them; arrangements in which mappings are improved.
-_MOST = 256
+#: Arrangements, and if it is decided what levels keep; programs for all; arrangements in which mappings are
+#: improved.
+_MOST, _DECIDED = 256, 2000
 _SOLVES = 1200
 _CLIMBS = 8
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """A machine with a level for each of `places`, and what is asked of it."""
+    """A machine with a level for each of `places`, and what is asked of it; what each level of the
+    architecture keeps, where that is `decided`."""
 
     architecture: Architecture
     einsum: Einsum
     places: tuple[Place, ...]
     machine: Architecture
     constraints: Constraints
+    decided: Keep | None = None
 
     def ordered(self, asked: Constraints) -> Constraints:
         """What is asked of its mappings, also of temporal loops. Proofs go without that: a part that keeps
@@ -75,8 +80,9 @@ class Arrangement:
         stand in another order here go as near to their tensors as may be."""
         own, levels = self._blocks(mapping), [level.name for level in self.architecture.levels]
         zones = list(zip(self.architecture.zones, self.machine.zones, strict=True))
-        keep = tuple(mapping.blocks[0].keep if i == 0 else frozenset({name} if name and n >= 0 else ())
-                     for (i, name), n in zip(self.places, own, strict=True))
+        decided = self.decided is not None
+        keep = tuple(mapping.blocks[0].keep if i == 0 else frozenset({name} if name and (decided or n >= 0)
+                     else ()) for (i, name), n in zip(self.places, own, strict=True))
         factors = np.ones((3 * len(self.places), len(self.einsum.ranks)), dtype=np.int64)
         for n, block in enumerate(mapping):
             i = levels.index(block.level)
@@ -90,8 +96,12 @@ class Arrangement:
 
     def holds(self, mapping: Mapping) -> bool:
         """Whether the mapping cuts its tensors in this order."""
-        own = [n for n in self._blocks(mapping) if n >= 0]
-        return own == sorted(own)
+        own = [n for n, (_, name) in zip(self._blocks(mapping), self.places, strict=True) if name is not None]
+        cuts = sum(len(block.keep) for block in mapping.blocks[1:])
+        if self.decided is not None and (-1 in own or cuts != len(own)):
+            return False
+        found = [n for n in own if n >= 0]
+        return found == sorted(found)
 
     def _blocks(self, mapping: Mapping) -> list[int]:
         """For each place the block of `mapping` that keeps its tensor; -1 where none does."""
@@ -113,26 +123,49 @@ def asked_of_parts(architecture: Architecture, machine: Architecture, order: Seq
 
 
 def arrangements(space: Mapspace) -> list[Arrangement] | None:
-    """All of them; None where they are too many."""
+    """All of them, of each choice of what levels keep for itself where these are few; else of all that levels
+    may keep, and do without. None where they are too many."""
+    decided = _decided(space)
+    if decided is not None:
+        return decided
+    may = [[name for name, columns in space.choices.columns.items() if any(i in own for own in columns)]
+           for i in range(space.depth)]
+    every = _every_order(space, may, _MOST)
+    return None if every is None else [_arrangement(space, places) for places in every]
+
+
+def _decided(space: Mapspace) -> list[Arrangement] | None:
+    """Those of each choice of what levels keep; None where they are too many."""
+    found: list[Arrangement] = []
+    if space.choices.count > _DECIDED:
+        return None
+    for keep in space.keeps:
+        every = _every_order(space, [sorted(names) for names in keep], _DECIDED - len(found))
+        if every is None:
+            return None
+        found += [_arrangement(space, places, keep) for places in every]
+    return found
+
+
+def _every_order(space: Mapspace, may: Sequence[Sequence[str]], most: int) -> list[tuple[Place, ...]] | None:
+    """The orders in which tensors may be cut that levels `may` keep; None for more than `most`."""
     options: list[list[tuple[Place, ...]]] = []
     for zone in space.architecture.zones:
         orders: list[tuple[Place, ...]] = []
-        for order in _orders(space, zone):
+        for order in _orders(space, zone, may):
             orders.append(order)
-            if len(orders) * max(1, len(options)) > _MOST:
+            if len(orders) * prod(map(len, options)) > most:
                 return None
         options.append(orders)
-    if np.prod([float(len(own)) for own in options]) > _MOST:
-        return None
-    return [_arrangement(space, sum(chosen, ())) for chosen in product(*options)]
+    return [sum(chosen, ()) for chosen in product(*options)]
 
 
-def _orders(space: Mapspace, zone: Sequence[int]) -> Iterator[tuple[Place, ...]]:
-    """The orders in which tensors may be cut at the levels of a zone, each further out than at inner ones."""
+def _orders(space: Mapspace, zone: Sequence[int],
+            may: Sequence[Sequence[str]]) -> Iterator[tuple[Place, ...]]:
+    """Those of a zone, where each tensor is cut further out than at inner levels."""
     items: list[Place] = []
     for i in zone:
-        may = [name for name, columns in space.choices.columns.items() if any(i in own for own in columns)]
-        items += [(i, name) for name in may] if i and may else [(i, None)]
+        items += [(i, name) for name in may[i]] if i and may[i] else [(i, None)]
     free = passes_freely(space.architecture, zone)
 
     def after(done: tuple[Place, ...], left: list[Place]) -> Iterator[tuple[Place, ...]]:
@@ -147,9 +180,9 @@ def _orders(space: Mapspace, zone: Sequence[int]) -> Iterator[tuple[Place, ...]]
     return after((), items)
 
 
-def _arrangement(space: Mapspace, places: tuple[Place, ...]) -> Arrangement:
-    """What makes each part keep nothing but its tensor, and asks of the last part of a zone what is asked of
-    the loops that are unrolled there."""
+def _arrangement(space: Mapspace, places: tuple[Place, ...], decided: Keep | None = None) -> Arrangement:
+    """What makes each part keep nothing but its tensor, if it is `decided` what levels keep just that, and
+    asks of the last part of a zone what is asked of the loops that are unrolled there."""
     architecture, rules = space.architecture, space.rules
     names = frozenset(t.name for t in space.einsum.tensors)
     machine = arranged(architecture, [architecture.levels[i].name for i, _ in places])
@@ -157,6 +190,8 @@ def _arrangement(space: Mapspace, places: tuple[Place, ...]) -> Arrangement:
     for level, (i, name) in zip(machine.levels, places, strict=True):
         own, said = architecture.levels[i], rules.by_level[i]
         keep, bypass = own.keep | said.keep, own.bypass | said.bypass
+        if decided is not None:
+            keep, bypass = decided[i], names - decided[i]
         only = names if name is None else frozenset({name})
         levels.append(replace(level, keep=keep & only, bypass=bypass | (names - only)))
     machine = replace(machine, levels=tuple(levels))
@@ -166,7 +201,7 @@ def _arrangement(space: Mapspace, places: tuple[Place, ...]) -> Arrangement:
                                       no_multicast=said.no_multicast))
     constraints = Constraints(tuple(asked), rules.constraints.min_utilization, uneven=True,
                               imperfect=bool(space.imperfect))
-    return Arrangement(architecture, space.einsum, places, machine, constraints)
+    return Arrangement(architecture, space.einsum, places, machine, constraints, decided)
 
 
 class ArrangedSearch:
@@ -196,11 +231,12 @@ class ArrangedSearch:
             self.solves += search.solves
         return min(self.bounds, default=0.0), proofs
 
-    def improve(self, best: Mapping) -> Iterator[tuple[float, Mapping]]:
-        """Good mappings of the order that the best one has and of those with the least bounds, and their
-        values."""
-        order = sorted(range(len(self.every)), key=lambda n: (not self.every[n].holds(best), self.bounds[n]))
-        for n in order[:_CLIMBS]:
+    def improve(self, value: float, best: Mapping) -> Iterator[tuple[float, Mapping]]:
+        """Good mappings of the order that the best one has, which is of this value, and of those with the
+        least bounds below it, and their values."""
+        order = sorted((not arrangement.holds(best), bound, n) for n, (arrangement, bound) in enumerate(
+            zip(self.every, self.bounds, strict=True)) if bound < value * (1.0 - ROUNDING))
+        for *_, n in order[:_CLIMBS]:
             if self.limits.over(self.started):
                 return
             arrangement = self.every[n]

@@ -129,7 +129,7 @@ class UnevenSearch:
         bound, proofs = search.prove(self.best, even)
         if proofs:
             self.dual = {"method": "arranged", "parts": proofs}
-        for value, mapping in search.improve(even):
+        for value, mapping in search.improve(self.best, even):
             if value < self.best and self._obeys(mapping):
                 self._take(value, mapping)
         self.evaluated, self.solves = self.evaluated + search.evaluated, search.solves
