@@ -159,7 +159,8 @@ class Charges(Streams):
                 spread = self.monomial(share, -self.factors(self.spatial(0, parent)))
                 (writes if tensor.is_output else reads)[parent] = self._requests(
                     tensor, parent, children[0]) * spread
-            if child < self.problem.depth and not tensor.is_output and (share := self._weight(child, tensor)):
+            filled = child < self.problem.depth and not tensor.is_output
+            if filled and (share := self._weight(child, tensor)):
                 writes[child] = self.stream(tensor, child).scaled(share)
         return reads, writes
 
