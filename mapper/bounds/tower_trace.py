@@ -42,7 +42,7 @@ class Walk:
         move, inner = min(((move, self._inner(move, point)) for move in ends),
                           key=lambda own: float(own[0].values[0, own[1]]))
         while True:
-            self._note(move, point, inner)
+            self._note(point, inner)
             point = inner
             if move.before is None:
                 return move.state, point
@@ -62,7 +62,7 @@ class Walk:
         some = np.flatnonzero(fits)
         return int(some[move.values[0, some].argmin()]) if len(some) else point
 
-    def _note(self, move: Move, point: int, inner: int) -> None:
+    def _note(self, point: int, inner: int) -> None:
         iterate = self.l.points[point] > self.l.points[inner]
         self.ranks += [rank for rank, more in zip(self.l.ranks, iterate, strict=True) if more]
 

@@ -14,7 +14,6 @@ from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
 from .result import require_objective
 from .space import Mapspace
-from .uneven import uneven_problems
 
 #: Counts stay exact in the floats of the fast evaluation up to here.
 MOST_OPERATIONS = 2 ** 50
@@ -63,8 +62,8 @@ def _of_machine(architecture: Architecture, constraints: Constraints, semantics:
             yield f"formats, gating or skipping; {theirs}"
     elif architecture.sparse and remainders:
         yield "remainders in the constraints; a search where zeros are left out or gated expects none"
-    if constraints.uneven:
-        yield from uneven_problems(architecture, constraints)
+    if constraints.uneven and architecture.sparse:
+        yield "formats, gating or skipping; a search for uneven mappings expects none"
 
 
 def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> Iterator[str]:

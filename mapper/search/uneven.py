@@ -415,9 +415,8 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
     """A value that no uneven mapping is below, found in some 20 to 200 ms, and what re-derives it (see
     `Certificate.dual`); None where no such bound is known."""
     constraints = replace(constraints, uneven=True)
-    if uneven_problems(architecture, constraints) or any(
-            x.temporal != LoopRules() for x in constraints.levels):       # chains do not know of these
-        return None
+    if architecture.sparse or any(x.temporal != LoopRules() for x in constraints.levels):
+        return None         # chains do not know of these
     space = Mapspace(architecture, einsum, constraints)
     nests = Nests(space.problem)
     search = cut_search(space, nests, OBJECTIVES[objective], UNCAPPED)
@@ -427,11 +426,3 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
     search.most = min(_FEW_CHAINS, _CELLS // (len(nests.shapes) * prod(nests.grid.shape) * runs))
     next(search.leaves([inf]), None)
     return search.bound, {"method": "cuts", "chains": search.chains}
-
-
-def uneven_problems(architecture: Architecture, constraints: Constraints) -> list[str]:
-    """What a search for uneven mappings cannot reckon with."""
-    found = []
-    if architecture.sparse:
-        found.append("formats, gating or skipping; a search for uneven mappings expects none")
-    return found
