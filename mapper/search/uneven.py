@@ -59,26 +59,27 @@ class UnevenSearch:
     """The search of one layer for one objective; `run` returns the best mapping and its certificate.
 
     It may begin from a mapping that is `known`, and look only for mappings that have no more of another
-    objective than `among` says (its name, and how much), of which there are none `without` some choices of
-    what levels keep. `ruled_out`: such choices for the value found.
+    objective than `among` says (its name, and how much). `ruled_out`: choices of what levels keep of which
+    there are no mappings (of whole factors) of the value found.
     """
 
     def __init__(self, architecture: Architecture, einsum: Einsum, objective: str,
                  limits: Limits = NO_LIMITS, seed: int = 0,
                  report: Callable[[float, float], None] | None = None,
                  constraints: Constraints = NONE, known: Mapping | None = None,
-                 among: tuple[str, float] | None = None, without: Collection[Keep] = ()) -> None:
+                 among: tuple[str, float] | None = None) -> None:
         self.architecture, self.einsum, self.constraints = architecture, einsum, constraints
         self.objective, self.powers = objective, OBJECTIVES[objective]
         self.limits, self.seed, self.report = limits, seed, report or (lambda value, bound: None)
-        self.among, self.cap, self.without = among, cap(among), without
+        self.among, self.cap = among, cap(among)
         self.space = Mapspace(architecture, einsum, constraints)
         self.nests = Nests(self.space.problem)
         self.started, self.evaluated, self.solves, self.proven = monotonic(), 0, 0, 0.0
         self.dual: dict[str, Any] = {}
         self.best = self.even = inf     # of all mappings, and of those that are cut level by level
         self.mapping = known
-        self.ruled_out: frozenset[Keep] = frozenset()
+        self.without = self.ruled_out = frozenset[Keep]()
+        self.whole: UnevenSearch | None = None      # for whole factors, where there may be remainders
         if known is not None:
             cost = evaluate(architecture, einsum, known)
             self.best = objective_value(objective, cost.energy_pj, cost.cycles)
@@ -93,7 +94,12 @@ class UnevenSearch:
 
     def share_tiles(self, other: UnevenSearch) -> None:
         """Have the same splits and tables of tiles as another search for the layer."""
-        self.space, self.nests, self.size = other.space, other.nests, other.size
+        self.space, self.nests, self.size, self.whole = other.space, other.nests, other.size, other.whole
+
+    def go_on_from(self, first: UnevenSearch) -> None:
+        """The same with a first stage, and what that has proven worse."""
+        self.share_tiles(first)
+        self.without = first.ruled_out
 
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
@@ -114,7 +120,8 @@ class UnevenSearch:
         elif self._is_open(bound) and found is None:
             bound = self._arranged(self.mapping)
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
-        self.ruled_out = frozenset() if found is None else found.ruled_out(self.best)
+        if found is not None:
+            self.ruled_out = found.ruled_out(self.best)
         self._proven(proven)
         return self.mapping, self._certificate(found, proven, status, even)
 
@@ -171,9 +178,12 @@ class UnevenSearch:
         limits = replace(self.limits, seconds=self.limits.seconds / 2)
         whole = UnevenSearch(self.architecture, self.einsum, self.objective, limits, self.seed, heard,
                              self.constraints.whole, known, self.among)
+        if self.whole is not None:
+            whole.share_tiles(self.whole)
+        whole.without, self.whole = self.without, whole
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
-        self.evaluated += whole.evaluated
+        self.evaluated, self.ruled_out = self.evaluated + whole.evaluated, whole.ruled_out
 
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
@@ -402,8 +412,8 @@ def search_uneven(architecture: Architecture, einsum: Einsum, objective: str, li
         return mapping, unfinished(certificate, objective)
     second = UnevenSearch(
         architecture, einsum, later[0], limits.left(first.started), seed, None, constraints, mapping,
-        (first.objective, first.best), first.ruled_out)
-    second.share_tiles(first)
+        (first.objective, first.best))
+    second.go_on_from(first)
     mapping, then = second.run()
     cost = evaluate(architecture, einsum, mapping)
     value = min(objective_value(first.objective, cost.energy_pj, cost.cycles), first.best)
