@@ -41,7 +41,7 @@ def any_case(rng, limited):
         architecture = random_architecture(rng, einsum, mapping, limited)
         lattice = Lattice(Problem(architecture, einsum))
         both = any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping)
-        if not both and not lattice.applies and lattice.tower.applies:
+        if not both and not lattice.applies and Tower(lattice).applies:
             return architecture, einsum, tuple(b.keep for b in mapping)
 
 

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, Callable, Hashable, TypeVar
+from typing import Any, Callable, Hashable, TypeVar
 
 import numpy as np
 
@@ -19,10 +19,6 @@ from .arrays import divisors, prime_factors
 from .lattice_windows import Windows
 from .problem import Problem
 from .unrolled import Sides, unrolled
-
-if TYPE_CHECKING:
-    from .lattice_inside import Ways
-    from .tower import Tower
 
 _MOST_POINTS = 400_000        # lattice points
 T = TypeVar("T")
@@ -51,7 +47,6 @@ class Lattice:
         self.outside: dict[Hashable, tuple[
             dict[str, np.ndarray], dict[tuple[str, frozenset[str]], np.ndarray]]] = {}
         self._known: dict[Hashable, Any] = {}
-        self._inside: dict[tuple[frozenset[str], ...], list[Ways] | None] = {}
         self.coarse = False          # whether tiles that leave much of a level empty are left out
         self.extents = np.array([self.einsum.extent[r] for r in self.ranks], dtype=np.int64)
         self.shape = tuple(len(divisors(int(n))) for n in self.extents)
@@ -73,12 +68,6 @@ class Lattice:
                 and bool(self.ranks) and prod(self.shape) <= _MOST_POINTS)
 
     @cached_property
-    def tower(self) -> Tower:
-        """The shapes of all arrays, for machines that have several (see `tower_bound`)."""
-        from .tower import Tower
-        return Tower(self)
-
-    @cached_property
     def divisors(self) -> list[np.ndarray]:
         """The divisors of each extent, ascending."""
         return [np.array(divisors(int(n))) for n in self.extents]
@@ -94,7 +83,7 @@ class Lattice:
         """The same, in which tiles below the array fill their levels at least by half, as far as any do: it
         proves nothing, but finds good tilings early."""
         other = copy(self)
-        other.coarse, other._inside = True, {}
+        other.coarse = True
         return other
 
     @property
@@ -192,14 +181,6 @@ class Lattice:
         still = {r: frozenset(t.name for t in self.einsum.tensors if r not in t.ranks) for r in self.ranks}
         return {names: frozenset(r for r in self.ranks if still[r] == names)
                 for names in dict.fromkeys(still.values())}
-
-    def inside(self, keep: tuple[frozenset[str], ...]) -> list[Ways] | None:
-        """What happens below the array (see `ways_inside`), for what the levels there keep."""
-        from .lattice_inside import ways_inside
-        key = keep[self.array_level + 1:]
-        if key not in self._inside:
-            self._inside[key] = ways_inside(self, keep)
-        return self._inside[key]
 
     def index(self, extents: np.ndarray) -> np.ndarray:
         """Flat lattice index of extents that divide, shape (..., ranks) to (...)."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..mapping.template import slot
 from .lattice import Tiling
-from .lattice_inside import Ways
+from .lattice_inside import Ways, ways_inside
 from .lattice_middle import Best, Middle
 from .lattice_traffic import Pairs
 from .lattice_variants import Variant
@@ -44,12 +44,17 @@ class LatticeBound(Middle):
         large. Where there are many ways through a pass, they are left aside."""
         if self.l.depth - self.middle > 2:
             return self._by_outside()
-        ways = self.l.inside(self.keep)
+        ways = self._inside()
         least = inf
         for own in ways or []:
             parts = [array.min() + inside.min() for array, inside in self._parts(own)]
             least = min(least, self._within_cap(min(parts) + self._by_shape()))
         return 0.0 if ways is None else least
+
+    def _inside(self) -> list[Ways] | None:
+        """The ways through a pass, which depend on what the levels below the array keep."""
+        key = "inside", self.l.coarse, self.keep[self.middle + 1:]
+        return self.l.once(key, lambda: ways_inside(self.l, self.keep))
 
     def _by_outside(self) -> float:
         """What is proven by the tile and the shape of the array, whatever happens inside."""
@@ -66,7 +71,7 @@ class LatticeBound(Middle):
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), or None when the
         lattice is too large. `tell` is handed tilings that are clearly better than any before as soon as
         they are found, long before it is proven that there is nothing better."""
-        ways = self.l.inside(self.keep)
+        ways = self._inside()
         if ways is None:
             return None
         self._begin(cutoff, tell)
@@ -90,7 +95,7 @@ class LatticeBound(Middle):
     def glimpse(self, cutoff: float, tell: Callable[[Tiling], None]) -> None:
         """Hand `tell` tilings as `solve` does, of the pairs that are likely to be good; nothing is proven."""
         self._begin(cutoff, tell)
-        for ways in self.l.inside(self.keep) or []:
+        for ways in self._inside() or []:
             self._likely_pairs(ways)
 
     # ---- pairs of a pass and an array shape ---------------------------------------------------

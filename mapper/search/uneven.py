@@ -23,6 +23,7 @@ from ..bounds.cuts import Cuts
 from ..bounds.lattice import Lattice
 from ..bounds.nests import Nests
 from ..bounds.problem import Problem
+from ..bounds.tower import Tower
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
@@ -314,7 +315,7 @@ def shape_search(space: Mapspace, powers: tuple[int, int], limit: Cap, known: Cu
         return None
     free = tuple(replace(x, temporal=LoopRules()) for x in space.rules.constraints.levels)
     problem = Problem(space.architecture, space.einsum, replace(space.rules.constraints, levels=free))
-    tower = Lattice(problem).tower
+    tower = Tower(Lattice(problem))
     if not tower.covers:
         return None
     keeps = space.keeps if known is None else [
