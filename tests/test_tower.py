@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import combinations, product
 from math import inf
 
 import numpy as np
@@ -97,6 +98,52 @@ def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
         compared += 1
         attained += proven >= best * (1 - 1e-9)
     assert compared > 10 and attained > (0.5 if kind == "limited" else 0.75) * compared
+
+
+def open_case(kind, seed):
+    """A bound within a cap, with part of what levels keep open, and the least objective by what they keep; None
+    where mappings are too many or not there."""
+    rng = random.Random(seed)
+    architecture, einsum, kept = any_case(rng, kind == "limited")
+    architecture, powers = CHANGES.get(kind, lambda rng, machine: machine)(rng, architecture), rng.choice(
+        ((1, 0), (1, 1), (1, 2)))
+    constraints = asked(rng, architecture, einsum) if kind == "constrained" else NONE
+    names = [t.name for t in einsum.tensors]
+    loose = tuple(frozenset(name for name in names if i and rng.random() < 0.5) for i in range(len(kept)))
+    keep = tuple(own - more for own, more in zip(kept, loose, strict=True))
+    more = [[frozenset(own) for n in range(len(names) + 1) for own in combinations(sorted(maybe), n)]
+            for maybe in loose]
+    choices = [tuple(own | new for own, new in zip(keep, news, strict=True)) for news in product(*more)]
+    if len(choices) not in range(2, 33):
+        return None
+    every = {choice: costs(architecture, einsum, choice, constraints) for choice in choices}
+    if any(own is None for own in every.values()):
+        return None
+    energy, cycles = np.concatenate(list(every.values()), axis=1)
+    if not np.isfinite(energy).any():
+        return None
+    cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles[np.isfinite(cycles)])))))
+    tower = Tower(Lattice(Problem(architecture, einsum, constraints)))
+    values = {choice: min((e ** powers[0] * c ** powers[1])[cap.admits(e, c)], default=inf)
+              for choice, (e, c) in every.items()}
+    return TowerBound(tower, keep, *powers, cap, loose), values
+
+
+@pytest.mark.parametrize("kind", [*CHANGES, "limited", "constrained"])
+def test_while_it_is_open_what_levels_keep_bounds_hold_for_every_choice(kind):
+    compared = attained = 0
+    for case in (open_case(kind, seed) for seed in range(6)):
+        if case is None:
+            continue
+        bound, values = case
+        best = min(values.values())
+        for cutoff in (best * 3, best * 1.01):
+            proven, tilings = bound.solve(cutoff)
+            assert proven <= best * (1 + 1e-9)
+            assert all(tiling.keep in values for tiling in tilings)
+        compared += 1
+        attained += proven >= best * (1 - 1e-9)
+    assert compared and attained >= 0.5 * compared
 
 
 CONV = Einsum("conv", ("K", "C", "P", "R"), (16, 8, 12, 3), (

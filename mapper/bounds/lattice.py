@@ -26,12 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Tiling:
-    """A candidate of which no less than `value` is proven: its factors, shape (slots, ranks), and by level
-    the loop orders that may attain it, of all ranks that can iterate, the innermost first."""
+    """A candidate of which no less than `value` is proven: its factors, shape (slots, ranks), by level
+    the loop orders that may attain it, of all ranks that can iterate, the innermost first, and where it was
+    open what levels keep, what they keep in it."""
 
     value: float
     factors: np.ndarray
     orders: tuple[tuple[tuple[str, ...], ...], ...]
+    keep: tuple[frozenset[str], ...] = ()
 
 
 class Lattice:

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import islice, product
 from math import inf, prod
 from operator import mul
+from typing import Sequence
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Tower:
     def __init__(self, lattice: Lattice) -> None:
         self.l = lattice
         self.depth = lattice.depth
-        self._iterations: dict[tuple[int, int], list[tuple[float, np.ndarray]]] = {}
+        self._iterations: dict[tuple[int, int], dict[float, list[tuple[int, int]]]] = {}
 
     @property
     def applies(self) -> bool:
@@ -78,6 +79,12 @@ class Tower:
                 and not any(t.has_shared_ranks for t in lattice.einsum.tensors)
                 and not arch.sparse
                 and bool(lattice.ranks) and prod(lattice.shape) <= _MOST_POINTS and self.shapes is not None)
+
+    def ways_to_keep(self, loose: Sequence[frozenset[str]]) -> int:
+        """About how many values a bound knows at a time, while it is open what levels keep of `loose`: of
+        each tensor the level that holds it or the one that keeps it next, at every lattice point."""
+        levels = [1 + sum(t.name in names for names in loose) for t in self.l.einsum.tensors]
+        return prod(levels) * prod(self.l.shape)
 
     # ---- shapes ----------------------------------------------------------------------------------
 
@@ -185,15 +192,14 @@ class Tower:
                           for d, i in place.items() if d * prime in place])
         return found
 
-    def iterations(self, level: int, axis: int) -> list[tuple[float, np.ndarray]]:
-        """How often a loop of one rank may iterate at `level`, more than once, and by which step in the flat
-        index that makes each divisor larger; 0 where it may not."""
+    def iterations(self, level: int, axis: int) -> dict[float, list[tuple[int, int]]]:
+        """By how often a loop of one rank may iterate at `level`, more than once, from which of its divisors
+        to which that leads."""
         if (level, axis) not in self._iterations:
-            own, shifts = self.l.divisors[axis], dict[float, np.ndarray]()
+            own, found = self.l.divisors[axis].tolist(), dict[float, list[tuple[int, int]]]()
             for i, j in np.argwhere(np.triu(self.admitted[level][axis], 1)).tolist():
-                shift = shifts.setdefault(float(own[j] // own[i]), np.zeros(len(own), dtype=np.int64))
-                shift[i] = (j - i) * self.l.strides[axis]
-            self._iterations[level, axis] = list(shifts.items())
+                found.setdefault(own[j] / own[i], []).append((i, j))
+            self._iterations[level, axis] = found
         return self._iterations[level, axis]
 
     def fits(self, level: int, names: frozenset[str]) -> np.ndarray:

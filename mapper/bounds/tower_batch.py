@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from typing import Sequence
 
 import numpy as np
@@ -21,34 +22,40 @@ Weighed = tuple[int | None, float]
 
 
 class Batch:
-    """Some shapes, with one keep/bypass choice; with `room` for tiles, tensors are cut anywhere (see
-    `CutSteps`)."""
+    """Some shapes, of machines whose levels `keep` tensors for sure, and `loose` ones perhaps; with `room`
+    for tiles, tensors are cut anywhere (see `CutSteps`)."""
 
     def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes,
-                 room: Room | None = None) -> None:
+                 loose: Sequence[frozenset[str]] = (), room: Room | None = None) -> None:
         self.tower, self.keep, self.shapes, self.room = tower, keep, shapes, room
-        self.flows = Flows(tower, keep, shapes)
+        self.flows = Flows(tower, keep, loose, shapes)
         self.energy = Energy(self.flows)
         self.ports = ports(self.flows)
         #: Cycles of the units.
         self.busy = self.flows.macs / shapes.instances[:, -1]
 
-    def steps(self, port: int | None, weights: np.ndarray, note: bool = False) -> Steps:
-        """The least energy, with so many times the cycles of a port."""
+    def steps(self, port: int | None, weights: np.ndarray, most: np.ndarray | float = inf,
+              note: bool = False) -> Steps:
+        """The least energy, with so many times the cycles of a port; no more than `most`."""
         pay: Pay = self.energy
         if port is not None:
             alone = np.isinf(weights).all()
             pay = self.ports[port] if alone else Mixed(self.energy, self.ports[port], weights)
-        return Steps(self.flows, pay, note) if self.room is None else CutSteps(
+        return Steps(self.flows, pay, most, note) if self.room is None else CutSteps(
             self.flows, pay, self.room, note)
 
-    def least(self, port: int | None, weights: np.ndarray) -> np.ndarray:
+    def least(self, port: int | None, weights: np.ndarray, most: np.ndarray | float = inf) -> np.ndarray:
         """What `steps` gives for every shape, inf where nothing fits."""
-        return self.steps(port, weights).least()
+        return self.steps(port, weights, most).least()
+
+    def most_energy(self, powers: tuple[int, int], value: float) -> np.ndarray:
+        """The energy but for leakage at which the objective comes to a value, by shape."""
+        cycles = self.busy + network_cycles(self.tower.l.arch, "exact")
+        return np.asarray((value / cycles ** powers[1]) ** (1.0 / max(powers[0], 1)) - self.leak * self.busy)
 
     def soonest(self) -> np.ndarray:
         """Cycles if all streams bring every word but once, or less."""
-        return np.max([self.busy, *(port.fixed() + port.once() for port in self.ports)], axis=0)
+        return np.max([self.busy, *(port.least() for port in self.ports)], axis=0)
 
     def cycles(self, port: int) -> np.ndarray:
         """The fewest cycles that the units and a port may take."""
@@ -64,7 +71,8 @@ class Batch:
 
     @cached_property
     def leak(self) -> np.ndarray:
-        """Leakage of all levels, pJ a cycle, by shape: of instances at work, and of what these switch on."""
+        """Leakage of all levels, pJ a cycle, by shape: of instances at work, and of what these switch on; of
+        levels that may keep nothing, at the least."""
         total, instances = np.zeros(len(self.busy)), self.shapes.instances
         for i, level in enumerate(self.tower.l.arch.levels):
             if leak := leakage_per_cycle(level):

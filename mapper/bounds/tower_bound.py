@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Callable
+from typing import Callable, Iterable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from .tower_trace import loops_of
 _FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
 _KEPT = 4                    # shapes of which tilings are handed on,
 _NEAR = 1.02                 # if they are so near the best
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,24 @@ class Best:
 
 
 class TowerBound:
-    """Least objective over every factorisation and loop order of one keep/bypass choice that may lie within a
-    `cap`: the interface of `LatticeBound`."""
+    """Least objective over every factorisation and loop order that may lie within a `cap`, where levels
+    `keep` tensors for sure, and `loose` ones perhaps: the interface of `LatticeBound`."""
 
     together = 200_000       # shapes times points looked at together, at most
 
     def __init__(self, tower: Tower, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
-                 cap: Cap = UNCAPPED) -> None:
-        self.t, self.keep = tower, keep
+                 cap: Cap = UNCAPPED, loose: tuple[frozenset[str], ...] = ()) -> None:
+        self.t, self.keep, self.loose = tower, keep, loose
         self.powers, self.cap = (energy_power, cycles_power), cap
 
     def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
-              ) -> tuple[float, list[Tiling]] | None:
+              ) -> tuple[float, Iterable[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), None when there are too many
         tiles or shapes. Nobody is told before."""
         if self.t.shapes is None:
             return None
         least, found = self.bounded(cutoff)
-        return least, [tiling for best in found for tiling in self._tilings(best)]
+        return least, (tiling for best in found for tiling in self._tilings(best))
 
     def bounded(self, cutoff: float) -> tuple[float, list[Best]]:
         """A bound, at most `cutoff`, and what shapes attain where that is below or near."""
@@ -80,12 +81,12 @@ class TowerBound:
 
     def _batch(self, shapes: np.ndarray) -> Batch:
         assert self.t.shapes is not None
-        return Batch(self.t, self.keep, self.t.shapes.at(shapes))
+        return Batch(self.t, self.keep, self.t.shapes.at(shapes), self.loose)
 
     def quick(self, shapes: Shapes) -> np.ndarray:
         """The least objective by shape, as far as it is known at once."""
-        batch = Batch(self.t, self.keep, shapes)
-        energy = batch.energy.fixed() + batch.energy.once()
+        batch = Batch(self.t, self.keep, shapes, self.loose)
+        energy = batch.energy.least()
         return batch.objective(self.powers, self.cap, energy, batch.soonest())
 
     def _bests(self, shapes: np.ndarray, cutoff: float) -> list[Best]:
@@ -93,7 +94,7 @@ class TowerBound:
         batch = self._batch(shapes)
         if not (self.powers[0] or self.cap):
             return self._fastest(batch, shapes, cutoff)
-        energy = batch.least(None, batch.busy)
+        energy = batch.least(None, batch.busy, self._most(batch, cutoff))
         values = batch.objective(self.powers, self.cap, energy, batch.busy)
         found = [Best(int(shapes[i]), float(values[i]), float(energy[i]))
                  for i in np.flatnonzero(values < cutoff)]
@@ -101,6 +102,10 @@ class TowerBound:
         for port in range(len(batch.ports) if slow else 0):
             found = self._paced(found, port, cutoff)
         return found
+
+    def _most(self, batch: Batch, value: float) -> np.ndarray | float:
+        """The energy that matters, where cycles are those of the units at least."""
+        return batch.most_energy(self.powers, value) * (1.0 + _ROUNDING) if self.powers[0] else inf
 
     def _fastest(self, batch: Batch, shapes: np.ndarray, cutoff: float) -> list[Best]:
         """The same where cycles alone count: no port is quicker than when all else is arranged for it."""
@@ -141,12 +146,13 @@ class TowerBound:
         """The tilings with a shape that have the least energy, or the least of energy and cycles weighed."""
         batch, found = self._batch(np.array([best.shape])), dict[bytes, Tiling]()
         for port, weight in best.weighed:
-            steps = batch.steps(port, np.array([weight]), note=True)
+            most = inf if weight else self._most(batch, best.value)
+            steps = batch.steps(port, np.array([weight]), most, note=True)
             if steps.least()[0] < inf:
-                loops = loops_of(steps)
+                loops, keep = loops_of(steps)
                 factors = self.t.factors(batch.shapes, [tiles for tiles, _ in loops])
                 orders = tuple(self._orders(ranks) for _, ranks in loops)
-                found.setdefault(factors.tobytes(), Tiling(best.value, factors, orders))
+                found.setdefault(factors.tobytes(), Tiling(best.value, factors, orders, keep))
         return list(found.values())
 
     def _orders(self, ranks: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

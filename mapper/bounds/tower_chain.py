@@ -38,7 +38,7 @@ class TowerChain(TowerBound):
 
     def _batch(self, shapes: np.ndarray) -> Batch:
         assert self.t.shapes is not None
-        return Batch(self.t, self.keep, self.t.shapes.at(shapes), self.room)
+        return Batch(self.t, self.keep, self.t.shapes.at(shapes), room=self.room)
 
     def _cuts(self, best: Best) -> list[Cuts]:
         """The chains with a shape that have the least energy, or the least of energy and cycles weighed."""

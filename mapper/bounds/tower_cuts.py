@@ -15,7 +15,7 @@ import numpy as np
 
 from ..hardware.parts import passes_freely
 from .tower_flow import Flows
-from .tower_steps import Held, Move, Pay, State, Steps
+from .tower_steps import Held, Moves, Pay, State, Steps, before
 from .tower_trace import Walk
 
 #: Most words of the tile of a tensor at a level.
@@ -30,23 +30,24 @@ class CutSteps(Steps):
     there: none of its levels has an array around it. What `tiles` needs to know is noted where asked for."""
 
     def __init__(self, flows: Flows, pay: Pay, room: Room, note: bool = False) -> None:
-        super().__init__(flows, pay, note)
+        super().__init__(flows, pay, note=note)
         self.room, self.zones = room, flows.l.arch.zones
         self._outermost = False
         #: By zone and the items that are cut there, the moves that follow, and the values after these.
-        self._noted: dict[tuple[int, frozenset[Item]], tuple[list[Move], Values]] = {}
+        self._noted: dict[tuple[int, frozenset[Item]], tuple[Moves, Values]] = {}
 
     def least(self) -> np.ndarray:
         """The least cost of each shape, inf where nothing fits."""
-        first = np.full((len(self.fixed), len(self.l.points)), inf)
-        first[:, 0] = self.fixed
-        values: Values = {frozenset(): first}
+        values = dict(self._units())
         for zone in reversed(self.zones):
             values = self._cut(zone, self._spread(zone[-1], values))
-        return values[frozenset()][:, -1] if frozenset() in values else np.full(len(self.fixed), inf)
+        return self._all(values)
 
     def further(self, level: int) -> bool:
         return not self._outermost
+
+    def origins(self, level: int, name: str, child: int) -> list[int]:
+        return self.f.parents(name, child)
 
     def _cut(self, zone: tuple[int, ...], inside: Values) -> Values:
         """With all items of a zone, and the loops around them."""
@@ -72,17 +73,19 @@ class CutSteps(Steps):
     def _around(self, zone: tuple[int, ...], done: frozenset[Item], values: Values,
                 outermost: bool) -> Values:
         """With loops around the items that are done."""
-        self._outermost, start = outermost, len(self.moves or ())
-        found = self._loops(zone[0], values)
-        if self.moves is not None:
-            self._noted[zone[0], done] = self.moves[start:], found
+        self._outermost = outermost
+        moves = self.moves(zone[0], values)
+        found = self._ended(zone[0], moves)
+        if self.note:
+            self._noted[zone[0], done] = moves, found
         return found
 
     def _add(self, found: Values, item: Item, values: Values) -> None:
         """Cut one more item at tiles that have room."""
         fits = self._fits(item)
         for state, own in values.items():
-            other, own = state | {Held(item[1], item[0])}, np.where(fits, own, inf)
+            held = state.held | {Held(item[1], item[0])}
+            other, own = State(held, state.due - {(item[1], item[0])}), np.where(fits, own, inf)
             found[other] = np.minimum(found[other], own) if other in found else own
 
     def _fits(self, item: Item) -> np.ndarray:
@@ -92,14 +95,14 @@ class CutSteps(Steps):
 
     def tiles(self) -> dict[Item, dict[str, int]]:
         """Where the items of the first shape are cut: extents inside, by rank."""
-        state, point, found = frozenset[Held](), len(self.l.points) - 1, dict[Item, dict[str, int]]()
+        state, point, found = self.end, len(self.l.points) - 1, dict[Item, dict[str, int]]()
         for zone in self.zones:
             done = frozenset((i, name) for i in zone if i for name in self.f.keep[i])
             state, point = self._back(zone[0], done, state, point)
             while done:
                 item = self._last(zone[0], done, state, point)
                 found[item] = self._extents(point)
-                done, state = done - {item}, state - {Held(item[1], item[0])}
+                done, state = done - {item}, before(state, item)
                 state, point = self._back(zone[0], done, state, point)
             point = int(self.t.inside(self.f.shapes.both[:1, zone[-1]])[0, point])
         return found
@@ -113,8 +116,10 @@ class CutSteps(Steps):
         """Which of the items was cut last, at that tile."""
         values = {}
         for item in sorted(done):
-            own = self._noted.get((zone, done - {item}), ([], {}))[1].get(state - {Held(item[1], item[0])})
-            if own is not None and Held(item[1], item[0]) in state and self._fits(item)[point]:
+            if Held(item[1], item[0]) not in state.held:
+                continue
+            own = self._noted.get((zone, done - {item}), ({}, {}))[1].get(before(state, item))
+            if own is not None and self._fits(item)[point]:
                 values[item] = float(own[0, point])
         return min(values, key=lambda item: values[item])
 

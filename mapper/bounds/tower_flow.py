@@ -9,7 +9,6 @@ for every iteration of the loops outside b.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Sequence
 
 import numpy as np
@@ -22,19 +21,6 @@ from .lattice_windows import Reach
 from .tower import Shapes, Tower
 
 _READ, _WRITE = ("read",), ("fill", "update")
-
-
-#: Shapes and points; or rows and columns of an array over both.
-Cells = tuple[slice, slice] | tuple[np.ndarray, np.ndarray]
-EVERY: Cells = (slice(None), slice(None))
-
-
-def part(table: np.ndarray, cells: Cells) -> np.ndarray:
-    """Some cells of a table over shapes and points, or over one of these only; the table, for every cell."""
-    if cells is EVERY:
-        return table
-    rows, columns = cells
-    return np.asarray(table[rows if table.shape[0] > 1 else 0, columns if table.shape[1] > 1 else 0])
 
 
 @dataclass(frozen=True)
@@ -51,22 +37,42 @@ class Flow:
 
 
 class Flows:
-    """The streams of one keep/bypass choice, of a batch of shapes."""
+    """The streams of a batch of shapes. Levels `keep` tensors for sure, and `loose` ones perhaps."""
 
-    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes) -> None:
-        self.t, self.l, self.keep, self.shapes = tower, tower.l, keep, shapes
+    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], loose: Sequence[frozenset[str]],
+                 shapes: Shapes) -> None:
+        self.t, self.l, self.shapes = tower, tower.l, shapes
+        self.keep, self.loose = keep, loose or [frozenset[str]()] * len(keep)
         self.depth, self.macs = tower.depth, float(tower.l.einsum.macs)
         self.everything = frozenset(self.l.ranks)
         self.passes = self.macs / self.l.product(self.everything)       # of all loops outside a point
-        #: By tensor the level that each level that keeps it, or the units, is filled from.
-        self.parents = {t.name: {child: parent for parent, child in pairwise(
-            [*(i for i, names in enumerate(keep) if t.name in names), self.depth])}
-            for t in self.l.einsum.tensors}
         self.ranks = {t.name: t.ranks for t in self.l.einsum.tensors}
-        self._flows: dict[tuple[str, int, int], Flow] = {}
+        self._words: dict[tuple[str, int, int], np.ndarray] = {}
+        self._parts: dict[tuple[str, int, int], np.ndarray] = {}
         self._shares: dict[tuple[str, int, int, str, float | None], np.ndarray] = {}
         self._places: dict[tuple[int, ...], np.ndarray] = {}
         self._copies: dict[tuple[str, int], np.ndarray] = {}
+
+    def parents(self, name: str, child: int) -> list[int]:
+        """The levels that a tensor may come from where `child` holds it, the next one first: that which
+        surely keeps it and those before that may."""
+        found = []
+        for level in reversed(range(child)):
+            if name in self.keep[level] or name in self.loose[level]:
+                found.append(level)
+            if name in self.keep[level]:
+                break
+        return found
+
+    def in_vain(self, name: str, level: int, child: int) -> bool:
+        """Whether a level had better not keep a tensor of which `child` holds the same words: no more of them
+        enter `child` than would enter `level`, as each is sent to all instances that hold it."""
+        tensor = self.l.einsum.tensor(name)
+        slides = any(sum(t.rank in self.l.ranks for t in axis) > 1 for axis in tensor.projection)
+        wide = [i for i in self.l.problem.wide if level <= i < child]
+        networks = [self.l.arch.levels[i] for i in range(level, child) if toll(self.l.arch, i) is not None]
+        return not (slides and wide) and all(self.t.multicast(i, tensor) for i in wide) and (
+            not tensor.is_output or all(network.reduces for network in networks))
 
     def own(self, tensor: Tensor) -> np.ndarray:
         """What arrays unroll of the ranks that move a tensor, (shapes, levels, ranks)."""
@@ -80,18 +86,16 @@ class Flows:
             self._copies[tensor.name, level] = other.prod(axis=(1, 2), dtype=float)[:, None]
         return self._copies[tensor.name, level]
 
-    def at_units(self, tensor: Tensor) -> Flow:
+    def at_units(self, tensor: Tensor, parent: int) -> Flow:
         """What the units ask for, which take a word of every tensor in each step."""
-        parent = self.parents[tensor.name][self.depth]
         tiles = np.zeros((len(self.shapes.x), 1), dtype=np.int64)
         shared = tuple(self._shared(tensor, i, tiles if i == self.depth - 1 else None)
                        for i in reversed(range(parent, self.depth)))
         return Flow(tensor, parent, self.depth, np.full(tiles.shape, self.macs), shared)
 
-    def once(self, tensor: Tensor, child: int) -> Flow:
+    def once(self, tensor: Tensor, child: int, parent: int) -> Flow:
         """A stream that brings each instance all its words but once, or less: the sums of m and n coordinates
         are m + n - 1 at least, however far apart."""
-        parent = self.parents[tensor.name][child]
         shared = tuple(self._shared(tensor, i, None) for i in reversed(range(parent, child)))
         words = self.shapes.instances[:, child]
         rest = self.l.extents / self.shapes.both[:, :child].prod(axis=1)
@@ -100,19 +104,22 @@ class Flows:
             words = words * (1 + (rest[:, columns] - 1).sum(axis=1))
         return Flow(tensor, parent, child, words[:, None], shared)
 
-    def flow(self, tensor: Tensor, child: int, level: int) -> Flow:
-        """The stream of `child` if the first loops that move the tensor are those of `level`, outside it or
-        beside it."""
+    def flow(self, tensor: Tensor, child: int, parent: int, level: int) -> Flow:
+        """The stream of `child` from `parent` if the first loops that move the tensor are those of `level`,
+        outside it or beside it."""
         key = tensor.name, child, level
-        if key not in self._flows:
-            own, parent = self.own(tensor), self.parents[tensor.name][child]
+        if key not in self._words:
+            own = self.own(tensor)
             below = {i: self._inside(own[:, level:i + 1].prod(axis=1)) for i in range(level, child)}
-            tiles = below[child - 1] if below else np.arange(len(self.l.points))[None]
             spread = self.shapes.spread[:, level:child].prod(axis=1)[:, None]
-            words = self.l.volumes[tensor.name][np.maximum(tiles, 0)] * self.passes * spread
-            shared = tuple(self._shared(tensor, i, below.get(i)) for i in reversed(range(parent, child)))
-            self._flows[key] = Flow(tensor, parent, child, words, shared)
-        return self._flows[key]
+            tiles = np.maximum(below[child - 1], 0) if below else np.arange(len(self.l.points))[None]
+            self._words[key] = self.l.volumes[tensor.name][tiles] * self.passes * spread
+            for i, inside in below.items():
+                if (tensor.name, i, level) not in self._parts:
+                    self._parts[tensor.name, i, level] = self._shared(tensor, i, inside)
+        shared = tuple(self._parts[tensor.name, i, level] if i >= level else self._shared(tensor, i, None)
+                       for i in reversed(range(parent, child)))
+        return Flow(tensor, parent, child, self._words[key], shared)
 
     def _inside(self, unrolled: np.ndarray) -> np.ndarray:
         """`Tower.inside`; of all shapes at once where nothing is unrolled, (1, points)."""
@@ -134,10 +141,9 @@ class Flows:
                 count = count * (1 + (unrolled[:, columns] - 1).sum(axis=1))[:, None]
         return np.asarray(count / spread)
 
-    def share(self, flow: Flow, level: int, slider: str, steps: float | None, reach: Reach,
-              cells: Cells) -> np.ndarray:
+    def share(self, flow: Flow, level: int, slider: str, steps: float | None, reach: Reach) -> np.ndarray:
         """The share of its words that is left of a stream if `slider` steps innermost at `level` (see
-        `Windows.share`), at some cells."""
+        `Windows.share`), by shape and point."""
         axis = {t.rank for t in self.l.windows.axes[flow.tensor.name][slider]}
         ranks = tuple(i for i, rank in enumerate(self.l.ranks) if rank in axis)
         key = flow.tensor.name, flow.child, level, slider, steps
@@ -148,7 +154,7 @@ class Flows:
             n = None if steps is None else np.full(tiles.size, steps)
             share = self.l.windows.share(flow.tensor, slider, tiles.ravel(), outer.ravel(), n, reach)
             self._shares[key] = share.reshape(tiles.shape)
-        return np.asarray(self._shares[key][cells[0], self._place(ranks)[cells[1]]])
+        return self._shares[key][:, self._place(ranks)]
 
     def _place(self, ranks: tuple[int, ...]) -> np.ndarray:
         """Where each lattice point is found among the tiles of some ranks alone."""
@@ -168,69 +174,71 @@ class Energy:
         self.levels: tuple[Storage, ...] = self.l.arch.levels
         self.tolls: list[Toll | None] = [toll(self.l.arch, i) for i in range(flows.depth)]
         self._ways: dict[tuple[int, str], np.ndarray] = {}
-        self._whole: dict[tuple[str, int, int], np.ndarray] = {}
         self._prices: dict[tuple[int, str, str], tuple[np.ndarray, np.ndarray | None]] = {}
 
-    def whole(self, tensor: Tensor, child: int, level: int) -> np.ndarray:
-        """Energy of a stream if loops of `level` are the first that move the tensor; whole tiles come in."""
-        key = tensor.name, child, level
-        if key not in self._whole:
-            flow = self.f.flow(tensor, child, level)
-            self._whole[key] = self.of(flow, flow.words, EVERY)
-        return self._whole[key]
+    def computes(self) -> float:
+        """Energy of the units."""
+        return self.l.prices.computes(self.f.keep)
 
-    def fixed(self) -> np.ndarray:
-        """Energy that does not depend on tiles in time: computes, and what the units ask for; (shapes,)."""
-        total = np.full(len(self.f.shapes.x), self.l.prices.computes(self.f.keep))
-        for tensor in self.l.einsum.tensors:
-            flow = self.f.at_units(tensor)
-            total = total + self.of(flow, flow.words, EVERY)[:, 0]
-        return total
+    def at_units(self, tensor: Tensor, parent: int) -> np.ndarray:
+        """Energy of what the units ask for, (shapes,)."""
+        flow = self.f.at_units(tensor, parent)
+        return self.of(flow, flow.words)[:, 0]
 
-    def once(self) -> np.ndarray:
-        """Energy of all streams if they bring every word but once, or less; (shapes,)."""
-        total = np.zeros(len(self.f.shapes.x))
-        for tensor in self.l.einsum.tensors:
-            for level in set(self.f.parents[tensor.name]) - {self.f.depth}:
-                flow = self.f.once(tensor, level)
-                total = total + self.of(flow, flow.words, EVERY)[:, 0]
-        return total
+    def least(self) -> np.ndarray:
+        """Energy if streams bring every word but once, or less, and every tensor comes by the cheapest way;
+        (shapes,)."""
+        return sum((self.ways(tensor)[-1] for tensor in self.l.einsum.tensors),
+                   start=np.full(len(self.f.shapes.x), self.computes()))
 
-    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
-        """Energy of so many `words` that enter at some cells."""
+    def ways(self, tensor: Tensor) -> list[np.ndarray]:
+        """The energy of the cheapest way of a tensor to each level, and to the units, of every word but once;
+        (shapes,)."""
+        ways = [np.zeros(len(self.f.shapes.x))]
+        for child in range(1, self.f.depth + 1):
+            own = []
+            for parent in self.f.parents(tensor.name, child):
+                once = child < self.f.depth and self.f.once(tensor, child, parent)
+                cost = self.of(once, once.words)[:, 0] if once else self.at_units(tensor, parent)
+                own.append(ways[parent] + cost)
+            ways.append(np.minimum.reduce(own))
+        return ways
+
+    def of(self, flow: Flow, words: np.ndarray) -> np.ndarray:
+        """Energy of so many `words` that enter, by shape and point."""
         tensor, cost, sent = flow.tensor, np.zeros(1), words
         for level, share in zip(reversed(range(flow.parent, flow.child)), flow.shared, strict=True):
-            sent = sent * part(share, cells)
-            cost = cost + self._carried(level, tensor, sent, cells)
+            sent = sent * share
+            cost = cost + self._carried(level, tensor, sent, level == flow.parent)
         if not tensor.is_output:
-            cost = cost + self._access(flow.parent, tensor, "read", sent, cells)
+            cost = cost + self._access(flow.parent, tensor, "read", sent)
             return cost if flow.child == self.f.depth else cost + self._access(
-                flow.child, tensor, "fill", words, cells)
-        cost = cost + self._access(flow.parent, tensor, "update", sent, cells)
+                flow.child, tensor, "fill", words)
+        cost = cost + self._access(flow.parent, tensor, "update", sent)
         if tensor.has_disjoint_tiles:
-            again = self._again(tensor, flow.parent, sent, cells)
-            cost = cost + self._access(flow.parent, tensor, "read", again, cells)
+            again = self._again(tensor, flow.parent, sent)
+            cost = cost + self._access(flow.parent, tensor, "read", again)
             if flow.child < self.f.depth:
-                again = self._again(tensor, flow.child, words, cells)
-                cost = cost + self._access(flow.child, tensor, "fill", again, cells)
+                again = self._again(tensor, flow.child, words)
+                cost = cost + self._access(flow.child, tensor, "fill", again)
         return cost
 
-    def _again(self, tensor: Tensor, level: int, words: np.ndarray, cells: Cells) -> np.ndarray:
+    def _again(self, tensor: Tensor, level: int, words: np.ndarray) -> np.ndarray:
         """Words of an output but for the first visits, at all instances of `level`."""
         first = self.l.einsum.tensor_words(tensor.name) * self.f.copies(tensor, level)
-        return np.maximum(words - part(first, cells), 0.0)
+        return np.maximum(words - first, 0.0)
 
-    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray, cells: Cells) -> np.ndarray:
+    def _access(self, level: int, tensor: Tensor, action: str, words: np.ndarray) -> np.ndarray:
         """Energy of `words` at all instances of a level together: whole blocks at each, and addresses."""
         key = level, tensor.name, action
         if key not in self._prices:
             self._prices[key] = self._price(level, tensor, action)
         price, by_block = self._prices[key]
         if by_block is None:
-            return np.asarray(words * part(price, cells))
+            return np.asarray(words * price)
         size = self.levels[level].block_words * self.f.shapes.instances[:, level, None]
-        blocks = np.ceil(words / part(size, cells) - 1e-6)
-        return np.asarray(words * part(price, cells) + blocks * part(by_block, cells))
+        blocks = np.ceil(words / size - 1e-6)
+        return np.asarray(words * price + blocks * by_block)
 
     def _price(self, level: int, tensor: Tensor, action: str) -> tuple[np.ndarray, np.ndarray | None]:
         """pJ a word, and a block at every instance, where blocks are of more than a word; (shapes, 1)."""
@@ -244,18 +252,18 @@ class Energy:
             return price + address, None
         return address, price * spec.block_words * instances
 
-    def _carried(self, level: int, tensor: Tensor, words: np.ndarray, cells: Cells) -> np.ndarray:
-        """Energy that the network below `level` takes for words that it sends, or brings back."""
+    def _carried(self, level: int, tensor: Tensor, words: np.ndarray, kept: bool) -> np.ndarray:
+        """Energy that the network below `level`, which may have `kept` the tensor, takes for words that it
+        sends, or brings back."""
         price, spec = self.tolls[level], self.levels[level]
         if price is None:
             return np.zeros(1)
         entering, doubled = words, tensor.is_output and not spec.reduces
-        if doubled and (tensor.has_disjoint_tiles or tensor.name not in self.f.keep[level]):
-            kept = tensor.name in self.f.keep[level]
-            entering = words + (self._again(tensor, level, words, cells) if kept else words)
+        if doubled and (tensor.has_disjoint_tiles or not kept):
+            entering = words + (self._again(tensor, level, words) if kept else words)
         cost = entering * price.entry
         if price.hop or price.router:
-            way = part(self._way(level, tensor), cells)
+            way = self._way(level, tensor)
             cost = cost + words * way * price.hop
             cost = cost + entering * np.floor(way / (1 + doubled) + ROUNDING) * price.router
         return cost
@@ -275,8 +283,8 @@ class Port(Energy):
         self.level, self.actions, self.bandwidth = level, actions, bandwidth
         self.tolls = [None] * flows.depth
 
-    def fixed(self) -> np.ndarray:
-        return super().fixed() - self.l.prices.computes(self.f.keep)
+    def computes(self) -> float:
+        return 0.0
 
     def _price(self, level: int, tensor: Tensor, action: str) -> tuple[np.ndarray, np.ndarray | None]:
         instances = self.f.shapes.instances[:, level, None]
@@ -292,16 +300,18 @@ class Mixed:
     def __init__(self, energy: Energy, port: Port, weights: np.ndarray) -> None:
         self.energy, self.port, self.weights = energy, port, weights
 
-    def fixed(self) -> np.ndarray:
-        return self.energy.fixed() + self.weights * self.port.fixed()
+    def computes(self) -> float:
+        return self.energy.computes()
 
-    def whole(self, tensor: Tensor, child: int, level: int) -> np.ndarray:
-        key = tensor, child, level
-        return self.energy.whole(*key) + self.weights[:, None] * self.port.whole(*key)
+    def at_units(self, tensor: Tensor, parent: int) -> np.ndarray:
+        return self.energy.at_units(tensor, parent) + self.weights * self.port.at_units(tensor, parent)
 
-    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
-        weights = part(self.weights[:, None], cells)
-        return self.energy.of(flow, words, cells) + weights * self.port.of(flow, words, cells)
+    def ways(self, tensor: Tensor) -> list[np.ndarray]:
+        both = zip(self.energy.ways(tensor), self.port.ways(tensor), strict=True)
+        return [energy + self.weights * cycles for energy, cycles in both]
+
+    def of(self, flow: Flow, words: np.ndarray) -> np.ndarray:
+        return self.energy.of(flow, words) + self.weights[:, None] * self.port.of(flow, words)
 
 
 def ports(flows: Flows) -> list[Port]:

@@ -4,90 +4,134 @@ A *state* names the streams that are still in place: none of the loops so far mo
 state and tile b the least cost is known of all other streams, and of everything inside, when the loops so far
 make b. Of the loops of a level, those that leave all streams of the state in place come first, all of them;
 then a tensor is moved, so that its streams are paid for, and so on. Windows slide along loops that move them.
+
+What levels keep may be open. What a stream costs depends on the level that it comes from, which therefore is
+decided when it is paid for: a state also says which level keeps next what has been moved. A level that may
+keep a tensor whose streams are in place had better not, since it would be filled as often as what is inside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from math import inf
-from typing import NamedTuple, Protocol
+from itertools import pairwise, product
+from math import inf, prod
+from typing import Iterator, NamedTuple, Protocol
 
 import numpy as np
 
 from ..workload.einsum import Tensor
 from .lattice_windows import Reach
-from .tower_flow import Cells, Flow, Flows, part
+from .tower_flow import Flow, Flows
 
 
 class Held(NamedTuple):
     """A stream (tensor and level) that is in place; or, with a `slider` and no level, a tensor that slides
-    along this rank, which loops further out may go on with: until then none of another axis moves it."""
+    along the axis of this rank, which loops further out may go on with: until then none of another axis moves
+    it."""
 
     tensor: str
     level: int
     slider: str = ""
 
 
-State = frozenset[Held]
-#: A tensor, the level that it is brought to, and the one with the first loops that move it.
-Stream = tuple[Tensor, int, int]
+class State(NamedTuple):
+    """What is in place; of each tensor that is not, the level that keeps it next."""
+
+    held: frozenset[Held]
+    due: frozenset[tuple[str, int]]
+
+    @property
+    def in_place(self) -> dict[str, list[int]]:
+        """By tensor the levels with streams in place, innermost first."""
+        found = dict[str, list[int]]()
+        for name, level, _ in sorted(self.held, reverse=True):
+            if level:
+                found.setdefault(name, []).append(level)
+        return found
 
 
-#: Tiles inside and outside of a loop that a window slides along, of one shape, and the values after it.
-Slid = tuple[np.ndarray, np.ndarray, np.ndarray]
+#: A tensor, the level that it is brought to, the one it comes from, and that with the first loops to move it.
+Stream = tuple[Tensor, int, int, int]
 
 
 class Pay(Protocol):
     """What streams cost."""
 
-    def fixed(self) -> np.ndarray:
-        """What does not depend on tiles in time, (shapes,)."""
+    def computes(self) -> float:
+        """What the units cost."""
         ...
 
-    def whole(self, tensor: Tensor, child: int, level: int) -> np.ndarray:
-        """A stream that brings in whole tiles, (shapes, points)."""
+    def at_units(self, tensor: Tensor, parent: int) -> np.ndarray:
+        """What the units ask for, (shapes,)."""
         ...
 
-    def of(self, flow: Flow, words: np.ndarray, cells: Cells) -> np.ndarray:
-        """So many words of a stream that enter at some cells."""
+    def ways(self, tensor: Tensor) -> list[np.ndarray]:
+        """The least that it costs to bring a tensor to each level, and to the units, (shapes,)."""
+        ...
+
+    def of(self, flow: Flow, words: np.ndarray) -> np.ndarray:
+        """So many words of a stream that enter, by shape and point."""
         ...
 
 
-@dataclass(frozen=True)
-class Move:
-    """How a state at a level came about: from another one, where loops of the ranks `then` follow upon the
-    values; None where the level begins. `rank`: whose loop is first, along which a window slides, and `slid`
-    by how far."""
+class Source(NamedTuple):
+    """One way to a state: from the state `before`, of the values `own`, at a price of `paid`: of a loop of
+    `rank` that a window slides along, by divisors of that rank from which and to which it leads."""
 
-    level: int
-    state: State
-    before: State | None
-    then: frozenset[str]
-    values: np.ndarray
+    before: State
+    own: np.ndarray
+    paid: list[tuple[int, int, np.ndarray]]
     rank: str = ""
-    slid: list[Slid] = field(default_factory=list)
+
+
+class Move:
+    """How a state at a level may come about, where loops of the ranks `then` follow upon the least `values`;
+    with no `sources` the level begins."""
+
+    def __init__(self, level: int, state: State, then: frozenset[str], values: np.ndarray) -> None:
+        self.level, self.state, self.then, self.values = level, state, then, values
+        self.sources: list[Source] = []
+        self.least: np.ndarray | None = None        # of all moves to the state, noted with the first
+
+
+#: By state how it may come about.
+Moves = dict[State, list[Move]]
 
 
 class Steps:
-    """The dynamic programme for a batch of shapes, from what is paid at the units outwards. `moves` are noted
-    where that is asked for."""
+    """The dynamic programme for a batch of shapes, from what is paid at the units outwards; what costs more
+    than `most`, (shapes,), is left out. The values with which each level begins are noted in `began` where
+    that is asked for."""
 
-    def __init__(self, flows: Flows, pay: Pay, note: bool = False) -> None:
-        self.f, self.t, self.l, self.pay, self.fixed = flows, flows.t, flows.l, pay, pay.fixed()
-        self.moves: list[Move] | None = [] if note else None
-        self._known_free: dict[State, frozenset[str]] = {}
-        self.size = (len(self.fixed), *self.l.shape)
+    def __init__(self, flows: Flows, pay: Pay, most: np.ndarray | float = inf, note: bool = False) -> None:
+        self.f, self.t, self.l, self.pay = flows, flows.t, flows.l, pay
+        self.most, self.note = np.broadcast_to(most, len(flows.shapes.x)), note
+        self.began = dict[int, dict[State, np.ndarray]]()
+        self._known_free: dict[frozenset[Held], frozenset[str]] = {}
+        self._paid: dict[tuple[tuple[Stream, ...], str, float | None], np.ndarray] = {}
+        self.shapes = len(flows.shapes.x)
+        limited = np.isfinite(self.most).any()
+        self._ways = {t.name: pay.ways(t) for t in self.l.einsum.tensors if limited}
 
     def least(self) -> np.ndarray:
         """The least cost of each shape, inf where nothing fits."""
-        first = np.full((len(self.fixed), len(self.l.points)), inf)
-        first[:, 0] = self.fixed
-        values: dict[State, np.ndarray] = {frozenset(): first}
+        values = dict(self._units())
         for level in reversed(range(self.f.depth)):
-            values = self._loops(level, self._spread(level, values))
+            values = self._spread(level, values)
+            if self.note:
+                self.began[level] = values
+            values = self._ended(level, self.moves(level, values))
             if level:
                 values = self._kept(level, values)
-        return values[frozenset()][:, -1] if frozenset() in values else np.full(len(self.fixed), inf)
+        return self._all(values)
+
+    @property
+    def end(self) -> State:
+        """The state with everything moved."""
+        return State(frozenset(), frozenset((t.name, 0) for t in self.l.einsum.tensors))
+
+    def _all(self, values: dict[State, np.ndarray]) -> np.ndarray:
+        """The values of the whole with everything moved, (shapes,)."""
+        return values[self.end][:, -1] if self.end in values else np.full(self.shapes, inf)
 
     def _spread(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
         """With the array below `level` around the tiles."""
@@ -97,10 +141,31 @@ class Steps:
         return {state: np.where(around < 0, inf, np.take_along_axis(own, np.maximum(around, 0), axis=1))
                 for state, own in values.items()}
 
+    def _units(self) -> Iterator[tuple[State, np.ndarray]]:
+        """The states at the units, which ask for everything in every step."""
+        tensors = self.l.einsum.tensors
+        for parents in product(*(self.f.parents(t.name, self.f.depth) for t in tensors)):
+            own = np.full((self.shapes, len(self.l.points)), inf)
+            own[:, 0] = self.pay.computes() + sum(map(self.pay.at_units, tensors, parents))
+            due = frozenset((t.name, level) for t, level in zip(tensors, parents, strict=True))
+            yield State(frozenset(), due), own
+
     def _kept(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
-        """With the streams that `level` keeps, where its tiles fit."""
-        fits, new = self.t.fits(level, self.f.keep[level]), [Held(name, level) for name in self.f.keep[level]]
-        return {state.union(new): np.where(fits, own, inf) for state, own in values.items()}
+        """With the streams to `level`, where its tiles fit."""
+        found = dict[State, np.ndarray]()
+        for state, own in values.items():
+            names = [name for name, parent in state.due if parent == level]
+            names += [name for name in state.in_place if name in self.f.keep[level]]
+            rest = [name for name, levels in state.in_place.items() if name in self.f.loose[level]
+                    and not self.f.in_vain(name, level, levels[-1])]
+            for more in product(*((False, True) for _ in rest)):
+                every = frozenset(names) | {name for name, kept in zip(rest, more, strict=True) if kept}
+                after = State(state.held.union(Held(name, level) for name in every),
+                              frozenset(due for due in state.due if due[0] not in every))
+                fits = np.where(self.t.fits(level, every), own, inf) if every else own
+                if np.isfinite(fits).any():
+                    _merge(found, after, fits)
+        return found
 
     # ---- the loops of one level ------------------------------------------------------------------
 
@@ -108,97 +173,149 @@ class Steps:
         """Whether there may be loops outside those of a level."""
         return level > 0
 
-    def _loops(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
-        """The states outside the loops of a level."""
-        found: dict[State, np.ndarray] = {}
+    def origins(self, level: int, name: str, child: int) -> list[int]:
+        """Where a tensor may come from that `child` holds, if loops of `level` move it."""
+        return [parent for parent in self.f.parents(name, child) if parent <= level]
+
+    def moves(self, level: int, values: dict[State, np.ndarray]) -> Moves:
+        """By state how it may come about at a level that begins with these values."""
+        self._paid.clear()
+        moves = Moves()
         for state, own in values.items():
-            self._enter(found, Move(level, state, None, self._free(state), own))
+            moves[state] = [Move(level, state, self._free(state.held), own)]
         for count in reversed(range(1, len(self.l.einsum.tensors) + 1)):
-            for state in [s for s in found if len(_moved(s)) == count]:
-                for name in sorted(_moved(state)):
-                    self._move(level, found, state, name)
+            for state in [s for s in moves if len(s.in_place) == count]:
+                own = self._least_of(moves[state])
+                for name, levels in state.in_place.items() if np.isfinite(own).any() else ():
+                    for parent in self.origins(level, name, levels[-1]):
+                        self._move(level, moves, state, own, name, parent)
+        return moves
+
+    def _ended(self, level: int, moves: Moves) -> dict[State, np.ndarray]:
+        """The states outside the loops of a level."""
         least, ended = self.t.least_iterations(level), dict[State, np.ndarray]()
-        for state, own in found.items():
-            idle = [rank not in self._free(state) for rank in self.l.ranks]
+        for state, own in moves.items():
+            idle = [rank not in self._free(state.held) for rank in self.l.ranks]
             if (least[idle] <= 1).all():
-                _merge(ended, frozenset(held for held in state if held.level), own)
+                _merge(ended, without_runs(state), self._least_of(own))
         return ended
 
-    def _free(self, state: State) -> frozenset[str]:
+    def _least_of(self, moves: list[Move]) -> np.ndarray:
+        """The least values of a state, as far as they may matter."""
+        if moves[0].least is None:
+            values = np.minimum.reduce([self._closed(move) for move in moves])
+            moves[0].least = np.where(values <= self._left(moves[0].state)[:, None], values, inf)
+        return moves[0].least
+
+    def _left(self, state: State) -> np.ndarray:
+        """What may be spent at a state, at the most: what is to come costs something too, (shapes,)."""
+        if not self._ways:
+            return self.most
+        levels = {name: own[-1] for name, own in state.in_place.items()} | dict(state.due)
+        return self.most - sum(self._ways[name][level] for name, level in levels.items())
+
+    def _free(self, held: frozenset[Held]) -> frozenset[str]:
         """The ranks whose loops leave everything in place."""
-        if state not in self._known_free:
-            self._known_free[state] = self.f.everything.difference(*(self._moving(held) for held in state))
-        return self._known_free[state]
+        if held not in self._known_free:
+            self._known_free[held] = self.f.everything.difference(*map(self._moving, held))
+        return self._known_free[held]
 
     def _moving(self, held: Held) -> frozenset[str]:
         ranks = self.f.ranks[held.tensor]
-        return ranks if held.level else ranks - {
-            t.rank for t in self.l.windows.axes[held.tensor][held.slider]}
+        return ranks if held.level else ranks - self._axis(held.tensor, held.slider)
 
-    def _move(self, level: int, found: dict[State, np.ndarray], state: State, name: str) -> None:
-        """Let the next loop be one that moves a tensor."""
-        tensor, own = self.l.einsum.tensor(name), found[state]
-        rest = frozenset(held for held in state if held.tensor != name)
-        streams = [(tensor, held.level, level) for held in sorted(state) if held.tensor == name]
-        then = self._free(rest) - self._free(state)
-        self._enter(found, Move(level, rest, state, then, own + sum(self.pay.whole(*x) for x in streams)))
+    def _axis(self, name: str, slider: str) -> frozenset[str]:
+        return frozenset(t.rank for t in self.l.windows.axes[name][slider])
+
+    def _move(self, level: int, moves: Moves, state: State,
+              own: np.ndarray, name: str, parent: int) -> None:
+        """Let the next loop be one that moves a tensor, which comes from the level `parent`."""
+        tensor, levels = self.l.einsum.tensor(name), [*state.in_place[name], parent]
+        streams = tuple((tensor, a, b, level) for a, b in pairwise(levels))
+        rest = State(frozenset(held for held in state.held if held.tensor != name),
+                     state.due | {(name, parent)})
+        then = self._free(rest.held) - self._free(state.held)
+        self._enter(level, moves, rest, then, Source(state, own, [(0, 0, self._price(streams))]))
         for slider in sorted(self.l.windows.sliders(tensor) & then):
-            self._slide(found, Move(level, rest, state, then - {slider}, own, slider), streams, False)
+            slid = Source(state, own, self._slid(level, streams, slider, False), slider)
+            self._enter(level, moves, rest, then - {slider}, slid)
             if self.further(level):
-                run = rest | {Held(name, 0, slider)}
-                after = (self._free(run) - self._free(state)) - {slider}
-                self._slide(found, Move(level, run, state, after, own, slider), streams, True)
+                run = State(rest.held | {Held(name, 0, min(self._axis(name, slider)))}, rest.due)
+                after = (self._free(run.held) - self._free(state.held)) - {slider}
+                slid = slid._replace(paid=self._slid(level, streams, slider, True))
+                self._enter(level, moves, run, after, slid)
 
-    def _slide(self, found: dict[State, np.ndarray], move: Move, streams: list[Stream], run: bool) -> None:
-        """Let a window slide with the first of the loops; with a `run`, loops further out may go on."""
-        rows, columns = np.nonzero(np.isfinite(move.values))
-        axis, after, slid = self.l.ranks.index(move.rank), np.full_like(move.values, inf), list[Slid]()
-        every = self._slid(move, streams, None, (rows, columns)) if run else None
-        for n, shifts in self.t.iterations(move.level, axis):
-            shift = shifts[self.l.grid[axis][columns]]
-            some = np.flatnonzero(shift)
-            cells = rows[some], columns[some]
-            paid = self._slid(move, streams, n, cells) if every is None else every[some]
-            target = cells[1] + shift[some]
-            after[cells[0], target] = np.minimum(after[cells[0], target], paid)
-            if self.moves is not None:
-                slid.append((cells[1], target, paid))
-        self._enter(found, replace(move, values=after, slid=slid))
+    def _slid(self, level: int, streams: tuple[Stream, ...], slider: str,
+              run: bool) -> list[tuple[int, int, np.ndarray]]:
+        """What is paid where a window slides with the first of the loops (see `Source`); with a `run`, loops
+        further out may go on."""
+        steps = self.t.iterations(level, self.l.ranks.index(slider))
+        return [(i, j, self._price(streams, slider, None if run else n))
+                for n, pairs in steps.items() for i, j in pairs]
 
-    def _slid(self, move: Move, streams: list[Stream], n: float | None,
-              cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Values of some cells when a window slides in `n` steps (None: as often as is best), paid for."""
-        reach: Reach = "any" if n is None else "level"
-        total = move.values[cells]
-        for flow in (self.f.flow(*stream) for stream in streams):
-            words = part(flow.words, cells) * self.f.share(flow, move.level, move.rank, n, reach, cells)
-            total = total + self.pay.of(flow, words, cells)
-        return total
+    def _price(self, streams: tuple[Stream, ...], slider: str = "", n: float | None = None) -> np.ndarray:
+        """What some streams cost: of whole tiles; or where a window slides, in `n` steps (None: as often as
+        is best)."""
+        key = streams, slider, n
+        if key not in self._paid:
+            reach: Reach = "any" if n is None else "level"
+            total = np.zeros((1, 1))
+            for stream in streams:
+                flow = self.f.flow(*stream)
+                share = self.f.share(flow, stream[3], slider, n, reach) if slider else np.ones(1)
+                total = total + self.pay.of(flow, flow.words * share)
+            self._paid[key] = total
+        return self._paid[key]
 
-    def _enter(self, found: dict[State, np.ndarray], move: Move) -> None:
-        """Enter a state at the least cost, with all the loops that follow."""
-        if self.moves is not None:
-            self.moves.append(move)
-        _merge(found, move.state, self._closed(move))
+    def _enter(self, level: int, moves: Moves, state: State,
+               then: frozenset[str], source: Source) -> None:
+        """Enter a state at the least cost, before all the loops that follow."""
+        if not source.paid:
+            return
+        known = moves.setdefault(state, [])
+        move = next((move for move in known if move.then == then and move.sources), None)
+        if move is None:
+            move = Move(level, state, then, np.full((self.shapes, len(self.l.points)), inf))
+            known.append(move)
+        move.sources.append(source)
+        if source.rank:
+            after, before = self._along(move.values, source.rank), self._along(source.own, source.rank)
+            for i, j, paid in source.paid:
+                price = self._along(paid, source.rank)
+                np.minimum(after[:, :, j], before[:, :, i] + price[:, :, i], out=after[:, :, j])
+        else:
+            np.minimum(move.values, source.own + source.paid[0][2], out=move.values)
+
+    def _along(self, values: np.ndarray, rank: str) -> np.ndarray:
+        """A view with the divisors of one rank as the third of four axes."""
+        axis = self.l.ranks.index(rank)
+        return values.reshape(len(values), prod(self.l.shape[:axis]), self.l.shape[axis], -1)
 
     def _closed(self, move: Move) -> np.ndarray:
         """The values of a move with the least over all loops that follow."""
-        values = move.values.reshape(self.size).copy() if move.then else move.values
+        values = move.values.copy() if move.then else move.values
         for axis, rank in enumerate(self.l.ranks):
             if rank in move.then:
-                rows = np.moveaxis(values, axis + 1, 0)
+                rows = np.moveaxis(self._along(values, rank), 2, 0)
                 if self.t.unlimited[move.level][axis]:
                     for i, j in self.t.primes[axis]:
                         np.minimum(rows[j], rows[i], out=rows[j])
                 else:
                     admitted = self.t.admitted[move.level][axis]
                     rows[:] = [rows[admitted[:, j]].min(axis=0, initial=inf) for j in range(len(rows))]
-        return values.reshape(len(values), -1)
+        return values
 
 
-def _moved(state: State) -> set[str]:
-    """The tensors with streams in place."""
-    return {held.tensor for held in state if held.level}
+def before(state: State, item: tuple[int, str]) -> State:
+    """The state before a stream was put in place (its level and tensor)."""
+    level, name = item
+    held = state.held - {Held(name, level)}
+    return State(held, state.due if any(x.tensor == name for x in held) else state.due | {(name, level)})
+
+
+def without_runs(state: State) -> State:
+    """The state outside the loops of a level: those further out may do as they like."""
+    return State(frozenset(held for held in state.held if held.level), state.due)
 
 
 def _merge(found: dict[State, np.ndarray], state: State, values: np.ndarray) -> None:

@@ -2,56 +2,61 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain
+from typing import Mapping
 
 import numpy as np
 
-from .tower_steps import Held, Move, State, Steps
+from .tower_steps import Move, Source, State, Steps, before, without_runs
 
 #: Tiles (outside, inside) of the loops of every level, and the ranks of these, innermost first.
 Loops = list[tuple[tuple[int, int], tuple[str, ...]]]
+#: By level the tensors that it keeps.
+Keep = tuple[frozenset[str], ...]
 
 
-def loops_of(steps: Steps) -> Loops:
-    """The loops in time of the first shape of `steps`, whose moves are noted, outermost level first."""
-    assert steps.moves is not None
-    levels = {level: list(own) for level, own in groupby(steps.moves, key=lambda move: move.level)}
-    state, point, found = frozenset[Held](), len(steps.l.points) - 1, Loops()
+def loops_of(steps: Steps) -> tuple[Loops, Keep]:
+    """The loops in time of the first shape of `steps`, which have noted where levels begin, and what levels
+    keep, both the outermost level first."""
+    names = frozenset(t.name for t in steps.l.einsum.tensors)
+    state, point = steps.end, len(steps.l.points) - 1
+    loops, keep = Loops(), [names]
     for level in range(steps.f.depth):
-        walk = Walk(steps, level, levels[level])
+        walk = Walk(steps, level, steps.moves(level, steps.began[level]))
         outside = point
         state, point = walk.back(state, point)
-        found.append(((outside, point), tuple(reversed(walk.ranks))))
+        loops.append(((outside, point), tuple(dict.fromkeys(reversed(walk.ranks)))))
         if level + 1 < steps.f.depth:
-            state = state - {held for held in state if held.level == level + 1}
+            keep.append(frozenset(held.tensor for held in state.held if held.level == level + 1))
+            for name in keep[-1]:
+                state = before(state, (level + 1, name))
         point = int(steps.t.inside(steps.f.shapes.both[:1, level])[0, point])
-    return found
+    return loops, tuple(keep)
 
 
 class Walk:
     """The way back through the loops of one level; `ranks`: of its loops, the outermost first."""
 
-    def __init__(self, steps: Steps, level: int, moves: list[Move]) -> None:
-        self.steps, self.l, self.moves = steps, steps.l, moves
+    def __init__(self, steps: Steps, level: int, moves: Mapping[State, list[Move]]) -> None:
+        self.l, self.moves = steps.l, list(chain(*moves.values()))
         self.admitted = steps.t.admitted[level]
         self.ranks: list[str] = []
 
     def back(self, state: State, point: int) -> tuple[State, int]:
         """The state and the tile with which the level begins, of those with which it ends."""
-        ends = [move for move in self.moves if frozenset(x for x in move.state if x.level) == state]
-        move, inner = min(((move, self._inner(move, point)) for move in ends),
-                          key=lambda own: float(own[0].values[0, own[1]]))
+        ends = [move for move in self.moves if without_runs(move.state) == state]
         while True:
-            self._note(point, inner)
-            point = inner
-            if move.before is None:
-                return move.state, point
-            if move.rank:
-                point = self._slid(move, point)
-            before = move.before
-            into = [own for own in self.moves if own.state == before]
-            move, inner = min(((own, self._inner(own, point)) for own in into),
+            move, inner = min(((move, self._inner(move, point)) for move in ends),
                               key=lambda own: float(own[0].values[0, own[1]]))
+            iterate = self.l.points[point] > self.l.points[inner]
+            self.ranks += [rank for rank, more in zip(self.l.ranks, iterate, strict=True) if more]
+            if not move.sources:
+                return move.state, inner
+            (_, point), source = min(((self._before(source, inner), source) for source in move.sources),
+                                     key=lambda own: own[0])
+            if source.rank:
+                self.ranks.append(source.rank)
+            ends = [own for own in self.moves if own.state == source.before]
 
     def _inner(self, move: Move, point: int) -> int:
         """The tile inside the loops that follow in a move, of the least value."""
@@ -62,13 +67,14 @@ class Walk:
         some = np.flatnonzero(fits)
         return int(some[move.values[0, some].argmin()]) if len(some) else point
 
-    def _note(self, point: int, inner: int) -> None:
-        iterate = self.l.points[point] > self.l.points[inner]
-        self.ranks += [rank for rank, more in zip(self.l.ranks, iterate, strict=True) if more]
-
-    def _slid(self, move: Move, point: int) -> int:
-        """The tile inside the loop that slides."""
-        self.ranks.append(move.rank)
-        ends = [(tiles[outside == point], values[outside == point]) for tiles, outside, values in move.slid]
-        _, inner = min((float(value), int(tile)) for own in ends for tile, value in zip(*own, strict=True))
-        return inner
+    def _before(self, source: Source, point: int) -> tuple[float, int]:
+        """The least value at which a way leads to a tile, and the tile from which."""
+        if not source.rank:
+            paid = source.paid[0][2]
+            return (float(source.own[0, point] + paid[0, point if paid.shape[1] > 1 else 0]), point)
+        axis, found = self.l.ranks.index(source.rank), [(np.inf, point)]
+        for i, j, paid in source.paid:
+            if self.l.grid[axis][point] == j:
+                inner = point + (i - j) * self.l.strides[axis]
+                found.append((float(source.own[0, inner] + paid[0, inner]), inner))
+        return min(found)

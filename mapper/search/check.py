@@ -13,7 +13,7 @@ from ..bounds.program import Multipliers, Program
 from ..bounds.region import Region
 from ..bounds.tiles import Tiles
 from ..bounds.tiles_bound import TileBound
-from ..bounds.whole import has_whole_bound, whole_bound
+from ..bounds.whole import has_open_bound, has_whole_bound, whole_bound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
@@ -167,15 +167,19 @@ class _Checker:
                     for orders, factors in everything), default=inf)
 
     def lattice(self, region: Region) -> float:
-        """The bound over whole factors of a region with nothing but its keep/bypass choice."""
-        if region != self.space.root(region.keep):      # nor may what is kept be open
+        """The bound over whole factors of a region with nothing but its keep/bypass choice, or of all."""
+        if region not in (self.space.root(region.keep), self.space.whole):
             raise ProofError("a region counts as bounded by its lattice although choices were made in it")
         by_energy = self.powers[0] + self.cap.energy_power > 0
-        if not (self.tiles.applies if self.space.imperfect else has_whole_bound(self.divisors, by_energy)):
+        has_bound = has_whole_bound(self.divisors, by_energy)
+        if region.open:
+            has_bound = has_open_bound(self.divisors, region.open, by_energy)
+        if not (self.tiles.applies and not region.open if self.space.imperfect else has_bound):
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         if self.space.imperfect:
             return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.enough)[0]
-        found = whole_bound(self.divisors, region.keep, *self.powers, self.cap).solve(self.enough)
+        found = whole_bound(self.divisors, region.keep, *self.powers, self.cap, region.open).solve(
+            self.enough)
         return 0.0 if found is None else found[0]
 
 

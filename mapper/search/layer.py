@@ -20,7 +20,7 @@ from ..bounds.lattice import Lattice, Tiling
 from ..bounds.lattice_bound import LatticeBound
 from ..bounds.region import Region
 from ..bounds.relax import Relaxation
-from ..bounds.whole import has_whole_bound, whole_bound
+from ..bounds.whole import has_open_bound, has_whole_bound, whole_bound
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -127,14 +127,15 @@ class LayerSearch:
             self._glimpse()
         else:
             self._push([root])
-            dived = [node for node in [self._dive() for _ in range(self.limits.dives)] if node is not None]
+            dives = 0 if self._at_once else self.limits.dives
+            dived = [node for node in [self._dive() for _ in range(dives)] if node is not None]
             self._push(dived)
         closed = inf                 # least bound among the regions that are not looked into further
         while self.heap and not self._done(min(self.heap[0][0], closed)):
             node = self._pop()
             if self._fresh(node.region) and node not in dived and not self._for_lattice:
                 self._climb(node)
-            if not node.region.open and self._close(node):
+            if self._close(node):
                 closed = min(closed, node.value)
                 continue
             parts = self._split(node)
@@ -160,6 +161,12 @@ class LayerSearch:
         return (self._for_lattice and self.lattice.applies and not self.space.imperfect
                 and not self.space.rules.orders_loops and not self.space.architecture.sparse
                 and bool(self.space.whole.open) and self.space.choices.count <= KEEPS)
+
+    @property
+    def _at_once(self) -> bool:
+        """Whether there is a bound over whole factors of all that levels may keep."""
+        return (not (self._covered or self.space.imperfect or self.space.rules.orders_loops)
+                and has_open_bound(self.lattice, self.space.whole.open, self._by_energy))
 
     def _by_keeps(self, root: Node) -> list[Node]:
         """A part of everything for each choice of what levels keep, bounded by its lattice alone."""
@@ -330,6 +337,8 @@ class LayerSearch:
 
     def _close(self, node: Node) -> bool:
         """Whether the region was treated as a whole; its value is then what that has proven."""
+        if node.region.open:
+            return self._at_once and self._by_lattice(node)
         mappings = self.space.combinations(node.region)
         if mappings <= ENUMERATE:
             self._enumerate(node)
@@ -353,8 +362,8 @@ class LayerSearch:
     def _by_lattice(self, node: Node) -> bool:
         """Bound the region by whole factors, and try the tilings at which the bound is attained."""
         assert self.best is not None
-        keep, cutoff = node.region.keep, self.best.value
-        found = whole_bound(self.lattice, keep, *self.powers, self.cap).solve(
+        keep, loose, cutoff = node.region.keep, node.region.open, self.best.value
+        found = whole_bound(self.lattice, keep, *self.powers, self.cap, loose).solve(
             cutoff * (1.0 + _TIES), partial(self._try, node.region))
         node.method = "" if found is None else "lattice"
         if found is None:
@@ -384,7 +393,7 @@ class LayerSearch:
         """A tiling under the best of the loop orders that may attain its bound; not evaluated where
         constraints say which orders there are."""
         options = self.space.order_options(region)
-        start = Found(inf, region.keep, tuple(o[0] for o in options), tiling.factors)
+        start = Found(inf, tiling.keep or region.keep, tuple(o[0] for o in options), tiling.factors)
         return start if self.space.rules.orders_loops else self.explorer.best_order(
             start, self._likely_orders(tiling))
 

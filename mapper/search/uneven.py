@@ -52,8 +52,9 @@ MOST_CHAINS = 2000
 MOST_SHAPES = 100
 #: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
 _MORE_CHAINS, _LEAVES = 60, 12
-#: For a bound that is to take no time: chains, and tiles times shapes of the array in all of them.
-_FEW_CHAINS, _CELLS = 16, 500_000
+#: For a bound that is to take no time: choices of what levels keep, chains, and tiles times shapes of the
+#: array in all of them.
+_FEW_KEEPS, _FEW_CHAINS, _CELLS = 1024, 16, 500_000
 
 
 class UnevenSearch:
@@ -429,6 +430,8 @@ def uneven_bound(architecture: Architecture, einsum: Einsum, objective: str,
     if architecture.sparse or any(x.temporal != LoopRules() for x in constraints.levels):
         return None         # chains do not know of these
     space = Mapspace(architecture, einsum, constraints)
+    if space.choices.count > _FEW_KEEPS:
+        return None
     nests = Nests(space.problem)
     search = cut_search(space, nests, OBJECTIVES[objective], UNCAPPED)
     if search is None:
