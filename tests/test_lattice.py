@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from math import inf, prod
 
+import numpy as np
 import pytest
 from tilebound.bounds.lattice import Lattice
 from tilebound.bounds.lattice_bound import LatticeBound
@@ -222,6 +223,23 @@ def test_bounds_of_machines_with_scratchpads_are_never_above_the_optimum_and_nea
         compared += 1
         attained += proven >= value * (1 - 1e-9)
     assert compared > 40 and attained > 0.95 * compared
+
+
+def test_of_two_mirror_images_one_is_enough():
+    """Where height and width may change places, bounds are those of all tiles, and never above a mapping."""
+    for seed in range(25):
+        rng = random.Random(seed)
+        architecture, einsum, keep = scratchpad_case(rng)
+        sides = {"P": rng.choice((2, 3, 4)), "R": rng.choice((1, 2, 3))}
+        sides |= {"Q": sides["P"], "S": sides["R"], "K": min(einsum.extent["K"], 2), "C": 1}
+        einsum = replace(einsum, extents=tuple(sides[rank] for rank in einsum.ranks))
+        half, whole = (Lattice(Problem(architecture, einsum)) for _ in range(2))
+        assert half.problem.mirror["P"] == "Q"
+        whole.one_of_two = np.ones(len(whole.points), dtype=bool)
+        proven, _ = LatticeBound(half, keep, 1, 1).solve(1e30)
+        assert proven == pytest.approx(LatticeBound(whole, keep, 1, 1).solve(1e30)[0], rel=1e-12)
+        value = least(architecture, einsum, keep, (1, 1))
+        assert value is None or proven <= value * (1 + 1e-9)
 
 
 def test_the_quick_bound_knows_that_a_step_outside_an_array_may_be_undone():

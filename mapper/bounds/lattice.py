@@ -164,6 +164,12 @@ class Lattice:
             tables.append(table)
         return tables
 
+    @cached_property
+    def one_of_two(self) -> np.ndarray:
+        """At every point, whether it counts: of two that are mirror images of each other one does."""
+        columns = [self.ranks.index(self.problem.mirror.get(rank, rank)) for rank in self.ranks]
+        return np.asarray(self.index(self.points[:, columns]) >= np.arange(len(self.points)))
+
     def quotient_tables(self, level: int, kind: int) -> list[np.ndarray]:
         """For each rank, whether its first divisor divides its second and the constraints admit that many
         iterations of a loop of one `kind` (a row of `Rules.least`) at `level`."""

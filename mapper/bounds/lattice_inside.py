@@ -94,6 +94,8 @@ def _around(lattice: Lattice, level: int, names: frozenset[str], ways: Ways) -> 
     for name in names:
         words = words + lattice.volumes[name] * lattice.prices.held(level, name)
     fits = words <= (inf if capacity is None else capacity)
+    if level == lattice.array_level + 1:
+        fits &= lattice.one_of_two
     if lattice.coarse:
         half = words >= words[fits].max(initial=0.0) / 2
         fits &= half if names else np.isin(np.arange(len(fits)), ways.tile)

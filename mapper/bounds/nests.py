@@ -75,9 +75,10 @@ class Nests:
 
     def _unrolled(self) -> list[Shape]:
         ranks, found = self.grid.ranks, dict[tuple[int, ...], Shape]()
+        image = [ranks.index(self.problem.mirror.get(rank, rank)) for rank in ranks]
         for x, y in unrolled(self.problem, self.border):
             both = tuple(map(mul, x, y))
-            if prod(both) >= self.rules.workers:
+            if prod(both) >= self.rules.workers and tuple(both[i] for i in image) >= both:
                 along_x, along_y = (dict(zip(ranks, own, strict=True)) for own in (x, y))
                 found.setdefault(both, Shape(along_x, along_y))
         return list(found.values())

@@ -8,12 +8,13 @@ from itertools import product
 from math import prod
 
 from ..hardware.architecture import Architecture
-from ..mapping.constraints import NONE, Constraints
+from ..mapping.constraints import NONE, Constraints, LoopRules
 from ..mapping.nest import Kind
 from ..mapping.rules import SPATIAL, Rules
 from ..mapping.template import KINDS, slot
 from ..workload.einsum import Einsum
 from .arrays import divisors
+from .mirror import mirror
 from .prices import Prices
 
 
@@ -88,6 +89,12 @@ class Problem:
     def imperfect(self) -> frozenset[str]:
         """The ranks whose factors may multiply to more than the extent."""
         return self.rules.imperfect(self.slots, self.einsum.extent)
+
+    @cached_property
+    def mirror(self) -> dict[str, str]:
+        """Ranks that may change places in every mapping (see `bounds.mirror`)."""
+        plain = all(x.temporal == x.spatial == LoopRules() for x in self.constraints.levels)
+        return mirror(self.architecture, self.einsum) if plain else {}
 
     # ---- arrays ----------------------------------------------------------------------------------
 
