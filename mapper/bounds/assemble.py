@@ -107,7 +107,7 @@ class Assembly(Terms):
         for i, level in enumerate(self.arch.levels):
             if leak := leakage_per_cycle(level) * prices.awake:
                 switch, switched = gate(self.arch, i)
-                held = switch == self.problem.depth or self.region.keep[switch]
+                held = switch == self.problem.depth or not self.arch.sparse or self.region.keep[switch]
                 rows = self.spatial(0, switch) if held else []
                 at_work = self.monomial(1.0, self.factors(rows)) * self.variable(self.cycles)
                 # On average more than half of the instances over which a loop is spread are at work.

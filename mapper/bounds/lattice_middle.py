@@ -323,7 +323,8 @@ class Middle(Least):
         for i, level in enumerate(self.l.arch.levels):
             if leak := leakage_per_cycle(level) * self.prices.awake:
                 switch, switched = gate(self.l.arch, i)
-                spread = switch == self.l.depth or (switch > self.middle and bool(self.keep[switch]))
+                awake = bool(self.keep[switch]) if self.l.arch.sparse and switch < self.l.depth else True
+                spread = switch > self.middle and awake
                 total = total + leak * switched * (self.steps if spread else cycles)
         return total
 

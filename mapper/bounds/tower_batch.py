@@ -71,12 +71,10 @@ class Batch:
 
     @cached_property
     def leak(self) -> np.ndarray:
-        """Leakage of all levels, pJ a cycle, by shape: of instances at work, and of what these switch on; of
-        levels that may keep nothing, at the least."""
+        """Leakage of all levels, pJ a cycle, by shape: of instances at work, and of what these switch on."""
         total, instances = np.zeros(len(self.busy)), self.shapes.instances
         for i, level in enumerate(self.tower.l.arch.levels):
             if leak := leakage_per_cycle(level):
                 switch, switched = gate(self.tower.l.arch, i)
-                awake = switch == self.tower.depth or self.keep[switch]
-                total = total + leak * switched * (instances[:, switch] if awake else 1.0)
+                total = total + leak * switched * instances[:, switch]
         return total
