@@ -26,6 +26,7 @@ from .tower_trace import loops_of
 _FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
 _KEPT = 4                    # shapes of which tilings are handed on,
 _NEAR = 1.02                 # if they are so near the best
+_BETTER = 0.95               # told of at once: shapes with so much of the value of the last one, or less
 _ROUNDING = 1e-12
 
 
@@ -53,14 +54,25 @@ class TowerBound:
     def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
               ) -> tuple[float, Iterable[Tiling]] | None:
         """(proven bound, at most `cutoff`; tilings that attain bounds below it), None when there are too many
-        tiles or shapes. Nobody is told before."""
+        tiles or shapes. `tell` is handed tilings that are clearly better than any before as soon as they are
+        found."""
         if self.t.shapes is None:
             return None
-        least, found = self.bounded(cutoff)
-        return least, (tiling for best in found for tiling in self._tilings(best))
+        told: dict[Best, list[Tiling]] = {}
 
-    def bounded(self, cutoff: float) -> tuple[float, list[Best]]:
-        """A bound, at most `cutoff`, and what shapes attain where that is below or near."""
+        def better(best: Best) -> None:
+            if tell is not None and best.value < min([cutoff, *(x.value for x in told)]) * _BETTER:
+                told[best] = self._tilings(best)
+                for tiling in told[best]:
+                    tell(tiling)
+
+        least, found = self.bounded(cutoff, better)
+        return least, (tiling for best in found for tiling in told.get(best) or self._tilings(best))
+
+    def bounded(self, cutoff: float, better: Callable[[Best], None] = lambda best: None
+                ) -> tuple[float, list[Best]]:
+        """A bound, at most `cutoff`, and what shapes attain where that is below or near; `better` is handed
+        the best as it is found."""
         assert self.t.shapes is not None
         quick = self.quick(self.t.shapes)
         order, start, together = np.argsort(quick, kind="stable"), 0, min(_FIRST_TOGETHER, self.together)
@@ -73,7 +85,9 @@ class TowerBound:
             if not len(own):
                 break
             found += self._bests(own, least)
-            least = min([least, *(best.value for best in found)])
+            if found and (best := min(found, key=lambda x: x.value)).value < least:
+                least = best.value
+                better(best)
         found = sorted((x for x in found if x.value <= least * _NEAR), key=lambda x: x.value)[:_KEPT]
         return least, found
 
