@@ -257,6 +257,18 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
         assert bound.value <= cost.energy_pj ** energy_power * cost.cycles ** cycles_power * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("uneven", (False, True))
+def test_the_least_steps_are_those_of_the_quickest_of_all_ways(uneven):
+    for seed in range(60):
+        rng = random.Random(seed)
+        einsum = random_einsum(rng, 2000)
+        mapping = random_mapping(rng, einsum, rng.choice((2, 3, 4)))
+        space = Mapspace(random_architecture(rng, einsum, mapping), einsum,
+                         Constraints(imperfect=True, uneven=uneven))
+        if space.imperfect:
+            assert space.least_steps == space._paces[0].min()
+
+
 def one_price(rng, architecture):
     """The same machine where only one action of one level costs something: bounds cannot hide."""
     chosen = rng.randrange(len(architecture.levels)), rng.choice(("read", "fill", "update", "leak"))

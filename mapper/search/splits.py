@@ -98,14 +98,33 @@ class Splits:
     def least_steps(self) -> float:
         """Steps in time that every mapping with remainders takes, since the units work in lock-step and
         each rank takes a whole number of steps; 1 where that would take long to find."""
-        return 1.0 if self._paces is None else float(self._paces[0].min(initial=np.inf))
+        found = self._paced([self._quickest(rank) for rank in self.einsum.ranks]) if self.imperfect else None
+        return 1.0 if found is None else float(found[0].min(initial=np.inf))
 
     @cached_property
     def _paces(self) -> tuple[np.ndarray, np.ndarray] | None:
-        if not self.imperfect:
-            return None
-        most = [n for i in range(self.depth) for n in reversed(self.architecture.fanout(i))]
-        return paces(list(self.ways.values()), self.einsum.extents, most)
+        return self._paced(list(self.ways.values())) if self.imperfect else None
+
+    def _paced(self, ways: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        return paces(ways, self.einsum.extents, [n for i in range(self.depth)
+                                                 for n in reversed(self.architecture.fanout(i))])
+
+    def _quickest(self, rank: str) -> np.ndarray:
+        """The quickest ways to split a rank, for every way to spread it over arrays, and perhaps others: where
+        nothing is asked of its loops, those with all loops in time outermost."""
+        extent, rows = self.einsum.extent[rank], list(self.slots[rank])
+        limits = dict(zip(rows, self.factor_limits(rank), strict=True))
+        if not (rank in self.imperfect and self._unlimited(rank, rows) and limits.get(0) == (1, extent)
+                and all(least == 1 for least, _ in limits.values())):
+            return self.splits(rank)
+        ways = np.ones((1, 3 * self.depth), dtype=np.int64)
+        for row in (row for row in rows if row % 3 != slot(0, "temporal")):
+            most = min(limits[row][1], extent)
+            ways = np.repeat(ways, most, axis=0)
+            ways[:, row] = np.arange(len(ways)) % most + 1
+            ways = ways[self.rules.fits(ways, rank)]
+        ways[:, 0] = -(-extent // ways.prod(axis=1))
+        return ways
 
     def quickest(self, count: int) -> np.ndarray:
         """Factor arrays that take few steps in time, with small tiles: for `count` ways to spread ranks
