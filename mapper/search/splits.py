@@ -110,8 +110,8 @@ class Splits:
                                                  for n in reversed(self.architecture.fanout(i))])
 
     def _quickest(self, rank: str) -> np.ndarray:
-        """The quickest ways to split a rank, for every way to spread it over arrays, and perhaps others: where
-        nothing is asked of its loops, those with all loops in time outermost."""
+        """The quickest ways to split a rank, for every way to spread it over arrays, and perhaps others;
+        where nothing is asked of loops, all of those in time are outermost."""
         extent, rows = self.einsum.extent[rank], list(self.slots[rank])
         limits = dict(zip(rows, self.factor_limits(rank), strict=True))
         if not (rank in self.imperfect and self._unlimited(rank, rows) and limits.get(0) == (1, extent)
