@@ -50,6 +50,7 @@ class TowerBound:
                  cap: Cap = UNCAPPED, loose: tuple[frozenset[str], ...] = ()) -> None:
         self.t, self.keep, self.loose = tower, keep, loose
         self.powers, self.cap = (energy_power, cycles_power), cap
+        self.stopped: Callable[[], bool] = lambda: False      # whether to end with what is known at once
 
     def solve(self, cutoff: float, tell: Callable[[Tiling], None] | None = None
               ) -> tuple[float, Iterable[Tiling]] | None:
@@ -84,6 +85,8 @@ class TowerBound:
             own = own[quick[own] < least]
             if not len(own):
                 break
+            if self.stopped():
+                return float(quick[own].min()), []
             found += self._bests(own, least)
             if found and (best := min(found, key=lambda x: x.value)).value < least:
                 least = best.value

@@ -4,7 +4,7 @@ are left out, or chains shape by shape on any machine."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Mapping, Protocol
+from typing import Callable, Mapping, Protocol
 
 from ..bounds.cap import Cap
 from ..bounds.costs import Costs, Keep, Order
@@ -13,6 +13,7 @@ from ..bounds.inner import Late, Table
 from ..bounds.nests import Nests
 from ..bounds.tower import Tower
 from ..bounds.tower_chain import TowerChain
+from .limits import never
 
 #: Most words of the tile of a tensor at a level.
 Room = Mapping[tuple[int, str], float]
@@ -61,9 +62,12 @@ class ByTower:
     tower: Tower
     powers: tuple[int, int]
     cap: Cap
+    stopped: Callable[[], bool] = never
 
     def floor(self, keep: Keep, room: Room) -> float:
         return TowerChain(self.tower, keep, self.powers, room, self.cap).floor()
 
     def solve(self, keep: Keep, room: Room, cutoff: float) -> tuple[float, list[Cuts]]:
-        return TowerChain(self.tower, keep, self.powers, room, self.cap).chains(cutoff)
+        chain = TowerChain(self.tower, keep, self.powers, room, self.cap)
+        chain.stopped = self.stopped
+        return chain.chains(cutoff)

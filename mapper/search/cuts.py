@@ -61,7 +61,8 @@ class CutSearch:
         #: Values of chains, or bounds of such as were not looked at (with no cuts).
         self.heap: list[tuple[float, int, Keep, Rooms, list[Cuts]]] = []
         self._every: list[Keep] = []
-        self._opened: set[Keep] = set()
+        self._opened: set[Keep] = set()         # of which chains came first, and of which any was looked at
+        self._looked_at: set[Keep] = set()
         for keep in space.keeps if keeps is None else keeps:
             if keep in without:
                 self.chains += 1        # those who repeat this do not know
@@ -86,7 +87,7 @@ class CutSearch:
 
     def pruned(self, value: float) -> set[Keep]:
         """The choices of what levels keep no chain of which was looked at, since all are above `value`."""
-        return {keep for v, _, keep, _, cuts in self.heap if not cuts and v >= value * (1.0 - ROUNDING)}
+        return {keep for v, _, keep, *_ in self.heap if v >= value * (1.0 - ROUNDING)} - self._looked_at
 
     def ruled_out(self, value: float) -> frozenset[Keep]:
         """The choices of what levels keep all chains of which are above a value, whatever room there is: that
@@ -139,6 +140,7 @@ class CutSearch:
 
     def _solve(self, least: float, keep: Keep, rooms: Rooms, best: float) -> None:
         self.chains += 1
+        self._looked_at.add(keep)
         value, cuts = self.by.solve(keep, rooms.most, best * (1.0 + _TIES))
         self._push(max(least, value), keep, rooms, cuts)
 

@@ -24,6 +24,7 @@ from .uneven import UnevenSearch
 from .uneven_space import UnevenSpace
 
 _CHAINS = 60        # looked at for other choices of what levels keep, or as many as the search needed,
+_SHAPES = 10        # (so many where they are found shape by shape),
 _ORDERS = 12        # and for so many other orders of cuts, each
 _FEW = 8            # as many
 
@@ -33,7 +34,8 @@ def explained_uneven(search: UnevenSearch, mapping: Mapping, certificate: Certif
     """What binds the class of `mapping`, what other classes lose, where the mapspace went and when what was
     found; `closely`: where the best is proven to be that, the classes next to it are bounded by chains of
     their own, which takes about as long as the search did."""
-    drops = uneven_waterfall(search.space, search.chains, certificate.value, certificate.evaluated)
+    chains = search.chains or search.shapes
+    drops = uneven_waterfall(search.space, chains, certificate.value, certificate.evaluated)
     space, parts = opened(search.architecture, search.einsum, search.constraints, mapping)
     relaxation = space.relaxation(search.cap)
     able = search.powers[0] > 0 and certificate.status == "optimal"
@@ -55,18 +57,20 @@ def _level_by_level(search: UnevenSearch, mapping: Mapping, certificate: Certifi
 def _by_chains(search: UnevenSearch, mapping: Mapping, closely: bool) -> Iterator[Class]:
     """The classes that keep one tensor at one level and do not where the best does, or the other way round;
     `closely`: looked into, and also those in which other tiles stay longer."""
-    chains, keep = search.chains, search.kept(mapping)
+    chains, farthest = search.chains or search.shapes, FARTHEST * search.best
     if chains is None:
         return
-    if closely:
-        farthest = FARTHEST * search.best
-        for leaf in chains.beyond(farthest, max(_CHAINS, chains.chains)):
-            for cuts in leaf.cuts:
-                search.offer(leaf.keep, cuts)
-        if isinstance(chains.by, ByNests):
-            yield from _other_orders(search, chains.by, mapping, farthest)
-    ends = [(search.space.root(own), bound) for own, bound in chains.bounds.items()]
-    yield from other_keeps(search.space, keep, ends, search.trace.best)
+    few = max(_CHAINS, chains.chains) if chains is search.chains else _SHAPES
+    for leaf in chains.beyond(farthest, few) if closely else ():
+        for cuts in leaf.cuts:
+            search.offer(leaf.keep, cuts)
+    if closely and isinstance(chains.by, ByNests):
+        yield from _other_orders(search, chains.by, mapping, farthest)
+    bounds = chains.bounds
+    for keep, bound in search.shapes.bounds.items() if search.shapes is not None else ():
+        bounds[keep] = max(bound, bounds[keep])
+    ends = [(search.space.root(keep), bound) for keep, bound in bounds.items()]
+    yield from other_keeps(search.space, search.kept(mapping), ends, search.trace.best)
 
 
 def _other_orders(search: UnevenSearch, by: ByNests, mapping: Mapping,

@@ -38,7 +38,7 @@ from .cut_bounds import ByNests, ByTower
 from .cuts import CutSearch
 from .imperfect import layer_search
 from .layer import KEEPS, LayerSearch
-from .limits import NO_LIMITS, Limits
+from .limits import NO_LIMITS, Limits, never
 from .local import Explorer
 from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
 from .space import Mapspace
@@ -52,6 +52,7 @@ MOST_CHAINS = 2000
 MOST_SHAPES = 100
 #: Where the first chain that fits is not attained, so many more are looked at, and made into mappings.
 _MORE_CHAINS, _LEAVES = 60, 12
+_MORE_SHAPES = 10
 #: For a bound that is to take no time: choices of what levels keep, chains, and tiles times shapes of the
 #: array in all of them.
 _FEW_KEEPS, _FEW_CHAINS, _CELLS = 1024, 16, 500_000
@@ -87,6 +88,7 @@ class UnevenSearch:
             self.best = objective_value(objective, cost.energy_pj, cost.cycles)
         self.chains: CutSearch | None = None
         self.shapes: CutSearch | None = None
+        self.slowed = False             # by bandwidths, of which chains around one array know nothing
         self.trace = Trace(self.started)
 
     @cached_property
@@ -109,15 +111,16 @@ class UnevenSearch:
         found = self.chains = cut_search(self.space, self.nests, self.powers, self.cap, without=self.without)
         bound = 0.0
         if found is not None:
-            self._by_chains(found)
+            self._by_chains(found, _MORE_CHAINS)
             bound = found.bound
         even = self._even() if self._is_open(bound) or self.mapping is None else None
         if self.mapping is None:
             raise InfeasibleError(f"layer {self.einsum.name}: no uneven mapping fits that was looked at")
-        if self._is_open(bound):
-            self.shapes = shape_search(self.space, self.powers, self.cap, found, self.best)
+        if self._is_open(bound) and (found is None or self.slowed):
+            self.shapes = shape_search(self.space, self.powers, self.cap, found, self.best,
+                                       stopped=self._interrupted)
         if self.shapes is not None:
-            self._by_chains(self.shapes)
+            self._by_chains(self.shapes, _MORE_SHAPES)
             bound = proven_by(found, self.shapes, self.best)[1]
         elif self._is_open(bound) and found is None:
             bound = self._arranged(self.mapping)
@@ -214,7 +217,7 @@ class UnevenSearch:
 
     # ---- from chains to mappings -------------------------------------------------------------------
 
-    def _by_chains(self, search: CutSearch) -> None:
+    def _by_chains(self, search: CutSearch, more: int) -> None:
         best, leaves = [self.best], 0
         for leaf in search.leaves(best, self._interrupted):
             self._proven(search.bound)
@@ -222,7 +225,7 @@ class UnevenSearch:
                 self.offer(leaf.keep, cuts)
             best[0], leaves = self.best, leaves + 1
             self._proven(search.bound)
-            search.most = min(search.most, search.chains + _MORE_CHAINS) if leaves == 1 else search.most
+            search.most = min(search.most, search.chains + more) if leaves == 1 else search.most
             if leaves >= _LEAVES:
                 break
 
@@ -250,6 +253,8 @@ class UnevenSearch:
         if part_reasons(self.architecture, mapping) or not self._obeys(mapping):
             return None
         self.trace.offered(keep, found.value, self.evaluated, False)
+        cost = evaluate(self.architecture, self.einsum, mapping)
+        self.slowed |= cost.cycles > cost.compute.cycles
         if found.value < self.best:
             self._take(found.value, mapping)
         return found.value, mapping
@@ -309,7 +314,8 @@ def cut_search(space: Mapspace, nests: Nests, powers: tuple[int, int], limit: An
 
 
 def shape_search(space: Mapspace, powers: tuple[int, int], limit: Cap, known: CutSearch | None,
-                 enough: float, most: int = MOST_SHAPES) -> CutSearch | None:
+                 enough: float, most: int = MOST_SHAPES,
+                 stopped: Callable[[], bool] = never) -> CutSearch | None:
     """All chains of cuts, shape by shape of the arrays, of which it is not `known` that they are no better
     than `enough`; None where that would take long."""
     if space.imperfect or space.choices.count > KEEPS:
@@ -321,7 +327,7 @@ def shape_search(space: Mapspace, powers: tuple[int, int], limit: Cap, known: Cu
         return None
     keeps = space.keeps if known is None else [
         keep for keep, bound in known.bounds.items() if bound < enough * (1.0 - ROUNDING)]
-    return CutSearch(space, ByTower(tower, powers, limit), most, (), keeps)
+    return CutSearch(space, ByTower(tower, powers, limit, stopped), most, (), keeps)
 
 
 def proven_by(found: CutSearch | None, shapes: CutSearch | None, enough: float) -> tuple[float, float]:
