@@ -233,7 +233,7 @@ class ArrangedSearch:
 
     def improve(self, value: float, best: Mapping) -> Iterator[tuple[float, Mapping]]:
         """Good mappings of the order that the best one has, which is of this value, and of those with the
-        least bounds below it, and their values."""
+        least bounds below it, and their values; from each better one on."""
         order = sorted((not arrangement.holds(best), bound, n) for n, (arrangement, bound) in enumerate(
             zip(self.every, self.bounds, strict=True)) if bound < value * (1.0 - ROUNDING))
         for *_, n in order[:_CLIMBS]:
@@ -249,6 +249,7 @@ class ArrangedSearch:
             mapping = None if found is None else arrangement.mapping(search.mapping(found))
             if found is not None and mapping is not None:
                 yield found.value, mapping
+                value, best = min((value, best), (found.value, mapping), key=lambda x: x[0])
 
     def _search(self, arrangement: Arrangement, constraints: Constraints, share: int = 1) -> LayerSearch:
         """A search that takes that share of the time that is left; it bounds the whole in any case."""

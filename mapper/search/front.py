@@ -54,6 +54,8 @@ class FrontSearch:
         self.first = first = self._search("latency")
         first.report = self.report
         mapping, fastest = first.run()
+        if isinstance(first, UnevenSearch):
+            first.forget()
         quick = self._least_energy(round(fastest.value), mapping)
         if quick.cycles < fastest.value:        # the fewest were not found at once
             fastest = replace(fastest, value=float(quick.cycles))

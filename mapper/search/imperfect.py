@@ -238,7 +238,7 @@ class ImperfectSearch(LayerSearch):
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
         self._improve(self.best)
-        self._hurry()
+        self.hurry()
         if self.best is None:
             super()._begin()
 
@@ -253,7 +253,7 @@ class ImperfectSearch(LayerSearch):
         """Mappings costed so far."""
         return self.explorer.evaluated + (0 if self.whole is None else self.whole.evaluated)
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """Improve a mapping that takes few steps in time."""
         if not self.powers[1] or self._covered:
             return

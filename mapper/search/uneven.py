@@ -29,17 +29,17 @@ from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
 from ..mapping.constraints import NONE, Constraints, LoopRules, violations
 from ..mapping.nest import Mapping
-from ..mapping.parts import by_levels, part_reasons
+from ..mapping.parts import by_levels, is_uneven, part_reasons
 from ..mapping.template import Template, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
-from .arranged import ArrangedSearch, asked_of_parts
+from .arranged import ArrangedSearch, asked_of_parts, least_steps
 from .cut_bounds import ByNests, ByTower
 from .cuts import CutSearch
-from .imperfect import layer_search
+from .imperfect import ImperfectSearch, layer_search
 from .layer import KEEPS, LayerSearch
 from .limits import NO_LIMITS, Limits, never
-from .local import Explorer
+from .local import Explorer, Found, as_found
 from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
 from .space import Mapspace
 from .stages import joined, unfinished
@@ -82,6 +82,7 @@ class UnevenSearch:
         self.best = self.even = inf     # of all mappings, and of those that are cut level by level
         self.mapping = known
         self.without = self.ruled_out = frozenset[Keep]()
+        self.level: Mapping | None = None           # the best that is cut level by level
         self.whole: UnevenSearch | None = None      # for whole factors, where there may be remainders
         if known is not None:
             cost = evaluate(architecture, einsum, known)
@@ -97,19 +98,24 @@ class UnevenSearch:
         return UnevenSpace(self.space).size
 
     def share_tiles(self, other: UnevenSearch) -> None:
-        """Have the same splits and tables of tiles as another search for the layer."""
-        self.space, self.nests, self.size, self.whole = other.space, other.nests, other.size, other.whole
+        """Have the same splits and tables of tiles as another search for the layer, and know what it does."""
+        self.space, self.nests, self.size = other.space, other.nests, other.size
+        self.whole, self.level = other.whole, other.level
 
     def go_on_from(self, first: UnevenSearch) -> None:
         """The same with a first stage, and what that has proven worse."""
         self.share_tiles(first)
         self.without = first.ruled_out
 
+    def forget(self) -> None:
+        """Let go of what takes much room, and is for nothing but explanations."""
+        self.chains = self.shapes = None
+
     def run(self) -> tuple[Mapping, Certificate]:
         """Raises InfeasibleError, naming the constraint, when no mapping fits."""
         self._start()
         found = self.chains = cut_search(self.space, self.nests, self.powers, self.cap, without=self.without)
-        bound = 0.0
+        bound = self._at_least
         if found is not None:
             self._by_chains(found, _MORE_CHAINS)
             bound = found.bound
@@ -122,13 +128,18 @@ class UnevenSearch:
         if self.shapes is not None:
             self._by_chains(self.shapes, _MORE_SHAPES)
             bound = proven_by(found, self.shapes, self.best)[1]
-        elif self._is_open(bound) and found is None:
-            bound = self._arranged(self.mapping)
+        elif found is None:
+            bound = self._arranged(self.mapping) if self._is_open(0.0) else 0.0
         proven, status = ended(self.best, bound, self.limits.gap, self._interrupted())
         if found is not None:
             self.ruled_out = found.ruled_out(self.best)
         self._proven(proven)
         return self.mapping, self._certificate(found, proven, status, even)
+
+    @property
+    def _at_least(self) -> float:
+        """Cycles that all mappings take, where nothing else matters."""
+        return 0.0 if self.powers[0] else least_steps(self.space) ** self.powers[1]
 
     def _is_open(self, bound: float) -> bool:
         """Whether there is more to find or to prove, and time for it."""
@@ -151,7 +162,9 @@ class UnevenSearch:
         """Take a mapping that is cut level by level, which is there soon, unless one is known; with
         remainders the best one without."""
         if self.space.imperfect:
-            self._whole()
+            self._hurry()
+            if self._is_open(self._at_least):
+                self._whole()
             return
         even = LayerSearch(self.architecture, self.einsum, self.objective, self.limits, self.seed,
                            constraints=replace(self.constraints, uneven=False), among=self.among)
@@ -173,6 +186,16 @@ class UnevenSearch:
                     self._take(found.value, mapping)
                     return
 
+    def _hurry(self) -> None:
+        """Take a mapping cut level by level that takes few steps in time, if that is better."""
+        limits = replace(self.limits, seconds=self.limits.seconds / 4)
+        search = ImperfectSearch(self.architecture, self.einsum, self.objective, limits, self.seed,
+                                 constraints=self.constraints, among=self.among)
+        search.hurry()
+        found = search.best
+        if found is not None and found.value < self.best:
+            self._take(found.value, search.mapping(found))
+
     def _whole(self) -> None:
         """Take the best mapping of whole factors."""
         def heard(value: float, bound: float) -> None:
@@ -189,6 +212,7 @@ class UnevenSearch:
         with suppress(InfeasibleError):     # with remainders something may fit
             whole.run()
         self.evaluated, self.ruled_out = self.evaluated + whole.evaluated, whole.ruled_out
+        whole.forget()
 
     def _take(self, value: float, mapping: Mapping) -> None:
         """Take a mapping that is better."""
@@ -268,9 +292,12 @@ class UnevenSearch:
 
     def _even(self) -> LayerSearch:
         """Search the mappings that are cut level by level, and take the best if it is better."""
+        limits = self.limits.left(self.started)
+        if self.space.imperfect:        # the rest of the time is for all orders of cuts
+            limits = replace(limits, seconds=limits.seconds / 2)
         even = layer_search(
-            self.architecture, self.einsum, self.objective, self.limits.left(self.started), self.seed,
-            constraints=replace(self.constraints, uneven=False), among=self.among)
+            self.architecture, self.einsum, self.objective, limits, self.seed,
+            constraints=replace(self.constraints, uneven=False), known=self._level(), among=self.among)
 
         def heard(value: float, bound: float) -> None:
             if even.best is not None and even.best.value < self.best:
@@ -279,10 +306,23 @@ class UnevenSearch:
         even.report = heard
         with suppress(InfeasibleError):     # an uneven one may fit
             even.run()
-        self.even = min(self.even, inf if even.best is None else even.best.value)
+        if even.best is not None:
+            self.even, self.level = min(self.even, even.best.value), even.mapping(even.best)
         for keep, value in even.trace.best.items():
             self.trace.offered(keep, value, self.evaluated, False)
         return even
+
+    def _level(self) -> Found | None:
+        """Under a cap, a mapping with remainders that is cut level by level, to begin from: few are."""
+        for mapping in (self.mapping, self.level):
+            if mapping is None or not self.space.imperfect or is_uneven(self.architecture, mapping):
+                continue
+            cost = evaluate(self.architecture, self.einsum, mapping)
+            along_both = any({x.rank for x in block.spatial_x} & {x.rank for x in block.spatial_y}
+                             for block in mapping)
+            if self.cap and self.cap.admits(cost.energy_pj, cost.cycles) and not along_both:
+                return as_found(self.einsum, mapping)
+        return None
 
     # ---- the answer ---------------------------------------------------------------------------------
 
