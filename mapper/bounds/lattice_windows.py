@@ -69,6 +69,33 @@ class Windows:
         whole, part = self.parts(tensor, slider, outer, steps, reach)
         return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
 
+    def going_on(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
+                 n: np.ndarray) -> np.ndarray:
+        """The share that is left when `slider` steps innermost `n` times, each time by the extents `outer`,
+        and loops further out may go on with its steps or undo them; or less."""
+        least = self.share(tensor, slider, tile, outer, n, "any")
+        if not self.simple(tensor, slider):
+            return least
+        axis, fresh = self.axes[tensor.name][slider], self.fresh(tensor, slider, tile, outer)
+        meets = self._met(tensor, slider, self.l.points[outer, self.l.ranks.index(slider)], n,
+                          self.l.points[outer, self.l.ranks.index(self.partner(tensor, slider)[0])])
+        # The most that a single iteration of a loop outside loads less than a tile.
+        spared = np.choose(meets, [0.0, 1.0 - fresh, 1.0])
+        lost = spared * np.maximum(1.0 / n - 1.0 / self._passes(axis)[outer], 0.0)
+        return np.asarray(np.maximum(least, fresh + (1.0 - fresh) / n - lost))
+
+    def _met(self, tensor: Tensor, slider: str, held: np.ndarray, n: np.ndarray,
+             its: np.ndarray) -> np.ndarray:
+        """What `may_meet` says where `slider` steps by what is `held`, `n` times, and the other rank of its
+        axis by multiples of `its`."""
+        own, other = sorted(self._moving(self.axes[tensor.name][slider]), key=lambda t: t.rank != slider)
+        (mine, unit), partner = ((int(self.l.extents[self.l.ranks.index(t.rank)]), abs(t.coefficient))
+                                 for t in (own, other))
+        cells, which = np.unique(np.stack([held, n, its]).astype(np.int64), axis=1, return_inverse=True)
+        found = [0 if mine % (x * k) else may_meet((mine, unit), partner, x * k, y, unit * x, unit * x)
+                 for x, k, y in cells.T.tolist()]
+        return np.array(found)[which.ravel()]
+
     def fresh(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray) -> np.ndarray:
         """The part of a `tile` that a step of `slider` by the extents `outer` brings in."""
         axis = self.axes[tensor.name][slider]

@@ -17,7 +17,6 @@ from ..hardware.architecture import Storage
 from ..model.energy import address_price
 from ..model.network import ROUNDING, Toll, toll
 from ..workload.einsum import Tensor
-from .lattice_windows import Reach
 from .tower import Shapes, Tower
 
 _READ, _WRITE = ("read",), ("fill", "update")
@@ -49,7 +48,7 @@ class Flows:
         self.ranks = {t.name: t.ranks for t in self.l.einsum.tensors}
         self._words: dict[tuple[str, int, int], np.ndarray] = {}
         self._parts: dict[tuple[str, int, int], np.ndarray] = {}
-        self._shares: dict[tuple[str, int, int, str, float | None], np.ndarray] = {}
+        self._shares: dict[tuple[str, int, int, str, float, bool], np.ndarray] = {}
         self._places: dict[tuple[int, ...], np.ndarray] = {}
         self._copies: dict[tuple[str, int], np.ndarray] = {}
 
@@ -141,18 +140,19 @@ class Flows:
                 count = count * (1 + (unrolled[:, columns] - 1).sum(axis=1))[:, None]
         return np.asarray(count / spread)
 
-    def share(self, flow: Flow, level: int, slider: str, steps: float | None, reach: Reach) -> np.ndarray:
-        """The share of its words that is left of a stream if `slider` steps innermost at `level` (see
-        `Windows.share`), by shape and point."""
+    def share(self, flow: Flow, level: int, slider: str, steps: float, run: bool) -> np.ndarray:
+        """The share of its words that is left of a stream if `slider` steps innermost at `level`, and with a
+        `run`, loops further out may go on (see `Windows`), by shape and point."""
         axis = {t.rank for t in self.l.windows.axes[flow.tensor.name][slider]}
         ranks = tuple(i for i, rank in enumerate(self.l.ranks) if rank in axis)
-        key = flow.tensor.name, flow.child, level, slider, steps
+        key = flow.tensor.name, flow.child, level, slider, steps, run
         if key not in self._shares:
             unrolled = self.shapes.both[:, level:flow.child].prod(axis=1)
             tiles = np.maximum(self.t.inside(unrolled, ranks), 0)
             outer = np.broadcast_to(self.t.inside(np.ones_like(unrolled[:1]), ranks), tiles.shape)
-            n = None if steps is None else np.full(tiles.size, steps)
-            share = self.l.windows.share(flow.tensor, slider, tiles.ravel(), outer.ravel(), n, reach)
+            windows, n = self.l.windows, np.full(tiles.size, steps)
+            share = windows.going_on(flow.tensor, slider, tiles.ravel(), outer.ravel(), n) if run else \
+                windows.share(flow.tensor, slider, tiles.ravel(), outer.ravel(), n, "level")
             self._shares[key] = share.reshape(tiles.shape)
         return self._shares[key][:, self._place(ranks)]
 

@@ -19,7 +19,6 @@ from typing import Iterator, NamedTuple, Protocol
 import numpy as np
 
 from ..workload.einsum import Tensor
-from .lattice_windows import Reach
 from .tower_flow import Flow, Flows
 
 
@@ -107,7 +106,7 @@ class Steps:
         self.most, self.note = np.broadcast_to(most, len(flows.shapes.x)), note
         self.began = dict[int, dict[State, np.ndarray]]()
         self._known_free: dict[frozenset[Held], frozenset[str]] = {}
-        self._paid: dict[tuple[tuple[Stream, ...], str, float | None], np.ndarray] = {}
+        self._paid: dict[tuple[tuple[Stream, ...], str, float, bool], np.ndarray] = {}
         self.shapes = len(flows.shapes.x)
         limited = np.isfinite(self.most).any()
         self._ways = {t.name: pay.ways(t) for t in self.l.einsum.tensors if limited}
@@ -250,19 +249,18 @@ class Steps:
         """What is paid where a window slides with the first of the loops (see `Source`); with a `run`, loops
         further out may go on."""
         steps = self.t.iterations(level, self.l.ranks.index(slider))
-        return [(i, j, self._price(streams, slider, None if run else n))
+        return [(i, j, self._price(streams, slider, n, run))
                 for n, pairs in steps.items() for i, j in pairs]
 
-    def _price(self, streams: tuple[Stream, ...], slider: str = "", n: float | None = None) -> np.ndarray:
-        """What some streams cost: of whole tiles; or where a window slides, in `n` steps (None: as often as
-        is best)."""
-        key = streams, slider, n
+    def _price(self, streams: tuple[Stream, ...], slider: str = "", n: float = 1.0,
+               run: bool = False) -> np.ndarray:
+        """What some streams cost: of whole tiles; or where a window slides, in `n` steps."""
+        key = streams, slider, n, run
         if key not in self._paid:
-            reach: Reach = "any" if n is None else "level"
             total = np.zeros((1, 1))
             for stream in streams:
                 flow = self.f.flow(*stream)
-                share = self.f.share(flow, stream[3], slider, n, reach) if slider else np.ones(1)
+                share = self.f.share(flow, stream[3], slider, n, run) if slider else np.ones(1)
                 total = total + self.pay.of(flow, flow.words * share)
             self._paid[key] = total
         return self._paid[key]
