@@ -69,6 +69,14 @@ class Windows:
         whole, part = self.parts(tensor, slider, outer, steps, reach)
         return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
 
+    def followed(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray, n: np.ndarray,
+                 m: float) -> np.ndarray:
+        """The share that is left when `slider` steps innermost `n` times, each time by the extents `outer`,
+        the other rank of its axis `m` times right after that, and next one of another axis; or less."""
+        others = {rank: np.full(len(outer), m) for rank in self.partner(tensor, slider)}
+        whole, part = self.parts(tensor, slider, outer, n, "level", others)
+        return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
+
     def going_on(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
                  n: np.ndarray) -> np.ndarray:
         """The share that is left when `slider` steps innermost `n` times, each time by the extents `outer`,

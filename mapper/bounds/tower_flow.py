@@ -9,6 +9,7 @@ for every iteration of the loops outside b.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Sequence
 
 import numpy as np
@@ -48,7 +49,7 @@ class Flows:
         self.ranks = {t.name: t.ranks for t in self.l.einsum.tensors}
         self._words: dict[tuple[str, int, int], np.ndarray] = {}
         self._parts: dict[tuple[str, int, int], np.ndarray] = {}
-        self._shares: dict[tuple[str, int, int, str, float, bool], np.ndarray] = {}
+        self._shares: dict[tuple[str, int, int, str, float, float], np.ndarray] = {}
         self._places: dict[tuple[int, ...], np.ndarray] = {}
         self._copies: dict[tuple[str, int], np.ndarray] = {}
 
@@ -140,19 +141,20 @@ class Flows:
                 count = count * (1 + (unrolled[:, columns] - 1).sum(axis=1))[:, None]
         return np.asarray(count / spread)
 
-    def share(self, flow: Flow, level: int, slider: str, steps: float, run: bool) -> np.ndarray:
-        """The share of its words that is left of a stream if `slider` steps innermost at `level`, and with a
-        `run`, loops further out may go on (see `Windows`), by shape and point."""
+    def share(self, flow: Flow, level: int, slider: str, steps: float, then: float) -> np.ndarray:
+        """The share of its words that is left of a stream if `slider` steps innermost at `level`, and the
+        other rank of its axis after it, `then` times; infinitely often: loops further out may go on (see
+        `Windows`). By shape and point."""
         axis = {t.rank for t in self.l.windows.axes[flow.tensor.name][slider]}
         ranks = tuple(i for i, rank in enumerate(self.l.ranks) if rank in axis)
-        key = flow.tensor.name, flow.child, level, slider, steps, run
+        key = flow.tensor.name, flow.child, level, slider, steps, then
         if key not in self._shares:
             unrolled = self.shapes.both[:, level:flow.child].prod(axis=1)
             tiles = np.maximum(self.t.inside(unrolled, ranks), 0)
             outer = np.broadcast_to(self.t.inside(np.ones_like(unrolled[:1]), ranks), tiles.shape)
-            windows, n = self.l.windows, np.full(tiles.size, steps)
-            share = windows.going_on(flow.tensor, slider, tiles.ravel(), outer.ravel(), n) if run else \
-                windows.share(flow.tensor, slider, tiles.ravel(), outer.ravel(), n, "level")
+            slid = flow.tensor, slider, tiles.ravel(), outer.ravel(), np.full(tiles.size, steps)
+            windows = self.l.windows
+            share = windows.going_on(*slid) if then == inf else windows.followed(*slid, then)
             self._shares[key] = share.reshape(tiles.shape)
         return self._shares[key][:, self._place(ranks)]
 

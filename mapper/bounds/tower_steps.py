@@ -72,14 +72,22 @@ class Pay(Protocol):
         ...
 
 
+class Step(NamedTuple):
+    """Loops that are innermost, and what is paid for what they move, by shape and point: of some axes from
+    which divisor (its index) to which they lead."""
+
+    paid: np.ndarray
+    loops: tuple[tuple[int, int, int], ...] = ()
+
+
 class Source(NamedTuple):
-    """One way to a state: from the state `before`, of the values `own`, at a price of `paid`: of a loop of
-    `rank` that a window slides along, by divisors of that rank from which and to which it leads."""
+    """One way to a state: from the state `before`, of the values `own`, by any of some steps with loops of
+    these `ranks`, the innermost first."""
 
     before: State
     own: np.ndarray
-    paid: list[tuple[int, int, np.ndarray]]
-    rank: str = ""
+    steps: list[Step]
+    ranks: tuple[str, ...] = ()
 
 
 class Move:
@@ -106,7 +114,7 @@ class Steps:
         self.most, self.note = np.broadcast_to(most, len(flows.shapes.x)), note
         self.began = dict[int, dict[State, np.ndarray]]()
         self._known_free: dict[frozenset[Held], frozenset[str]] = {}
-        self._paid: dict[tuple[tuple[Stream, ...], str, float, bool], np.ndarray] = {}
+        self._paid: dict[tuple[tuple[Stream, ...], str, float, float], np.ndarray] = {}
         self.shapes = len(flows.shapes.x)
         limited = np.isfinite(self.most).any()
         self._ways = {t.name: pay.ways(t) for t in self.l.einsum.tensors if limited}
@@ -234,33 +242,45 @@ class Steps:
         rest = State(frozenset(held for held in state.held if held.tensor != name),
                      state.due | {(name, parent)})
         then = self._free(rest.held) - self._free(state.held)
-        self._enter(level, moves, rest, then, Source(state, own, [(0, 0, self._price(streams))]))
+        self._enter(level, moves, rest, then, Source(state, own, [Step(self._price(streams))]))
         for slider in sorted(self.l.windows.sliders(tensor) & then):
-            slid = Source(state, own, self._slid(level, streams, slider, False), slider)
+            slid = Source(state, own, self._slid(level, streams, slider, 1.0), (slider,))
             self._enter(level, moves, rest, then - {slider}, slid)
+            for other in then.intersection(self.l.windows.partner(tensor, slider)):
+                slid = Source(state, own, self._met(level, streams, slider, other), (slider, other))
+                self._enter(level, moves, rest, then - {slider, other}, slid)
             if self.further(level):
                 run = State(rest.held | {Held(name, 0, min(self._axis(name, slider)))}, rest.due)
                 after = (self._free(run.held) - self._free(state.held)) - {slider}
-                slid = slid._replace(paid=self._slid(level, streams, slider, True))
+                slid = Source(state, own, self._slid(level, streams, slider, inf), (slider,))
                 self._enter(level, moves, run, after, slid)
 
-    def _slid(self, level: int, streams: tuple[Stream, ...], slider: str,
-              run: bool) -> list[tuple[int, int, np.ndarray]]:
-        """What is paid where a window slides with the first of the loops (see `Source`); with a `run`, loops
-        further out may go on."""
-        steps = self.t.iterations(level, self.l.ranks.index(slider))
-        return [(i, j, self._price(streams, slider, n, run))
-                for n, pairs in steps.items() for i, j in pairs]
+    def _slid(self, level: int, streams: tuple[Stream, ...], slider: str, then: float) -> list[Step]:
+        """A window slides with the first of the loops; `then`: see `Flows.share`."""
+        axis = self.l.ranks.index(slider)
+        return [Step(self._price(streams, slider, n, then), ((axis, i, j),))
+                for n, pairs in self.t.iterations(level, axis).items() for i, j in pairs]
+
+    def _met(self, level: int, streams: tuple[Stream, ...], slider: str, other: str) -> list[Step]:
+        """A window slides with the first of the loops, and the next one, of the `other` rank of the axis,
+        undoes such a step or goes on with it."""
+        first, second, windows = self.l.ranks.index(slider), self.l.ranks.index(other), self.l.windows
+        meets = windows.meets(streams[0][0], slider, 1) | windows.meets(streams[0][0], slider, 2)
+        at = self.l.strides[first], self.l.strides[second]
+        return [Step(self._price(streams, slider, n, m), ((first, *own), (second, *its)))
+                for n, pairs in self.t.iterations(level, first).items()
+                for m, others in self.t.iterations(level, second).items()
+                for own, its in product(pairs, others) if meets[own[0] * at[0] + its[0] * at[1]]]
 
     def _price(self, streams: tuple[Stream, ...], slider: str = "", n: float = 1.0,
-               run: bool = False) -> np.ndarray:
+               then: float = 1.0) -> np.ndarray:
         """What some streams cost: of whole tiles; or where a window slides, in `n` steps."""
-        key = streams, slider, n, run
+        key = streams, slider, n, then
         if key not in self._paid:
             total = np.zeros((1, 1))
             for stream in streams:
                 flow = self.f.flow(*stream)
-                share = self.f.share(flow, stream[3], slider, n, run) if slider else np.ones(1)
+                share = self.f.share(flow, stream[3], slider, n, then) if slider else np.ones(1)
                 total = total + self.pay.of(flow, flow.words * share)
             self._paid[key] = total
         return self._paid[key]
@@ -268,7 +288,7 @@ class Steps:
     def _enter(self, level: int, moves: Moves, state: State,
                then: frozenset[str], source: Source) -> None:
         """Enter a state at the least cost, before all the loops that follow."""
-        if not source.paid:
+        if not source.steps:
             return
         known = moves.setdefault(state, [])
         move = next((move for move in known if move.then == then and move.sources), None)
@@ -276,13 +296,16 @@ class Steps:
             move = Move(level, state, then, np.full((self.shapes, len(self.l.points)), inf))
             known.append(move)
         move.sources.append(source)
-        if source.rank:
-            after, before = self._along(move.values, source.rank), self._along(source.own, source.rank)
-            for i, j, paid in source.paid:
-                price = self._along(paid, source.rank)
-                np.minimum(after[:, :, j], before[:, :, i] + price[:, :, i], out=after[:, :, j])
-        else:
-            np.minimum(move.values, source.own + source.paid[0][2], out=move.values)
+        after, before = self._by_rank(move.values), self._by_rank(source.own)
+        for paid, loops in source.steps:
+            inner, outer = ({axis + 1: own[k] for axis, *own in loops} for k in (0, 1))
+            start, end = (tuple(own.get(axis, slice(None)) for axis in range(after.ndim))
+                          for own in (inner, outer))
+            np.minimum(after[end], before[start] + self._by_rank(paid)[start], out=after[end])
+
+    def _by_rank(self, values: np.ndarray) -> np.ndarray:
+        """With an axis for each rank, after that of shapes."""
+        return values.reshape(len(values), *self.l.shape)
 
     def _along(self, values: np.ndarray, rank: str) -> np.ndarray:
         """A view with the divisors of one rank as the third of four axes."""

@@ -54,8 +54,7 @@ class Walk:
                 return move.state, inner
             (_, point), source = min(((self._before(source, inner), source) for source in move.sources),
                                      key=lambda own: own[0])
-            if source.rank:
-                self.ranks.append(source.rank)
+            self.ranks += reversed(source.ranks)
             ends = [own for own in self.moves if own.state == source.before]
 
     def _inner(self, move: Move, point: int) -> int:
@@ -69,12 +68,9 @@ class Walk:
 
     def _before(self, source: Source, point: int) -> tuple[float, int]:
         """The least value at which a way leads to a tile, and the tile from which."""
-        if not source.rank:
-            paid = source.paid[0][2]
-            return (float(source.own[0, point] + paid[0, point if paid.shape[1] > 1 else 0]), point)
-        axis, found = self.l.ranks.index(source.rank), [(np.inf, point)]
-        for i, j, paid in source.paid:
-            if self.l.grid[axis][point] == j:
-                inner = point + (i - j) * self.l.strides[axis]
+        found = [(np.inf, point)]
+        for paid, loops in source.steps:
+            if all(self.l.grid[axis][point] == j for axis, _, j in loops):
+                inner = point + sum((i - j) * self.l.strides[axis] for axis, i, j in loops)
                 found.append((float(source.own[0, inner] + paid[0, inner]), inner))
         return min(found)
