@@ -11,11 +11,12 @@ from math import inf, prod
 
 import numpy as np
 import pytest
-from tilebound.api import evaluate_layer, read_constraints, read_mapping
+from tilebound.api import evaluate_layer, read_constraints, read_mapping, search
 from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.problem import Problem
 from tilebound.bounds.region import TRIVIAL, Region
 from tilebound.bounds.relax import Relaxation
+from tilebound.bounds.tiles_last import least
 from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Compute, Figure
 from tilebound.mapping.constraints import (
@@ -44,6 +45,7 @@ from tilebound.model.remainder import steps as steps_of
 from tilebound.model.reuse import placed_loops
 from tilebound.report.check import check_document
 from tilebound.report.document import to_document
+from tilebound.search import leftover
 from tilebound.search.check import ProofError, rederive
 from tilebound.search.imperfect import ImperfectSearch, layer_search
 from tilebound.search.limits import Limits
@@ -497,3 +499,19 @@ def test_documents_of_given_mappings_with_remainders_are_held_to_no_constraints(
     given = NetworkResult(ROW, "net", "edp", (evaluate_layer(ROW, einsum, mapping),))
     document = json.loads(json.dumps(to_document(given, WorkloadGraph("net", [(einsum, 1)]))))
     assert check_document(document) == []
+
+
+@pytest.mark.parametrize("layer, words", [
+    ({"type": "matmul", "M": 13, "N": 17, "K": 19}, (200, 16)),
+    ({"type": "conv", "K": 7, "C": 3, "P": 11, "Q": 5, "R": 3, "S": 1}, (600, 40))])
+def test_what_numbers_of_tiles_leave_is_costed(layer, words, monkeypatch):
+    left = list[float]()
+    monkeypatch.setattr(leftover, "least", lambda *args: (
+        left.append(x[2].min()) or x for x in least(*args)))
+    machine = {"name": "m", "levels": [
+        {"name": "DRAM", "energy": 200},
+        {"name": "GLB", "size": f"{words[0]} words", "energy": 6, "fanout": {"x": 4, "y": 3}},
+        {"name": "SPAD", "size": f"{words[1]} words", "energy": 1}], "compute": {"name": "MAC", "energy": 1}}
+    result = search(machine, {"layers": [{"name": "x", **layer}]}, "edp", imperfect=True)
+    assert left and result.layers[0].certificate.status == "optimal"
+    assert not check_document(result.to_dict())

@@ -11,9 +11,11 @@ import pytest
 from tilebound.bounds.problem import Problem
 from tilebound.bounds.tiles import Tiles, tile_counts
 from tilebound.bounds.tiles_bound import TileBound
-from tilebound.bounds.tiles_inside import anew_at_least
+from tilebound.bounds.tiles_inside import Pairs, anew_at_least
+from tilebound.bounds.tiles_last import Ways, least, nests
 from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
+from tilebound.mapping.template import KINDS, slot
 from tilebound.model.evaluate import evaluate
 
 from strategies import charging, gated, random_architecture, random_einsum, random_mapping, with_remainders
@@ -79,6 +81,44 @@ def lies_below(seed):
         assert bound.quick() <= value * (1 + 1e-9) + 1e-9 * cost.cycles ** powers[1] or own is not None
         assert all((cut.factors.prod(axis=0) >= tiles.einsum.extents).all() for cut in cuts)
     return True
+
+
+def is_left(seed):
+    """Whether a random mapping whose loops around the array are known is not ruled out where what is looked
+    for costs no more than it does; None where there is no such bound."""
+    rng = random.Random(seed)
+    found = case(rng)
+    if found is None:
+        return None
+    tiles, mapping = found
+    cost = evaluate(tiles.arch, tiles.einsum, mapping)
+    tile = only(tiles, mapping)
+    factors = np.ones((3 * tiles.depth, len(tiles.ranks)), dtype=np.int64)
+    for level, block in enumerate(mapping):
+        for kind in KINDS:
+            own = block.factors(kind)
+            factors[slot(level, kind)] = [own.get(rank, 1) for rank in tiles.ranks]
+    ways = [Ways(tiles, i, factors[None, :, i]) for i in range(len(tiles.ranks))]
+    loops = [mapping.blocks[level].temporal for level in (tiles.middle, 0)]
+    inner = [next((tiles.ranks.index(x.rank) for x in reversed(own) if x.factor > 1), None) for own in loops]
+    i, j = inner if tiles.middle else (inner[0], None)
+    for powers in POWERS:
+        bound = TileBound(tiles, tuple(b.keep for b in mapping), *powers)
+        if tiles.inside is not None and not bound.held:
+            return None
+        value = cost.energy_pj ** powers[0] * cost.cycles ** powers[1]
+        bound.cutoff = value * (1 + 1e-9) + 1e-9 * cost.cycles ** powers[1]
+        pairs = Pairs(tiles, tile, tiles.shapes.T, np.ones(1))
+        near = [(a, b) for a, nest in nests(bound, ways, [pairs]) for b, _, _ in least(bound, nest, a)]
+        if (i, j) not in near:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_mapping_is_ruled_out_by_its_loops(part):
+    tried = [is_left(seed) for seed in range(100 * part, 100 * (part + 1))]
+    assert False not in tried and tried.count(True) > 20
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -184,15 +184,19 @@ class Tiles:
 
     @cached_property
     def shapes(self) -> np.ndarray | None:
-        """The shapes of the array, iterations by rank, shape (shapes, ranks); None where they are too
-        many."""
+        """The shapes of the array, iterations by rank, shape (shapes, ranks), of two that are mirror images
+        of each other one; None where they are too many."""
         level = self.arch.levels[self.middle]
         x, y = (_within(most, self._limits(allowed)) for most, allowed in zip(
             self.arch.fanout(self.middle), (level.spatial_x, level.spatial_y), strict=True))
         if x is None or y is None or len(x) * len(y) > 20 * _MOST_SHAPES:
             return None
         first, second = np.nonzero(((x > 1).astype(int) @ (y > 1).astype(int).T) == 0)
-        shapes = np.unique(x[first] * y[second], axis=0)
+        shapes = x[first] * y[second]
+        image = [self.ranks.index(self.problem.mirror.get(rank, rank)) for rank in self.ranks]
+        differ = shapes != shapes[:, image]
+        here = np.arange(len(shapes)), differ.argmax(axis=1)        # the first rank in which the two differ
+        shapes = np.unique(shapes[shapes[here] >= shapes[:, image][here]], axis=0)
         return shapes if len(shapes) <= _MOST_SHAPES else None
 
     def sides(self, shape: np.ndarray) -> tuple[list[int], list[int]]:

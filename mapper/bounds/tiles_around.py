@@ -8,6 +8,7 @@ from math import inf, nan, prod
 
 import numpy as np
 
+from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Tensor
 from .tiles_inside import Pairs
 from .tiles_outside import Outside
@@ -53,9 +54,17 @@ class Around(Outside):
             share = share * (m + n - 1) / (m * n) / np.where((m > 1) & (n > 1), 2, 1)
         return share
 
+    @cached_property
+    def _leaking(self) -> float:
+        """Leakage in a cycle of an instance of the array, and of what it switches, pJ."""
+        gates = [gate(self.l.arch, i) for i in range(self.l.depth)] if not self.figure else []
+        return sum((leakage_per_cycle(self.l.arch.levels[i]) * switched
+                    for i, (switch, switched) in enumerate(gates) if switch > self.l.middle), 0.0)
+
     def asked(self, pairs: Pairs) -> np.ndarray:
-        """Energy of what the units ask, less first touches in the instances."""
-        total = np.zeros(len(pairs.steps))
+        """Energy of what the units ask, less first touches in the instances, and of what those of these leak
+        that are at work."""
+        total = self._leaking * pairs.steps * (pairs.tiles / pairs.passes).prod(axis=0)
         for tensor in self.tensors:
             if tensor in self.held:
                 total += self.at_units(tensor, pairs.copies(tensor))
@@ -83,7 +92,7 @@ class Around(Outside):
         if close and apart.any():
             rests = [(None, np.where(apart, pairs.idle[i], rest)), (i, rest)]
         still = self.still[i]
-        moved = {t.name: self._moved(i, t, pairs, words[t.name]) for t in self.held if t not in still}
+        moved = {t.name: self.moved(i, t, pairs, words[t.name]) for t in self.held if t not in still}
         found = list[tuple[np.ndarray, Variant]]()
         for cut, share in rests:
             total = energy
@@ -93,7 +102,7 @@ class Around(Outside):
             found += own if cut is None else [(np.where(apart, x, inf), variant) for x, variant in own]
         much = rest > _LITTLE
         if close and much.any():
-            energy = sum((self._once(t, pairs, words[t.name]) for t in self.held if t in still), energy)
+            energy = sum((self.once(t, pairs, words[t.name]) for t in self.held if t in still), energy)
             for name, (anew, once) in moved.items():
                 others = [(1 - rest) * x + rest * y for other, (x, y) in moved.items() if other != name]
                 outer = self._resting(self.l.einsum.tensor(name), i, pairs, rest, once)
@@ -120,7 +129,7 @@ class Around(Outside):
                           words: Words, close: int) -> list[tuple[np.ndarray, Variant]]:
         """Energy at the least where tensors stay in place while the innermost loop above the array runs."""
         kept, at = [t for t in still if t in self.held], tuple(pairs.a)
-        once = sum((self._once(t, pairs, words[t.name]) for t in kept), energy)
+        once = sum((self.once(t, pairs, words[t.name]) for t in kept), energy)
         if len(kept) != 1:      # counted with the fewest words of all
             return [(once + self.table("any", None, cut)[at], ("any", None, 0.0))]
         tensor, = kept
@@ -134,7 +143,7 @@ class Around(Outside):
         return [(once + self.table("far", tensor, cut)[at], ("far", tensor, 0.0)),
                 (energy + np.fmin.reduce(outer), ("any", tensor, float(price.min(initial=inf))))]
 
-    def _moved(self, i: int, tensor: Tensor, pairs: Pairs,
+    def moved(self, i: int, tensor: Tensor, pairs: Pairs,
                words: dict[int | None, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Energy of a tensor that the innermost loop moves, that of rank `i`, and what it costs at the least
         while that loop has one iteration in a pass: words that may rest are loaded once and for all."""
@@ -144,7 +153,7 @@ class Around(Outside):
         return (rates.asked * pairs.asked(tensor, anew, passes, entered) + rates.filled * anew * entered,
                 rates.asked * pairs.asked(tensor, least, 1.0, 1.0) + rates.filled * least)
 
-    def _once(self, tensor: Tensor, pairs: Pairs, words: dict[int | None, np.ndarray]) -> np.ndarray:
+    def once(self, tensor: Tensor, pairs: Pairs, words: dict[int | None, np.ndarray]) -> np.ndarray:
         """Energy of a tensor that enters every instance that needs it once."""
         rates, copies = self.entering(tensor), pairs.copies(tensor)
         least = np.minimum.reduce(list(words.values()))

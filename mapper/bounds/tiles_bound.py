@@ -46,10 +46,10 @@ class TileBound(Around):
                  cap: Cap = UNCAPPED) -> None:
         super().__init__(tiles, keep)
         self.powers, self.cap = (energy_power, cycles_power), cap
-        self.cutoff, self.found = inf, list[tuple[float, Pairs, Variant]]()
+        self.cutoff, self.found, self.most = inf, list[tuple[float, Pairs, Variant]](), 1
 
     @cached_property
-    def _ports(self) -> list[Around]:
+    def ports(self) -> list[Around]:
         """Cycles that bandwidths outside the array ask for are counted like energy, at other prices."""
         return [Around(self.l, self.keep, port) for port in port_prices(self.l.arch)
                 if port.level <= self.l.middle]
@@ -57,17 +57,40 @@ class TileBound(Around):
     def quick(self) -> float:
         """What is proven by each shape of the array for itself, which takes little time."""
         energy, steps = self._bare + self._by_shape, self.l.quickest
-        value = self._objective(energy, steps)
+        value = self.objective(energy, steps)
         good = energy + self._leak(steps) <= self.cap.most_energy(steps)
         return float(np.where(good, value, inf).min(initial=inf))
 
     def solve(self, cutoff: float) -> tuple[float, list[Cut]]:
         """(proven bound, at most `cutoff`; candidates that may lie below it)."""
+        self._search(cutoff, 1)
+        cuts = dict[bytes, Cut]()
+        for found in sorted(self.found, key=lambda found: found[0]):
+            if len(cuts) < _KEPT:
+                cut = self._cut(*found)
+                cuts.setdefault(cut.factors.tobytes(), cut)
+        return self.cutoff, list(cuts.values())
+
+    def left(self, cutoff: float, most: int) -> tuple[float, list[tuple[float, Pairs]]]:
+        """The pairs below the cutoff, by what is proven of them, as far as these are no more than so many;
+        and what is proven of all others, at most `cutoff`."""
+        self._search(cutoff, most)
+        pairs = dict[bytes, tuple[float, Pairs]]()
+        for value, pair, _ in sorted(self.found, key=lambda found: found[0]):
+            if value < self.cutoff:
+                pairs.setdefault(pair.t.tobytes() + pair.s.tobytes(), (value, pair))
+        return self.cutoff, list(pairs.values())
+
+    def _search(self, cutoff: float, most: int) -> None:
+        """Find the pairs below the cutoff, or below the `most`th of them."""
         assert self.l.shapes is not None
-        self.cutoff, self.found = cutoff, []
-        near = np.flatnonzero(self._bare + self._by_shape < self._budget(self.l.quickest))
+        self.cutoff, self.found, self.most = cutoff, [], most
+        near = np.flatnonzero(self._bare + self._by_shape < self.budget(self.l.quickest))
         tiles = self._tiles() if len(near) else np.zeros((len(self.l.ranks), 0), dtype=np.int64)
         anew = {t.name: anew_at_least(self.l, t, tiles) for t in self.held}
+        if len(near):
+            likely = self._likely(near, tiles, anew)
+            tiles, anew = tiles[:, likely], {name: words[likely] for name, words in anew.items()}
         waiting, count = list[Pairs](), 0
         for k in near[np.argsort(self.l.quickest[near], kind="stable")].tolist():
             waiting.append(self._promising(k, tiles, anew))
@@ -76,12 +99,6 @@ class TileBound(Around):
                 self._look(waiting)
                 waiting, count = [], 0
         self._look(waiting)
-        cuts = dict[bytes, Cut]()
-        for found in sorted(self.found, key=lambda found: found[0]):
-            if len(cuts) < _KEPT:
-                cut = self._cut(*found)
-                cuts.setdefault(cut.factors.tobytes(), cut)
-        return self.cutoff, list(cuts.values())
 
     # ---- which pairs are looked at -------------------------------------------------------------
 
@@ -93,6 +110,37 @@ class TileBound(Around):
         fits = words <= (self.l.arch.levels[self.l.middle + 1].capacity_words or inf)
         return np.stack(np.nonzero(np.broadcast_to(fits, self.l.shape)))
 
+    def _likely(self, near: np.ndarray, tiles: np.ndarray, anew: dict[str, np.ndarray]) -> np.ndarray:
+        """Which tiles may be better than the cutoff with any of some shapes of the array."""
+        assert self.l.shapes is not None
+        shapes = self.l.shapes[near]
+        rest = [np.maximum(x.alone[s], x.idle[s]).max(axis=0)[t]
+                for x, s, t in zip(self.l.spreads, map(np.unique, shapes.T), tiles, strict=True)]
+        least = {t.name: self._least_entering(t, shapes.T) for t in self.held}
+        room = float(self.budget(self.l.quickest[near]).max()) - self._bare - self._by_shape[near].min()
+        good = np.zeros(tiles.shape[1], dtype=bool)
+        for still, ranks in self._classes:
+            good |= self._entering(still, ranks, rest, anew, least) < room
+        return good
+
+    def _least_entering(self, tensor: Tensor, shapes: np.ndarray) -> float:
+        """Energy of a word that enters an instance, at the least, with any of some shapes, by rank."""
+        rates, copies = self.entering(tensor), shapes[self.l.others(tensor)].prod(axis=0, dtype=float)
+        shared = np.min(self.least_shared(tensor, shapes) / copies) if self.l.multicast else 1.0
+        return rates.asked * float(shared) + rates.filled
+
+    def _entering(self, still: list[Tensor], ranks: list[int], rest: list[np.ndarray],
+                  anew: dict[str, np.ndarray], least: dict[str, float]) -> np.ndarray:
+        """Energy at the least of what enters instances anew while a loop of the `ranks` is innermost, more
+        than if it entered once."""
+        share = 1.0 - np.maximum.reduce([rest[i] for i in ranks])
+        energy = np.zeros(len(share))
+        for tensor in self.held:
+            if tensor not in still:
+                once = self.entering(tensor).word * self.l.floor(tensor)
+                energy += share * np.maximum(anew[tensor.name] * least[tensor.name] - once, 0.0)
+        return energy
+
     def _promising(self, k: int, tiles: np.ndarray, anew: dict[str, np.ndarray]) -> Pairs:
         """The tiles that may be better than the cutoff with a shape of the array."""
         assert self.l.shapes is not None
@@ -100,23 +148,20 @@ class TileBound(Around):
         steps = prod((x.steps[s][t] for x, s, t in zip(spreads, shape, tiles, strict=True)),
                      start=np.ones(tiles.shape[1]))
         low = self._bare - self.least_outside + self._by_shape[k]
-        where = np.flatnonzero(low + self.least_outside < self._budget(steps))
-        tiles, room = tiles[:, where], self._budget(steps[where]) - low
+        where = np.flatnonzero(low + self.least_outside < self.budget(steps))
+        tiles, room = tiles[:, where], self.budget(steps[where]) - low
+        anew = {name: words[where] for name, words in anew.items()}
         rest = [np.maximum(x.alone[s], x.idle[s])[t] for x, s, t in zip(spreads, shape, tiles, strict=True)]
+        least = {t.name: self._least_entering(t, shape[:, None]) for t in self.held}
         array = np.zeros(len(where), dtype=np.int64)
         for x, s, t, stride in zip(spreads, shape, tiles, self.l.strides, strict=True):
             array += (x.passes[s] * stride)[t]
         near = np.zeros(len(where), dtype=bool)
         for still, ranks in self._classes:
-            energy = self._at_least(still, array, rest)
-            share = np.maximum.reduce([rest[i] for i in ranks])
-            for tensor in self.held:
-                if tensor not in still:
-                    rates, copies = self.entering(tensor), float(np.prod(shape[self.l.others(tensor)]))
-                    least = self.least_shared(tensor, shape) / copies if self.l.multicast else 1.0
-                    words = anew[tensor.name][where] * (rates.asked * least + rates.filled)
-                    energy = energy + (1 - share) * np.maximum(words - rates.word * self.l.floor(tensor), 0.0)
-            near |= energy < room
+            energy = self._entering(still, ranks, rest, anew, least)
+            some = np.flatnonzero(energy + self.least_outside < room)
+            outer = self._at_least(still, array[some], [own[some] for own in rest])
+            near[some] |= outer + energy[some] < room[some]
         some = np.flatnonzero(near)
         shapes = np.repeat(shape[:, None], len(some), axis=1)
         return Pairs(self.l, tiles[:, some], shapes, steps[where[some]])
@@ -178,8 +223,7 @@ class TileBound(Around):
         """Find the least objective of these pairs, for each rank whose loop may be the innermost one."""
         if not waiting:
             return
-        pairs = Pairs(self.l, np.concatenate([x.t for x in waiting], axis=1), np.concatenate(
-            [x.s for x in waiting], axis=1), np.concatenate([x.steps for x in waiting]))
+        pairs = Pairs.together(waiting)
         same = self.base + self.asked(pairs)
         words = {t.name: pairs.loads(t) for t in self.held}
         for i in [*range(len(self.l.ranks)), None]:
@@ -198,7 +242,7 @@ class TileBound(Around):
                 pairs = self._slowed(i, pairs, words)
             found = self.variants(i, pairs, energy, words, close)
             least = np.minimum.reduce([own for own, _ in found])
-            near = np.flatnonzero(least < self._budget(pairs.steps))
+            near = np.flatnonzero(least < self.budget(pairs.steps))
             pairs, energy = pairs.at(near), energy[near]
             words = {name: {k: w[near] for k, w in x.items()} for name, x in words.items()}
             found = [(own[near], variant) for own, variant in found]
@@ -211,7 +255,7 @@ class TileBound(Around):
         """The pairs with the steps that bandwidths leave; the middle tile of the fewest cycles is chosen for
         itself."""
         steps = pairs.steps
-        for port in self._ports:
+        for port in self.ports:
             found = port.variants(i, pairs, port.asked(pairs), words, 1)
             steps = np.maximum(steps, np.minimum.reduce([own for own, _ in found]))
         return replace(pairs, steps=steps)
@@ -220,13 +264,16 @@ class TileBound(Around):
 
     def _keep_best(self, pairs: Pairs, energy: np.ndarray, variant: Variant) -> None:
         """Keep the best of the pairs that lie below the cutoff."""
-        near = np.flatnonzero(energy < self._budget(pairs.steps))
-        value = self._objective(energy[near], pairs.steps[near])
-        for k in np.argsort(value, kind="stable")[:_KEPT]:
+        near = np.flatnonzero(energy < self.budget(pairs.steps))
+        value = self.objective(energy[near], pairs.steps[near])
+        for k in np.argsort(value, kind="stable")[:max(self.most, _KEPT)]:
             self.found.append((float(value[k]), pairs.at(near[k:k + 1]), variant))
-        self.cutoff = min(self.cutoff, float(value.min(initial=inf)))
+        if len(self.found) >= self.most:
+            self.found.sort(key=lambda found: found[0])
+            del self.found[max(self.most, _KEPT):]
+            self.cutoff = min(self.cutoff, self.found[self.most - 1][0])
 
-    def _budget(self, steps: np.ndarray) -> np.ndarray:
+    def budget(self, steps: np.ndarray) -> np.ndarray:
         """Energy below which a mapping of so many steps beats the cutoff within the cap."""
         energy_power, cycles_power = self.powers
         with np.errstate(invalid="ignore"):
@@ -237,7 +284,7 @@ class TileBound(Around):
             room = np.minimum(most, self.cap.most_energy(steps)) - self._leak(steps)
         return np.where(np.isfinite(steps), room, -inf)
 
-    def _objective(self, energy: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    def objective(self, energy: np.ndarray, steps: np.ndarray) -> np.ndarray:
         energy_power, cycles_power = self.powers
         return np.asarray((energy + self._leak(steps)) ** energy_power * steps ** cycles_power)
 

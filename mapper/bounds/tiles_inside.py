@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Sequence
 
 import numpy as np
 
@@ -15,16 +16,49 @@ from .tiles import Tiles, every_tile, swept
 @dataclass(frozen=True)
 class Pairs:
     """Tiles of an instance, by rank the place of their number, with array shapes, iterations by rank; and the
-    steps in time that these take. Shapes (ranks, pairs) and (pairs,)."""
+    steps in time that these take. Where it is known how many coordinates the tiles have, and how often the
+    loops of the middle iterate, `sizes` and `factors` say so. Shapes (ranks, pairs) and (pairs,)."""
 
     of: Tiles
     t: np.ndarray
     s: np.ndarray
     steps: np.ndarray
+    sizes: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    @staticmethod
+    def together(parts: Sequence[Pairs]) -> Pairs:
+        """The pairs of all parts, one after another, whatever is known of them besides."""
+        t, s = (np.concatenate(own, axis=1) for own in zip(*((x.t, x.s) for x in parts), strict=True))
+        return Pairs(parts[0].of, t, s, np.concatenate([x.steps for x in parts]))
 
     def at(self, where: np.ndarray) -> Pairs:
         """Some of them."""
-        return Pairs(self.of, self.t[:, where], self.s[:, where], self.steps[where])
+        return Pairs(self.of, self.t[:, where], self.s[:, where], self.steps[where], *(
+            None if known is None else known[:, where] for known in (self.sizes, self.factors)))
+
+    def known(self, sizes: np.ndarray, factors: np.ndarray) -> Pairs:
+        """The pairs with tiles of so many coordinates, by rank, and the steps that these take: as many in
+        every pass over the array, but in the last one if a single instance is at work then."""
+        extents = np.array(self.of.extents)[:, None]
+        alone = self.tiles - (self.passes - 1) * self.s == 1
+        rest = np.where(alone, extents - (self.tiles - 1) * sizes, sizes)
+        steps = ((self.passes - 1) * sizes + rest).prod(axis=0)
+        return replace(self, sizes=sizes, factors=factors, steps=steps)
+
+    @cached_property
+    def outside(self) -> np.ndarray:
+        """How many tiles of the middle there are, where its factors are known."""
+        assert self.factors is not None
+        return np.asarray(-(-self.passes // self.factors))
+
+    def least(self, i: int) -> np.ndarray:
+        """Coordinates of one rank in the tiles, at the least."""
+        return np.asarray(self.of.least[i][self.t[i]] if self.sizes is None else self.sizes[i])
+
+    def most(self, i: int) -> np.ndarray:
+        """At the most."""
+        return np.asarray(self.of.most[i][self.t[i]] if self.sizes is None else self.sizes[i])
 
     @cached_property
     def a(self) -> np.ndarray:
@@ -76,37 +110,35 @@ class Pairs:
         share = np.ones(self.t.shape[1])
         for (p, u), (r, d) in self.of.windows(tensor):
             m, n = self.s[p], self.s[r]
-            step, other = u * self.of.least[p][self.t[p]], d * self.of.least[r][self.t[r]]
+            step, other = u * self.least(p), d * self.least(r)
             common = np.gcd(step, other)
             over = np.maximum(m - other // common, 0) * np.maximum(n - step // common, 0)
-            known = self._single[p][self.t[p]] & self._single[r][self.t[r]]
-            cut = (m > 1) & (n > 1) & ~self._whole[p][self.t[p]] & ~self._whole[r][self.t[r]]
+            known = self._single(p) & self._single(r)
+            cut = (m > 1) & (n > 1) & ~self._whole(p) & ~self._whole(r)
             share = share * np.where(known, m * n - over, m + n - 1) / (m * n) / np.where(cut, 2, 1)
         return share
 
-    @property
-    def _single(self) -> list[np.ndarray]:
-        """By rank, whether only one extent gives so many tiles."""
-        return [least == most for least, most in zip(self.of.least, self.of.most, strict=True)]
+    def _single(self, i: int) -> np.ndarray:
+        """Whether only one extent gives so many tiles of a rank."""
+        return np.asarray(self.least(i) == self.most(i))
 
-    @property
-    def _whole(self) -> list[np.ndarray]:
-        """By rank, whether no tile is cut off."""
-        return [single & (n % least == 0) for single, n, least in zip(
-            self._single, self.of.extents, self.of.least, strict=True)]
+    def _whole(self, i: int) -> np.ndarray:
+        """Whether no tile of a rank is cut off."""
+        return np.asarray(self._single(i) & (self.of.extents[i] % self.least(i) == 0))
 
     # ---- words ---------------------------------------------------------------------------------
 
-    def loads(self, tensor: Tensor) -> dict[int | None, np.ndarray]:
+    def loads(self, tensor: Tensor, broken: Sequence[int] | None = None) -> dict[int | None, np.ndarray]:
         """Words that all tiles load, each once, if nothing slides (None), or at the least where windows slide
-        along a rank in steps of the array."""
+        along a rank in steps of the array; in steps of the innermost loop of the middle that moves the
+        tensor, where it is known which ranks have others there that take it back (`broken`)."""
         found: dict[int | None, np.ndarray] = {}
         for slider in [None, *self.of.sliders(tensor)]:
             words = np.ones(self.t.shape[1])
             for axis in tensor.projection:
                 own = self.of.own(axis)
                 if slider in [i for i, _ in own]:
-                    words = words * self._sliding(own if own[0][0] == slider else own[::-1])
+                    words = words * self._sliding(own if own[0][0] == slider else own[::-1], broken)
                 else:
                     words = words * every_tile([(c, self.of.extents[i], self.tiles[i]) for i, c in own])
             if slider is not None:
@@ -114,33 +146,77 @@ class Pairs:
             found[slider] = words
         return found
 
-    def _undone(self, one: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-        """Whether tiles of the array that differ along two ranks of a window (each with its coefficient) may
-        begin at the same word: steps along one, `a` words each, then lead back along the other, `b` each."""
-        (p, _), (r, _) = one, other
-        a, b = (c * self.s[i] * self.of.least[i][self.t[i]] for i, c in (one, other))
-        common = np.gcd(a, b)
-        known = (b // common < self.passes[p]) & (a // common < self.passes[r])
-        widest = (c * self.s[i] * self.of.most[i][self.t[i]] * (self.passes[i] - 1) for i, c in (one, other))
-        possible = (next(widest) >= b) & (next(widest) >= a)
-        single = self._single[p][self.t[p]] & self._single[r][self.t[r]]
-        return np.asarray(np.where(single, known, possible))
-
-    def _sliding(self, own: list[tuple[int, int]]) -> np.ndarray:
-        """Words along a window that slides along the first of its ranks; where sweeps follow upon each other,
-        as if they were one."""
+    def _sliding(self, own: list[tuple[int, int]], broken: Sequence[int] | None) -> np.ndarray:
+        """Words along a window that slides along the first of its ranks; where sweeps follow upon each
+        other, as if they were one, but for those that loops of the middle over `broken` ranks cut."""
         (p, u), (r, d) = own
         n, m = self.tiles[p], self.tiles[r]
-        step, wide = u * self.of.least[p][self.t[p]], self.of.most[r][self.t[r]]
+        step, wide = u * self.least(p), self.most(r)
+        pieces = self.s[p] if broken is None else np.minimum(self.s[p] * self._pieces(p, broken), n)
         def held(around: np.ndarray) -> np.ndarray:     # by all instances first
             again = np.minimum(around, step * (self.s[p] - 1))
-            return n * again + self.s[p] * (around - again)
+            return n * again + pieces * (around - again)
 
         words = swept(u * self.of.extents[p], (self.of.extents[r], d), u, m, wide, n, held)
-        # After each sweep, of two steps at the least, a step of the other rank that undoes it loads nothing.
-        box = u * (self.of.most[p][self.t[p]] - 1) + d * (wide - 1) + 1
-        sweeps = np.where(self._undone((p, u), (r, d)), m * self.s[p] * (self.passes[p] // 2), 0.0)
-        return np.maximum(words - sweeps * box, max(self.of.extents[p], self.of.extents[r]))
+        # After each sweep, of two steps at the least, a step of the other rank that undoes it loads nothing,
+        # and one that goes on with it what steps do.
+        box = u * (self.most(p) - 1) + d * (wide - 1) + 1
+        ends = self.passes[p] // 2
+        if self.factors is not None and broken is not None:
+            ends = np.where(self.factors[p] > 1, self.outside[p], ends)
+        undone, gone_on = (self._undone((p, u), (r, d)) if self.factors is None else
+                           self._meet((p, u), (r, d), broken is not None))
+        spared = np.where(undone, box, np.where(gone_on, np.maximum(box - step * self.s[p], 0), 0))
+        return np.maximum(words - m * self.s[p] * ends * spared, max(self.of.extents[p], self.of.extents[r]))
+
+    def _undone(self, one: tuple[int, int], other: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Whether steps along a rank of a window (each with its coefficient), of `a` words, may be undone by
+        steps along the other, of `b` words; and whether they may be gone on with."""
+        (p, _), (r, _) = one, other
+        a, b = (c * self.s[i] * self.least(i) for i, c in (one, other))
+        common, found = np.gcd(a, b), list[np.ndarray]()
+        for most in (self.passes[p] - 1, self.passes[p]):
+            known = (b // common <= most) & (a // common < self.passes[r])
+            far, wide = (c * self.s[i] * self.most(i) * n for (i, c), n in (
+                (one, most), (other, self.passes[r] - 1)))
+            found.append(np.where(self._single(p) & self._single(r), known, (far >= b) & (wide >= a)))
+        return found[0], found[1]
+
+    def _meet(self, one: tuple[int, int], other: tuple[int, int],
+              innermost: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The same where the factors of the middle are known; `innermost`: for steps of a loop of the middle
+        inside of which none is of the other rank."""
+        (p, u), (r, d) = one, other
+        a, b = u * self.s[p] * self.least(p), d * self.s[r] * self.least(r)
+        found = list[np.ndarray]()
+        for more in (0, 1):     # steps that are left where the other rank has taken them back
+            ways = [able & (steps * b % a == 0) & (steps * b <= a * (self.passes[p] - 1 + more))
+                    for steps, able in self._steps(r)]
+            for steps, able in self._steps(p)[innermost:]:
+                back = (steps - more) * a
+                ways.append(able & (back % b == 0) & (back >= b) & (back <= b * (self.passes[r] - 1)))
+            found.append(np.logical_or.reduce(ways))
+        return found[0], found[1]
+
+    def _steps(self, i: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Steps of the array along a rank that one of a loop of the middle amounts to, or one further out
+        while that of the middle is taken back, by one step or from the last one (see `model.walk`); and
+        whether there is such a loop."""
+        assert self.factors is not None
+        f, further = self.factors[i], self.outside[i] > 1
+        last = self.passes[i] - (self.outside[i] - 1) * f
+        return [(np.ones(len(f)), self.passes[i] > 1),
+                *((np.clip(steps, 1, f), further) for steps in (f, f - 1, f - last + 1, f - last + 2))]
+
+    def _pieces(self, p: int, broken: Sequence[int]) -> np.ndarray:
+        """Into how many pieces other loops of the middle cut a sweep along a rank, at the least: it goes on
+        only where a loop of that rank further out takes a step."""
+        assert self.factors is not None
+        outside, others = self.outside, [k for k in broken if k != p]
+        cut = (outside[p] - 1) * (1.0 - (outside[others] / self.passes[others]).prod(axis=0))
+        alone = self.passes[p] - (outside[p] - 1) * self.factors[p] == 1
+        idle = alone & (self.tiles[p] < self.passes[p] * self.s[p])        # some have no last piece
+        return np.asarray(np.where(self.factors[p] > 1, 1.0 + np.maximum(cut - idle, 0.0), 1.0))
 
 
 def anew_at_least(tiles: Tiles, tensor: Tensor, t: np.ndarray) -> np.ndarray:

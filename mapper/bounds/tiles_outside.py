@@ -9,6 +9,7 @@ import numpy as np
 
 from ..model.network import entry_price
 from ..workload.einsum import Tensor
+from .bound import ROUNDING
 from .lattice_ports import PortPrices
 from .prices import Prices
 from .tiles import Tiles
@@ -95,6 +96,15 @@ class Outside:
         """Of what enters the instances of the array, which keep the tensor."""
         return self.rates(tensor, self.parent(tensor), self.l.inside)
 
+    def blocks(self, tensor: Tensor, level: int, action: str, words: np.ndarray) -> np.ndarray | float:
+        """What it costs besides that a level outside the array moves whole blocks, of at least so many
+        words."""
+        size = self.l.arch.levels[level].block_words
+        if size == 1 or self.figure:
+            return 0.0
+        price = self.prices.word(self.keep, level, tensor.name, action)
+        return price * (np.ceil(words / size * (1.0 - ROUNDING)) * size - words).clip(0.0)
+
     # ---- between the outermost level and the middle --------------------------------------------
 
     def _outer(self) -> list[np.ndarray]:
@@ -111,15 +121,21 @@ class Outside:
         for i in range(len(self.l.ranks)):
             cost = room
             for tensor in kept:
-                rates = self.rates(tensor, 0, 1)
+                rates, words = self.rates(tensor, 0, 1), self._crossing(tensor, i)
                 lost = (rates.first + rates.copied) * self.sizes[tensor.name]
-                cost = cost + (rates.word * self._crossing(tensor, i) - lost)
+                cost = cost + (rates.word * words - lost)
+                for level, action in ((0, "read"), (1, "fill")) if not tensor.is_output else ():
+                    cost = cost + self.blocks(tensor, level, action, words)
             table = np.array(np.broadcast_to(cost, self.l.shape))
             once = table.flat[0]
             table[self.l.where(i, self.l.counts[i] == 1)] = inf      # the loop iterates, unless none does
             table.flat[0] = once
             found.append(table)
         return found
+
+    def outer(self, places: np.ndarray, innermost: int | None) -> np.ndarray:
+        """The same where the numbers of tiles have these places, by rank, shape (ranks, ...)."""
+        return np.asarray(self._shared[0][innermost or 0][tuple(places)])
 
     def _crossing(self, tensor: Tensor, innermost: int) -> np.ndarray:
         """Words that enter the middle, at the least, with the loop of a rank innermost above it."""

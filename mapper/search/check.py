@@ -21,6 +21,7 @@ from .arranged import arrangements, least_steps
 from .imperfect import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
+from .leftover import Leftover
 from .local import Explorer
 from .result import OBJECTIVES, cap
 from .space import Mapspace
@@ -104,6 +105,7 @@ class _Checker:
         self.explorer: Explorer = explorer(space, *self.powers, cap)
         self.divisors = Lattice(space.problem)
         self.tiles = Tiles(space.problem)
+        self.leftover = Leftover(self.explorer, self.tiles)
         self.enough = enough
 
     def floor(self, region: Region, values: list[float] | None) -> float:
@@ -177,7 +179,9 @@ class _Checker:
         if not (self.tiles.applies and not region.open if self.space.imperfect else has_bound):
             raise ProofError("a region counts as bounded by its lattice, which this machine has not")
         if self.space.imperfect:
-            return TileBound(self.tiles, region.keep, *self.powers, self.cap).solve(self.enough)[0]
+            bound = TileBound(self.tiles, region.keep, *self.powers, self.cap)
+            value, _ = bound.solve(self.enough)
+            return value if value >= self.enough else max(value, self.leftover.least(bound, self.enough))
         found = whole_bound(self.divisors, region.keep, *self.powers, self.cap, region.open).solve(
             self.enough)
         return 0.0 if found is None else found[0]

@@ -28,6 +28,7 @@ from ..model.batch import BatchEvaluator
 from ..model.imperfect_batch import ImperfectEvaluator, WalkingEvaluator, is_exact
 from ..workload.einsum import Einsum
 from .layer import KEEPS, LayerSearch
+from .leftover import Leftover
 from .limits import Limits
 from .local import Explorer, Found, Keep, Orders
 from .result import Certificate
@@ -191,6 +192,16 @@ class ImperfectSearch(LayerSearch):
     low = 1.0                    # what mappings cost at the least, to what they do by estimate
 
     @cached_property
+    def waiting(self) -> set[Keep]:
+        """What levels keep in regions that were bounded by numbers of tiles, and come again."""
+        return set()
+
+    @cached_property
+    def leftover(self) -> Leftover:
+        """What bounds by numbers of tiles leave."""
+        return Leftover(self.explorer, self.tiles)
+
+    @cached_property
     def tiles(self) -> Tiles:
         """The numbers of tiles that ranks can be cut into."""
         return Tiles(self.space.problem)
@@ -288,19 +299,34 @@ class ImperfectSearch(LayerSearch):
             self._enumerate(node)
             return True
         if self._fresh(node.region) and self._for_tiles:
-            if self._below(node):
+            if not self._below(node) or node.region.keep in self.waiting:
+                self.waiting.discard(node.region.keep)
+                self._by_nests(node)
+            else:
                 self._by_tiles(node)
-            return True
+            return node.region.keep not in self.waiting
         # Where every choice is made, or the next one has too many sides, its bound is all there is to say.
         fixed = dict(node.region.fixed)
         parts = min((len(self.space.ways[r]) for r in self.space.ranks if r not in fixed), default=inf)
         return None not in node.region.innermost and parts > _PARTS
 
+    def _split(self, node: Node) -> list[Node]:
+        """A region that waits comes again when its bound is the lowest once more, and the best is better."""
+        return [node] if node.region.keep in self.waiting else super()._split(node)
+
+    def _by_nests(self, node: Node) -> None:
+        """Cost what the bound by numbers of tiles leaves of the region."""
+        assert self.best is not None
+        if self._below(node):
+            bound = TileBound(self.tiles, node.region.keep, *self.powers, self.cap)
+            node.value = max(node.value, self.leftover.least(bound, self.best.value, self._offer))
+
     def _by_tiles(self, node: Node) -> None:
         """Bound the region by numbers of tiles, and improve the mappings at which the bound may be
         attained."""
         assert self.best is not None
-        value, found = TileBound(self.tiles, node.region.keep, *self.powers, self.cap).solve(self.best.value)
+        bound = TileBound(self.tiles, node.region.keep, *self.powers, self.cap)
+        value, found = bound.solve(self.best.value)
         node.value, node.method = max(node.value, value), "lattice"
         options = self.space.order_options(node.region)
         orders, tried = tuple(own[0] for own in options), list[Found]()
@@ -312,6 +338,8 @@ class ImperfectSearch(LayerSearch):
         for start in sorted(tried, key=lambda found: found.value)[:_TRIED]:
             if start.value < self.best.value * _PROMISING:
                 self._offer(self.explorer.climb(start, options))
+        if self._below(node):
+            self.waiting.add(node.region.keep)
 
     def _enumerate(self, node: Node) -> None:
         """Evaluate every mapping of the region, under every order that is tried."""
