@@ -225,6 +225,16 @@ def test_bounds_of_machines_with_scratchpads_are_never_above_the_optimum_and_nea
     assert compared > 40 and attained > 0.95 * compared
 
 
+def test_bounds_are_the_same_where_pairs_are_too_many_to_be_listed(monkeypatch):
+    for seed in range(30):
+        architecture, einsum, keep = scratchpad_case(random.Random(seed))
+        found = []
+        for listed in (10 ** 6, 0):
+            monkeypatch.setattr("tilebound.bounds.lattice_bound._LISTED", listed)
+            found.append(LatticeBound(Lattice(Problem(architecture, einsum)), keep, 1, 1).solve(1e30)[0])
+        assert found[0] == found[1]
+
+
 def test_of_two_mirror_images_one_is_enough():
     """Where height and width may change places, bounds are those of all tiles, and never above a mapping."""
     for seed in range(25):

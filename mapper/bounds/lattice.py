@@ -116,6 +116,14 @@ class Lattice:
         code, point = self._codes
         return np.asarray(point[code[points] - code[others]])
 
+    def times(self, points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which of `points` times which of `others` are lattice points, and these."""
+        exponents, guards = self._packed
+        rest = (exponents[-1] | guards) - exponents[points][:, None] - exponents[others][None, :]
+        first, second = np.nonzero((rest & guards) == guards)
+        code, point = self._codes
+        return first, second, point[code[points[first]] + code[others[second]]]
+
     def divides(self, points: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Which of `others` (columns) divide which of `points` (rows)."""
         exponents, guards = self._packed

@@ -24,12 +24,13 @@ import numpy as np
 from ..mapping.template import slot
 from .lattice import Tiling
 from .lattice_inside import Ways, ways_inside
-from .lattice_middle import Best, Middle
+from .lattice_middle import Best, Middle, spread
 from .lattice_traffic import Pairs
 from .lattice_variants import Variant
 
 _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most
+_LISTED = 8_000_000           # ways times shapes of which pairs are listed once, whatever is kept outside
 _KEPT = 16                    # tilings handed on
 _ARRAYS, _SHAPES, _PAIRS = 2048, 32, 500     # tiles, shapes and pairs of both that are likely to be good
 _BETTER = 0.99                # told of at once: tilings with so much of the value of the last one, or less
@@ -133,9 +134,10 @@ class LatticeBound(Middle):
             room = self._budget(instances) - unrolled
             if around[own[0]] >= room.max():
                 break
-            array, shape = np.nonzero((around[own][:, None] < room) & self.l.divides(own, shapes))
-            array, (way, which) = own[array], ways.of(self.l.ratio(own[array], shapes[shape]))
-            array, shape = array[which], shape[which]
+            array, shape, tile = self._with_ways(ways, own)
+            some = np.flatnonzero(around[array] < room[shape])
+            way, which = ways.of(tile[some])
+            array, shape = array[some[which]], shape[some[which]]
             may = self.l.windows.hopes.may(ways.asks[way], array)
             array, shape, way = array[may], shape[may], way[may]
             near = np.stack([outside[array] + inside[way] < room[shape] for outside, inside in least])
@@ -143,6 +145,25 @@ class LatticeBound(Middle):
             if len(some):
                 pairs = self._pairs(ways, way[some], shapes[shape[some]], array[some])
                 self._look(ways, pairs, near[:, some])
+
+    def _with_ways(self, ways: Ways, arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of tiles of the array those pairs with a shape that leave ways, and the tile of an instance."""
+        shapes = self.l.shapes
+        if len(ways.tile) * len(shapes) > _LISTED:
+            array, shape = np.nonzero(self.l.divides(arrays, shapes))
+            return arrays[array], shape, self.l.ratio(arrays[array], shapes[shape])
+        first, count, shape, tile = self.l.once(
+            ("pairs", self.l.coarse, self.keep[self.middle + 1:], ways.stays), lambda: self._listed(ways))
+        which, place = spread(first[arrays], count[arrays])
+        return arrays[which], shape[place], tile[place]
+
+    def _listed(self, ways: Ways) -> tuple[np.ndarray, ...]:
+        """By tile of the array, where its shapes and tiles of an instance begin, and how many; and these."""
+        tiles = np.unique(ways.tile)
+        tile, shape, array = self.l.times(tiles, self.l.shapes)
+        order, count = np.argsort(array, kind="stable"), np.bincount(array, minlength=len(self.l.points))
+        found = (which[order].astype(np.int32) for which in (shape, tiles[tile]))
+        return np.cumsum(count) - count, count, *found
 
     def _pairs(self, ways: Ways, way: np.ndarray, shape: np.ndarray, array: np.ndarray) -> Pairs:
         return Pairs(ways.stays, way, ways.tile[way], shape, array,

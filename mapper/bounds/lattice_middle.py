@@ -165,7 +165,7 @@ class Middle(Least):
         count = np.diff(first, append=len(room))
         for cells in self._cells(variant, some.arrays[first], np.maximum.reduceat(room, first)):
             tiles = {t.name: self._tiles(t, variant, cells) for t in moving}
-            cell, row = _spread(first[cells.which], count[cells.which])
+            cell, row = spread(first[cells.which], count[cells.which])
             good = np.flatnonzero(cells.outside[cell] < room[row])
             cell, row = cell[good], row[good]
             value = self._objective(some.least[row] + cells.outside[cell], self.steps / some.instances[row])
@@ -334,7 +334,7 @@ def _if_it_slides(n: np.ndarray, parts: Parts) -> Parts:
     return np.where(n > 1, parts[0], 1.0), np.where(n > 1, parts[1], 0.0)
 
 
-def _spread(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def spread(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of the `first` these follow, and numbers from each of them on, so many."""
     which = np.repeat(np.arange(len(first)), count)
     return which, np.arange(len(which)) + np.repeat(first - np.cumsum(count) + count, count)
