@@ -16,18 +16,19 @@ What ties items together is the room that those of one level share. `Room` gives
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
-from typing import Sequence
+from math import inf, prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .cap import UNCAPPED, Cap
 from .costs import Costs, Keep, Order, Room
 from .grid import Array, Point
 from .inner import Inner, Late, Table
 from .nests import Nests
-from .placing import Item, Placing, Tiles
+from .placing import Placing, Tiles
+
+#: Cells of tables that are kept for other chains, and that are looked at together.
+_HELD, _CELLS = 25_000_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Chain(Costs):
         key = (items, tuple(self.levels(t)[-1] for t in self.nests.einsum.tensors))
         if key not in held:
             held[key] = self.inner.tables()
+            while len(held) > 1 and sum(x.size for own in held.values() for x in own.values()) > _HELD:
+                del held[next(iter(held))]
         return held[key]
 
     def _solve(self) -> tuple[Array, Array]:
@@ -77,29 +80,39 @@ class Chain(Costs):
             loose.append((self.moved(x, self.nests.entering(x.tensor), 1.0, 1.0) + x.fits)[None])
             costs.append((self.moved(x, windows.anew, 1.0, 1.0) + x.fits)[None])
             runs += self.runs(k, x, [windows.slides({})], self.moved(x, one, 1.0, 1.0), self.grid)
-        self._late: dict[Late, _Late] = {}
         more = np.full((1 << len(items), *table.energy.shape), inf)
+        self._items, self._loose = items, loose
+        self._ways: list[tuple[Late, int]] = []         # to come late: what does, and the group of shapes
+        self._way = np.zeros(more.shape, dtype=np.int32)
         for late in self.inner.late:
-            self._late[late] = self._come_late(late, items, loose, more)
+            self._come_late(late, more)
         self._outside = Placing(self.grid, items, costs, table.energy, more=more, runs=runs, loose=loose)
         least = self.grid.least(self._outside.final)
         return least.reshape(len(least), -1)[:, -1], np.array(table.units)
 
-    def _come_late(self, late: Late, items: Sequence[Item], costs: Sequence[Array], more: Array) -> _Late:
+    def _come_late(self, late: Late, more: Array) -> None:
         """A tensor that stays inside the fanout while loops outside of it go on, and others may be cut there.
         Only loops that it does not have stand between; what it costs to bring it in is due where it is cut in
         truth. (Two tensors at once would leave no loop between, unless a window slides.)"""
-        table, tensor = self._tables[late], self.inner.inside[late[0]].tensor
-        placing = Placing(self.grid, items, costs, table.energy, axes=self.nests.around(tensor),
-                          without=tensor.name)
-        due = self.inner.due(late, table)
-        units = [self._tables[()].units.index(n) for n in table.units]
-        for mask in range(1 << len(items)):
-            if placing.raw[mask] is not None:
-                total = placing.closed(mask) + due
-                for g, u in enumerate(units):
-                    np.minimum(more[mask, u], total[g], out=more[mask, u])
-        return _Late(placing, due, table.shape, units)
+        table, few = self._tables[late], max(1, _CELLS // prod(self.grid.shape))
+        for start in range(0, len(table.units), few):
+            part = table.part(start, start + few)
+            placing, due = self._stays(late, part), self.inner.due(late, part)
+            units, first = [self._tables[()].units.index(n) for n in part.units], len(self._ways)
+            self._ways += [(late, start + g) for g in range(len(units))]
+            for mask in range(len(more)):
+                if placing.raw[mask] is not None:
+                    total = placing.closed(mask) + due
+                    for g, u in enumerate(units):
+                        better = total[g] < more[mask, u]
+                        more[mask, u][better] = total[g][better]
+                        self._way[mask, u][better] = first + g
+
+    def _stays(self, late: Late, table: Table) -> Placing:
+        """The items outside while a tensor stays inside the fanout."""
+        tensor = self.inner.inside[late[0]].tensor
+        return Placing(self.grid, self._items, self._loose, table.energy, axes=self.nests.around(tensor),
+                       without=tensor.name)
 
     # ---- where that is -------------------------------------------------------------------------------
 
@@ -108,37 +121,13 @@ class Chain(Costs):
         tiles: Tiles = {}
         u = self._best
         mask, point, late = self._outside.walk(u, self.grid.whole, tiles)
-        stay: Late = ()
-        group, shape = u, self._tables[()].shape
+        stay, group = self._ways[self._way[(mask, u, *point)]] if late else ((), u)
+        table = self._tables[stay].part(group, group + 1)
         if late:
-            stay, group = next((name, g) for name, own in self._late.items() if (
-                g := own.matches(mask, u, point, self._outside)) is not None)
-            own = self._late[stay]
-            shape, (_, point, _) = own.shape, own.placing.walk(group, point, tiles, mask)
-        s = int(shape[(group, *point)])
+            _, point, _ = self._stays(stay, table).walk(0, point, tiles, mask)
+        s = int(table.shape[(0, *point)])
         factors = self.nests.factors[s]
         below: Point = tuple(int(np.flatnonzero(d * f == d[i])[0])
                              for d, f, i in zip(self.grid.divisors, factors, point, strict=True))
         self.inner.border([s]).walk(below, tiles, stay)
         return Cuts(tiles, {self.nests.border: (self.nests.shapes[s].x, self.nests.shapes[s].y)})
-
-
-@dataclass(frozen=True)
-class _Late:
-    """What is known of a tensor that stays inside the fanout while others are cut."""
-
-    placing: Placing
-    due: Array
-    shape: NDArray[np.int32]
-    units: list[int]
-
-    def matches(self, mask: int, unit: int, point: Point, outside: Placing) -> int | None:
-        """The group in which the tensor is cut at `point`, after the items in `mask`."""
-        if self.placing.raw[mask] is None:
-            return None
-        values = self.placing.closed(mask) + self.due
-        values = values.reshape(len(values), -1)[:, np.ravel_multi_index(point, values.shape[1:])]
-        raw = outside.raw[mask]
-        assert raw is not None
-        return next((g for g, u in enumerate(self.units)
-                     if u == unit and values[g] <= raw[(unit, *point)]), None)

@@ -25,8 +25,9 @@ _AT_ONCE = 200_000
 class Table:
     """For each group of shapes, at every tile of the whole array, the least energy of what is inside the
     fanout, and the shape where that is. What the shapes of a group have in common: the instances at work
-    (`units`) and, of a tensor that stays inside while loops outside go on, the share `asked` for and the
-    copies; `visit`: words of it that enter each of the items that stay for every visit by these loops."""
+    (`units`) and, of a tensor that stays inside while loops outside go on, the share `asked` for, the copies
+    and what is unrolled of its windows; `visit`: words of it that enter each of the items that stay for every
+    visit by these loops."""
 
     energy: Array
     shape: NDArray[np.int32]
@@ -34,6 +35,17 @@ class Table:
     asked: list[float]
     copies: list[float]
     visit: Array
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self.energy.size + self.visit.size
+
+    def part(self, start: int, end: int) -> Table:
+        """Some of the groups."""
+        visit = self.visit[start:end] if len(self.visit) > 1 else self.visit
+        return Table(self.energy[start:end], self.shape[start:end], self.units[start:end],
+                     self.asked[start:end], self.copies[start:end], visit)
 
 
 class Border:
@@ -150,8 +162,7 @@ class Inner(Costs):
                 found = border.stay(late) if late else border.least(border.full)
                 for own, shapes in zip(found, like, strict=True):
                     for s in shapes:
-                        extra = self._extra(late, s, int(of[s]), table) if self.slider in late else 0.0
-                        self._spread(own, rest[s] + extra, s, int(of[s]), table)
+                        self._spread(own, float(rest[s]), s, int(of[s]), table)
         return dict(zip(every, tables, strict=True))
 
     def _groups(self, late: Late) -> tuple[Array, NDArray[np.intp]]:
@@ -159,7 +170,7 @@ class Inner(Costs):
         nests = self.nests
         columns = [nests.units if self.by_units else np.ones(len(nests.shapes))]
         for tensor in [self.inside[k].tensor for k in late[:1]]:
-            columns += [nests.asked(tensor), nests.along(tensor, False)]
+            columns += [nests.asked(tensor), nests.along(tensor, False), *nests.slides(tensor).T]
         table = np.stack(columns, axis=1).astype(float)
         groups, of = np.unique(table, axis=0, return_inverse=True)
         return groups, of.ravel()
@@ -186,15 +197,6 @@ class Inner(Costs):
             line[whole] = np.minimum(line[whole], words[own])
         least: Array = found.min(axis=around, keepdims=True)
         return np.where(np.isfinite(least), least, 0.0)
-
-    def _extra(self, late: Late, s: int, group: int, table: Table) -> Array:
-        """What the slider costs more than its `visit`, at the tiles of one instance of shape `s`."""
-        tensor, (own, whole) = self.inside[late[0]].tensor, self.nests.below(s)
-        words = self.nests.entering(tensor, s, True) / self.nests.again(tensor)
-        words = self.nests.part(s).part(words).ravel()[own]
-        visit = np.broadcast_to(table.visit[group % len(table.visit)], self.grid.shape).ravel()[whole]
-        price = sum(float(self._price_of(self.inside[k], [s]).ravel()[0]) for k in late)
-        return np.asarray(np.maximum(words - visit, 0.0) * price * float(self.nests.along(tensor, False)[s]))
 
     def due(self, late: Late, table: Table) -> Array:
         """What items that stay inside cost where they are cut in truth, shape (groups, *tiles)."""
@@ -261,7 +263,7 @@ class Inner(Costs):
         """Numbers by group as an array over tiles."""
         return np.asarray(by_group, dtype=float).reshape(-1, *(1,) * len(self.grid.shape))
 
-    def _spread(self, inside: Array, rest: Array | float, s: int, group: int, table: Table) -> None:
+    def _spread(self, inside: Array, rest: float, s: int, group: int, table: Table) -> None:
         """Enter what stands inside a shape at the tiles of the whole array."""
         own, whole = self.nests.below(s)
         values, energy = inside.ravel()[own] + rest, table.energy[group].ravel()

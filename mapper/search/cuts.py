@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from typing import Callable, Collection, Iterator, Sequence
+from typing import Callable, Collection, Iterator, NamedTuple, Sequence
 
 from ..bounds.bound import ROUNDING
 from ..bounds.costs import Keep
@@ -42,6 +42,18 @@ class Leaf:
     cuts: list[Cuts]
 
 
+class Entry(NamedTuple):
+    """The value of chains, or a bound of such as were not looked at. Of equal ones the others come first,
+    and of these the last, whose tiles soon fit."""
+
+    value: float
+    unknown: bool
+    number: int
+    keep: Keep
+    rooms: Rooms
+    cuts: list[Cuts]
+
+
 class CutSearch:
     """Goes through all chains of cuts, the least objective first.
 
@@ -57,9 +69,8 @@ class CutSearch:
         self.chains = self.classes = 0
         self.relaxed: float | None = None
         self.ended: dict[Keep, float] = {}      # values of the best chains that fit
-        self._tie = count()
-        #: Values of chains, or bounds of such as were not looked at (with no cuts).
-        self.heap: list[tuple[float, int, Keep, Rooms, list[Cuts]]] = []
+        self._count = count()
+        self.heap: list[Entry] = []
         self._every: list[Keep] = []
         self._opened: set[Keep] = set()         # of which chains came first, and of which any was looked at
         self._looked_at: set[Keep] = set()
@@ -75,24 +86,24 @@ class CutSearch:
     @property
     def bound(self) -> float:
         """No uneven mapping lies below."""
-        return min([*self.ended.values(), self.heap[0][0] if self.heap else inf])
+        return min([*self.ended.values(), self.heap[0].value if self.heap else inf])
 
     @property
     def bounds(self) -> dict[Keep, float]:
         """By what levels keep, what is proven of mappings that do; inf where none fits."""
         found = dict.fromkeys(self._every, inf) | self.ended
-        for value, _, keep, *_ in self.heap:
-            found[keep] = min(found[keep], value)
+        for x in self.heap:
+            found[x.keep] = min(found[x.keep], x.value)
         return found
 
     def pruned(self, value: float) -> set[Keep]:
         """The choices of what levels keep no chain of which was looked at, since all are above `value`."""
-        return {keep for v, _, keep, *_ in self.heap if v >= value * (1.0 - ROUNDING)} - self._looked_at
+        return {x.keep for x in self.heap if x.value >= value * (1.0 - ROUNDING)} - self._looked_at
 
     def ruled_out(self, value: float) -> frozenset[Keep]:
         """The choices of what levels keep all chains of which are above a value, whatever room there is: that
         is seen again, chain by chain, where the value is a limit."""
-        near = {x[2] for x in self.heap if x[0] <= value * (1.0 + 8 * ROUNDING)}
+        near = {x.keep for x in self.heap if x.value <= value * (1.0 + 8 * ROUNDING)}
         return frozenset(self._every) - self._opened - near
 
     def _rooms(self, keep: Keep) -> dict[Place, float]:
@@ -104,14 +115,14 @@ class CutSearch:
 
     def _push(self, value: float, keep: Keep, rooms: Rooms, cuts: list[Cuts]) -> None:
         if value < inf:
-            heapq.heappush(self.heap, (value, next(self._tie), keep, rooms, cuts))
+            heapq.heappush(self.heap, Entry(value, not cuts, -next(self._count), keep, rooms, cuts))
 
     def leaves(self, best: list[float], stopped: Callable[[], bool] = never) -> Iterator[Leaf]:
         """The chains that fit, as they are found, while any may be below `best`, which has one number and
         may change."""
-        while (self.heap and self.heap[0][0] < best[0] * (1.0 - ROUNDING) and self.chains < self.most
+        while (self.heap and self.heap[0].value < best[0] * (1.0 - ROUNDING) and self.chains < self.most
                and not stopped()):
-            value, _, keep, rooms, cuts = heapq.heappop(self.heap)
+            value, _, _, keep, rooms, cuts = heapq.heappop(self.heap)
             if not cuts:
                 self._solve(value, keep, rooms, best[0])
                 continue
@@ -123,7 +134,7 @@ class CutSearch:
                 self.ended[keep] = min(value, self.ended.get(keep, inf))
                 yield Leaf(value, keep, cuts)
                 continue
-            for part in parts:
+            for part in reversed(parts):
                 self._solve(value, keep, part, best[0])
 
     def beyond(self, most: float, chains: int) -> Iterator[Leaf]:
@@ -131,7 +142,7 @@ class CutSearch:
         chains go, and below `most`."""
         self.most = self.chains + chains
         while True:
-            self.heap = [x for x in self.heap if x[2] not in self.ended]
+            self.heap = [x for x in self.heap if x.keep not in self.ended]
             heapq.heapify(self.heap)
             leaf = next(self.leaves([most]), None)
             if leaf is None:
