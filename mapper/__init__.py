@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from .mapping.nest import Block, Loop, Mapping
     from .model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
     from .model.options import Options
+    from .search.certificate import Certificate
     from .search.progress import ProgressEvent
-    from .search.result import Certificate, LayerResult
+    from .search.result import LayerResult
     from .workload.einsum import Einsum, Tensor, Term
     from .workload.graph import WorkloadGraph
 

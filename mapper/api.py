@@ -245,7 +245,7 @@ def search(architecture: Architecture | Source, workload: WorkloadGraph | Einsum
     """
     from .report.progress import ProgressDisplay
     from .search.network import search_network
-    from .search.result import require_objective
+    from .search.objectives import require_objective
 
     require_objective(objective)
     if isinstance(workload, Einsum):

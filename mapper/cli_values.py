@@ -35,7 +35,7 @@ class Objective(click.ParamType):      # type: ignore[type-arg]  # generic in ne
     name = "objective"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from .search.result import require_objective
+        from .search.objectives import require_objective
 
         try:
             require_objective(value)

@@ -12,7 +12,7 @@ from tilebound.mapping.template import Template, slot
 from tilebound.model.batch import BatchCost, evaluate_batch
 from tilebound.search.keeps import Keep
 from tilebound.search.local import Explorer
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum
 

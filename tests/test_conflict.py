@@ -25,13 +25,14 @@ from tilebound.cli import run
 from tilebound.errors import InfeasibleError
 from tilebound.mapping.constraints import Constraints, LoopRules
 from tilebound.search import relief
+from tilebound.search.clashes import describe
 from tilebound.search.conflict import Undecided, hitting_set, smallest_conflict
 from tilebound.search.demands import Case, Demand, demands
 from tilebound.search.feasible import some_fit
 from tilebound.search.imperfect import layer_search
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.relief import describe, find_conflict
+from tilebound.search.relief import find_conflict
 from tilebound.search.space import Mapspace
 from tilebound.search.uneven import UnevenSearch
 from tilebound.workload.einsum import footprint

@@ -24,7 +24,7 @@ from tilebound.mapping.template import Template
 from tilebound.mapping.validate import check_mapping
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 
 from brute import every_mapping

@@ -20,7 +20,7 @@ from tilebound.search.check import rederive
 from tilebound.search.front import FrontSearch
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
-from tilebound.search.result import OBJECTIVES, objective_value, stages
+from tilebound.search.objectives import OBJECTIVES, objective_value, stages
 from tilebound.search.stages import second_stage
 from tilebound.workload.einsum import Einsum, Tensor, Term
 

@@ -24,7 +24,7 @@ from tilebound.search.explain import class_of, explained
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.search.waterfall import fitting_share, raw_size
 from tilebound.workload.graph import WorkloadGraph

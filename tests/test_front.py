@@ -17,11 +17,11 @@ from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import to_document
 from tilebound.report.html import render_html
+from tilebound.search.certificate import Certificate, FrontPoint, LayerFront
 from tilebound.search.combine import _front, combine
 from tilebound.search.front import FrontSearch
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import Certificate, FrontPoint, LayerFront
 from tilebound.workload.graph import WorkloadGraph
 
 from test_imperfect_search import IN_ARRAY, ROW

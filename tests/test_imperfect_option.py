@@ -17,7 +17,7 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.mapping.write_constraints import constraints_to_dict, constraints_to_timeloop
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.workload.graph import WorkloadGraph
 

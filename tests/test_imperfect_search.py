@@ -50,7 +50,8 @@ from tilebound.search.check import ProofError, rederive
 from tilebound.search.imperfect import ImperfectSearch, layer_search
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import OBJECTIVES, NetworkResult
+from tilebound.search.objectives import OBJECTIVES
+from tilebound.search.result import NetworkResult
 from tilebound.search.space import Mapspace
 from tilebound.workload.graph import WorkloadGraph
 
@@ -357,7 +358,7 @@ def test_bounds_alone_never_prove_too_much(seed, monkeypatch):
     """Nothing is enumerated: what is proven comes from the programs, down to mappings all of whose
     factors are fixed."""
     for name in ("ENUMERATE", "ENUMERATE_WALKING"):
-        monkeypatch.setattr(import_module("tilebound.search.imperfect"), name, 0)
+        monkeypatch.setattr(import_module("tilebound.search.imperfect_explorer"), name, 0)
     rng = random.Random(100 + seed)
     einsum = rng.choice((gemm(rng.randint(3, 7), 2, 2), conv(1, 2, rng.randint(3, 7), rng.randint(2, 3))))
     architecture = two_level(rng.randint(8, 20), keep=frozenset(t.name for t in einsum.tensors))

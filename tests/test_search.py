@@ -22,7 +22,7 @@ from tilebound.search.check import ProofError, rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import OBJECTIVES, objective_value
+from tilebound.search.objectives import OBJECTIVES, objective_value
 from tilebound.workload.einsum import Einsum, Tensor, Term
 from tilebound.workload.graph import WorkloadGraph
 

@@ -13,7 +13,7 @@ from tilebound.bounds.relax import Relaxation
 from tilebound.bounds.sensitivity import log_slopes, sensitivities
 from tilebound.bounds.solve import solve
 from tilebound.hardware.architecture import Architecture, Compute, Storage
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 
 from test_search import conv, figures, gemm, same, three_level

@@ -22,7 +22,7 @@ from tilebound.search.conflict import Problem, smallest_conflict
 from tilebound.search.demands import Case
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
-from tilebound.search.result import OBJECTIVES
+from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
 from tilebound.workload.einsum import Einsum, footprint
 

@@ -27,7 +27,7 @@ from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.result import OBJECTIVES, objective_value, stages
+from tilebound.search.objectives import OBJECTIVES, objective_value, stages
 from tilebound.search.space import Mapspace
 from tilebound.search.stages import second_stage
 from tilebound.workload.graph import WorkloadGraph

@@ -10,7 +10,7 @@ from tilebound.mapping.parts import by_levels
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.search.explain_uneven import Place, explained_uneven, stays
-from tilebound.search.result import objective_value
+from tilebound.search.objectives import objective_value
 from tilebound.search.uneven import UnevenSearch
 from tilebound.workload.einsum import Einsum
 

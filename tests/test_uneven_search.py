@@ -25,7 +25,7 @@ from tilebound.search.arranged import ArrangedSearch
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
-from tilebound.search.result import OBJECTIVES, objective_value
+from tilebound.search.objectives import OBJECTIVES, objective_value
 from tilebound.search.space import Mapspace
 from tilebound.search.uneven import UnevenSearch, cut_search, search_uneven
 from tilebound.workload.einsum import Einsum, Tensor, Term

@@ -21,10 +21,11 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import dumps
+from tilebound.search.certificate import LayerFront
 from tilebound.search.check import rederive
 from tilebound.search.front import FrontSearch
 from tilebound.search.limits import Limits
-from tilebound.search.result import OBJECTIVES, LayerFront, objective_value
+from tilebound.search.objectives import OBJECTIVES, objective_value
 from tilebound.search.uneven import search_uneven
 from tilebound.workload.einsum import Einsum
 from tilebound.workload.graph import WorkloadGraph

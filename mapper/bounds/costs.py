@@ -8,6 +8,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
+from ..mapping.template import Keep
 from ..model.energy import leakage_per_cycle
 from ..workload.einsum import Tensor
 from .grid import Array, Grid
@@ -15,7 +16,6 @@ from .nests import Nests
 from .placing import Item, Run
 from .windows import Slides
 
-Keep = tuple[frozenset[str], ...]
 #: Two tensors, each at a level.
 Order = tuple[tuple[int, str], tuple[int, str]]
 #: Most words of the tile of a tensor at a level.

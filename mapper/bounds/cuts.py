@@ -20,8 +20,9 @@ from math import inf, prod
 
 import numpy as np
 
+from ..mapping.template import Keep
 from .cap import UNCAPPED, Cap
-from .costs import Costs, Keep, Order, Room
+from .costs import Costs, Order, Room
 from .grid import Array, Point
 from .inner import Inner, Late, Table
 from .nests import Nests

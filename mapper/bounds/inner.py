@@ -10,7 +10,8 @@ from typing import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .costs import Costs, Keep, Order, Room
+from ..mapping.template import Keep
+from .costs import Costs, Order, Room
 from .grid import Array, Grid, Point
 from .nests import Nests
 from .placing import Item, Placing, Tiles

@@ -23,10 +23,11 @@ import numpy as np
 
 from ..mapping.template import slot
 from .lattice import Tiling
-from .lattice_inside import Ways, ways_inside
+from .lattice_inside import ways_inside
 from .lattice_middle import Best, Middle, spread
 from .lattice_traffic import Pairs
 from .lattice_variants import Variant
+from .lattice_ways import Ways
 
 _FIRST_TOGETHER = 30_000      # pairs looked at together, at first
 _MOST_TOGETHER = 1_000_000    # and at the most

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Iterator, NamedTuple
+from typing import Iterator, NamedTuple
 
 import numpy as np
 
 from .arrays import divisors
+from .lattice_points import Points
 
-if TYPE_CHECKING:
-    from .lattice import Lattice
 
 class State(NamedTuple):
     """Steps of a window: its `tensor`, the indices of its two `ranks`, the slider's first, their extents and
@@ -30,8 +29,8 @@ class Hopes:
     """What ways through a pass ask of the loops outside: that one of them may undo steps of a window, or go
     on with them. Each has a number; 0 asks for nothing, 1 for what the tile of the array does not tell."""
 
-    def __init__(self, lattice: Lattice) -> None:
-        self.l = lattice
+    def __init__(self, points: Points) -> None:
+        self.l = points
         #: By number, from 2 on, the steps; None where it is one of two.
         self._states: list[State | None] = []
         self._codes: dict[object, int] = {}

@@ -9,8 +9,8 @@ from typing import Callable, Hashable
 import numpy as np
 
 from ..workload.einsum import Tensor
-from .lattice_inside import Ways
 from .lattice_traffic import Pairs, Traffic
+from .lattice_ways import Ways
 
 
 class Least(Traffic):

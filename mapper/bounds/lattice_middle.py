@@ -13,15 +13,16 @@ from typing import Callable, Iterator
 
 import numpy as np
 
+from ..mapping.template import Keep
 from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Tensor
 from .cap import UNCAPPED, Cap
 from .lattice import Lattice
-from .lattice_inside import Ways
 from .lattice_least import Least
 from .lattice_ports import ports
 from .lattice_traffic import Load, Pairs
 from .lattice_variants import Variant, Variants
+from .lattice_ways import Ways
 from .lattice_windows import Parts
 
 _CELLS = 1_000_000                  # looked at together
@@ -93,7 +94,7 @@ class Middle(Least):
     """The least objective of pairs, for one keep/bypass choice, of what may lie within a `cap`: none below
     `cutoff`, that of the last one `found`."""
 
-    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int,
+    def __init__(self, lattice: Lattice, keep: Keep, energy_power: int,
                  cycles_power: int, cap: Cap = UNCAPPED) -> None:
         super().__init__(lattice, keep)
         self.powers = (energy_power, cycles_power)

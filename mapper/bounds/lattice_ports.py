@@ -8,11 +8,12 @@ the least energy: each is the least for itself, which bounds both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Iterator
 
 import numpy as np
 
 from ..hardware.architecture import Architecture, Storage
+from ..mapping.template import Keep
 from ..workload.einsum import Tensor
 from .lattice import Lattice
 from .lattice_traffic import Load, Pairs, Traffic
@@ -30,21 +31,21 @@ class PortPrices:
     bandwidth: float
     sparse = False
 
-    def word(self, keep: Sequence[frozenset[str]], level: int, tensor: str, action: str) -> float:
+    def word(self, keep: Keep, level: int, tensor: str, action: str) -> float:
         if level != self.level or action not in self.actions:
             return 0.0
         return dict(self.spec.bandwidth_scale).get(tensor, 1.0) / self.bandwidth
 
-    def moved(self, keep: Sequence[frozenset[str]], level: int, tensor: str) -> float:
+    def moved(self, keep: Keep, level: int, tensor: str) -> float:
         return 0.0
 
     def held(self, level: int, tensor: str) -> float:
         return 1.0
 
-    def computes(self, keep: Sequence[frozenset[str]]) -> float:
+    def computes(self, keep: Keep) -> float:
         return 0.0
 
-    def rounded_away(self, keep: Sequence[frozenset[str]]) -> float:
+    def rounded_away(self, keep: Keep) -> float:
         return 0.0
 
 
@@ -53,7 +54,7 @@ class Port(Traffic):
 
     blocks = False
 
-    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...], prices: PortPrices) -> None:
+    def __init__(self, lattice: Lattice, keep: Keep, prices: PortPrices) -> None:
         self.prices, self.figure = prices, (prices.level, prices.actions)
         self.level = prices.level
         super().__init__(lattice, keep)
@@ -71,7 +72,7 @@ class Port(Traffic):
         return cycles / instances if self.level > self.middle else cycles
 
 
-def ports(lattice: Lattice, keep: tuple[frozenset[str], ...]) -> Iterator[Port]:
+def ports(lattice: Lattice, keep: Keep) -> Iterator[Port]:
     """All ports of a dense machine that have a limit."""
     for prices in () if lattice.prices.sparse else port_prices(lattice.arch):
         yield Port(lattice, keep, prices)

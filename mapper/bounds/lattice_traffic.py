@@ -10,10 +10,11 @@ from typing import Any, Hashable, Iterator
 import numpy as np
 
 from ..mapping.rules import TEMPORAL
+from ..mapping.template import Keep
 from ..model.network import entry_price
 from ..workload.einsum import Tensor
 from .lattice import Lattice
-from .lattice_inside import Stream
+from .lattice_ways import Stream
 from .prices import Prices
 
 #: A level (as many as there are: the units), and the lattice points of its tiles.
@@ -97,7 +98,7 @@ class Traffic:
     #: What is counted, where that is not energy.
     figure: Hashable = ""
 
-    def __init__(self, lattice: Lattice, keep: tuple[frozenset[str], ...]) -> None:
+    def __init__(self, lattice: Lattice, keep: Keep) -> None:
         self.l = lattice
         self.keep = keep
         self.tensors = lattice.einsum.tensors

@@ -13,16 +13,14 @@ from __future__ import annotations
 from functools import cache, cached_property
 from itertools import permutations
 from math import lcm, prod
-from typing import TYPE_CHECKING, Literal, Sequence
+from typing import Literal, Sequence
 
 import numpy as np
 
 from ..workload.einsum import Axis, Tensor, Term
 from .arrays import divisors, smallest_prime
 from .lattice_hopes import Hopes, State, advance, may_meet
-
-if TYPE_CHECKING:
-    from .lattice import Lattice
+from .lattice_points import Points
 
 #: Which loops may undo steps of a window: those of the slider's own level, those of one more level as well,
 #: or those of any number of levels.
@@ -39,16 +37,16 @@ Loops = list[tuple[np.ndarray, np.ndarray]]
 class Windows:
     """The axes of the tensors of a lattice that several ranks move."""
 
-    def __init__(self, lattice: Lattice) -> None:
-        self.l = lattice
+    def __init__(self, points: Points) -> None:
+        self.l = points
         #: By tensor and rank the axis that the rank moves together with others.
         self.axes: dict[str, dict[str, Axis]] = {
             t.name: {term.rank: axis for axis in t.projection if len(self._moving(axis)) > 1
-                     for term in self._moving(axis)} for t in lattice.einsum.tensors}
+                     for term in self._moving(axis)} for t in points.einsum.tensors}
         #: Tensors along which some ranks step forth and others back.
-        self.both_ways = {t.name for t in lattice.einsum.tensors if any(
+        self.both_ways = {t.name for t in points.einsum.tensors if any(
             len({term.coefficient > 0 for term in axis}) > 1 for axis in self.axes[t.name].values())}
-        self.hopes = Hopes(lattice)
+        self.hopes = Hopes(points)
         self._inside: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
 
     def _moving(self, axis: Axis) -> list[Term]:

@@ -6,6 +6,7 @@ from functools import cache
 from itertools import chain, combinations, product
 from typing import Callable, Iterator
 
+from ..mapping.template import Keep
 from .prices import Prices
 from .region import Region
 
@@ -77,7 +78,7 @@ class OpenPrices:
         return min(self.prices.word(keep, level, tensor, action) if action else
                    self.prices.moved(keep, level, tensor) for keep in keeps)
 
-    def _over_operands(self, region: Region, price: Callable[[tuple[frozenset[str], ...]], float]) -> float:
+    def _over_operands(self, region: Region, price: Callable[[Keep], float]) -> float:
         """The least price over all choices of the innermost level that keeps each operand."""
         if not self._matters(region):
             return price(region.keep)
@@ -89,7 +90,7 @@ class OpenPrices:
             ends.append([(*kept, i) for i in (last, *loose) if i >= max(last, 0)])
         return min(price(self._keep(dict(zip(names, choice, strict=True)))) for choice in product(*ends))
 
-    def _keep(self, levels: dict[str, tuple[int, ...]]) -> tuple[frozenset[str], ...]:
+    def _keep(self, levels: dict[str, tuple[int, ...]]) -> Keep:
         return tuple(frozenset(name for name, kept in levels.items() if i in kept)
                      for i in range(self.depth))
 

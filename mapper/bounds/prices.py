@@ -12,17 +12,16 @@ from __future__ import annotations
 from functools import cache, reduce
 from itertools import chain
 from math import prod
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..hardware.architecture import Architecture
 from ..hardware.sparsity import COMPRESSING, Optimization
+from ..mapping.template import Keep
 from ..model.sparse.bits import widths
 from ..model.sparse.price import figure
 from ..workload.einsum import Einsum
-
-Keep = Sequence[frozenset[str]]
 
 
 class Prices:
@@ -84,7 +83,7 @@ class Prices:
         return all(form.inner_to_outer and (not (groups := form.ranks[-1].flattened)
                                             or names <= {*chain.from_iterable(groups)}) for form in forms)
 
-    def _share(self, keep: tuple[frozenset[str], ...], level: int, tensor: str,
+    def _share(self, keep: Keep, level: int, tensor: str,
                filling: bool = False) -> float:
         """Share of the accesses of a dense run that surely are there. What a level saves of its own accesses
         are those that it serves, not those that fill it."""
@@ -92,7 +91,7 @@ class Prices:
                   if at < level or not filling or x.kind == "skipping_spatial"]
         return self._written(keep, level, tensor) * min(shares, default=1.0)
 
-    def _written(self, keep: tuple[frozenset[str], ...], level: int, tensor: str) -> float:
+    def _written(self, keep: Keep, level: int, tensor: str) -> float:
         """Share of the words that formats surely leave: a level also does without the tiles that the one
         outside it knows to be empty."""
         own = tensor in self.levels[level].sparsity.formats
@@ -105,7 +104,7 @@ class Prices:
         return tensor in self.levels[outside].sparsity.formats and \
             tensor not in self.levels[level].sparsity.formats
 
-    def _savings(self, keep: tuple[frozenset[str], ...], level: int,
+    def _savings(self, keep: Keep, level: int,
                  tensor: str) -> list[tuple[int, Optimization, float]]:
         """What saves accesses to `tensor` at `level`: where it does so, and the share that it surely
         leaves. A level that does not keep the tensor has the next one outside that does save."""
@@ -123,7 +122,7 @@ class Prices:
         options = [o for o in x.options if o.target == tensor or x.kind == "skipping_spatial"]
         return min(prod(self.density[name] for name in set(option.on)) for option in options)
 
-    def _least(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str,
+    def _least(self, keep: Keep, level: int, tensor: str, action: str,
                price: float) -> float:
         spec = self.levels[level].sparsity
         share = self._cached(keep, level, tensor, action == "fill")
@@ -141,7 +140,7 @@ class Prices:
             price *= 1.0 - spec.most_overbooked
         return price
 
-    def _metadata(self, keep: tuple[frozenset[str], ...], level: int, tensor: str, action: str) -> float:
+    def _metadata(self, keep: Keep, level: int, tensor: str, action: str) -> float:
         """pJ of metadata for a word of the dense run. Where one rank holds the loops of the whole tensor, or
         those of the tile of the next level and an outer rank the others, it has a coordinate, a run length
         or a bit for every non-zero at least."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..mapping.template import Keep
+
 #: Order choice of a level none of whose temporal loops iterates.
 TRIVIAL = ""
 
@@ -18,10 +20,10 @@ class Region:
     of the innermost temporal loop with two or more iterations; `fixed`: (rank, factor by slot); `open`
     by level: tensors that may be kept there besides (empty: it is decided what every level keeps)."""
 
-    keep: tuple[frozenset[str], ...]
+    keep: Keep
     innermost: tuple[str | None, ...]
     fixed: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    open: tuple[frozenset[str], ...] = ()
+    open: Keep = ()
 
     def levels(self, tensor: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The levels that keep `tensor`, and those of which that is open, outermost first."""

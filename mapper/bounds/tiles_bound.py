@@ -17,7 +17,7 @@ from math import inf, prod
 
 import numpy as np
 
-from ..mapping.template import slot
+from ..mapping.template import Keep, slot
 from ..model.energy import gate, leakage_per_cycle
 from ..workload.einsum import Tensor
 from .cap import UNCAPPED, Cap
@@ -42,7 +42,7 @@ class TileBound(Around):
     """Least objective over all mappings of one keep/bypass choice, whatever their remainders, that may lie
     within a `cap`."""
 
-    def __init__(self, tiles: Tiles, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
+    def __init__(self, tiles: Tiles, keep: Keep, energy_power: int, cycles_power: int,
                  cap: Cap = UNCAPPED) -> None:
         super().__init__(tiles, keep)
         self.powers, self.cap = (energy_power, cycles_power), cap

@@ -7,6 +7,7 @@ from typing import Hashable, NamedTuple
 
 import numpy as np
 
+from ..mapping.template import Keep
 from ..model.network import entry_price
 from ..workload.einsum import Tensor
 from .bound import ROUNDING
@@ -36,7 +37,7 @@ class Rates(NamedTuple):
 class Outside:
     """Costs of one keep/bypass choice by the tile of the middle, the level above the array."""
 
-    def __init__(self, tiles: Tiles, keep: tuple[frozenset[str], ...],
+    def __init__(self, tiles: Tiles, keep: Keep,
                  prices: PortPrices | None = None) -> None:
         self.l, self.keep = tiles, keep
         self.tensors = tiles.einsum.tensors

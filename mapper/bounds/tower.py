@@ -12,12 +12,11 @@ from functools import cached_property
 from itertools import islice, product
 from math import inf, prod
 from operator import mul
-from typing import Sequence
 
 import numpy as np
 
 from ..mapping.rules import TEMPORAL
-from ..mapping.template import slot
+from ..mapping.template import Keep, slot
 from ..model.batch_hops import mean_way
 from ..model.network import toll
 from ..workload.einsum import Tensor
@@ -80,7 +79,7 @@ class Tower:
                 and not arch.sparse
                 and bool(lattice.ranks) and prod(lattice.shape) <= _MOST_POINTS and self.shapes is not None)
 
-    def ways_to_keep(self, loose: Sequence[frozenset[str]]) -> int:
+    def ways_to_keep(self, loose: Keep) -> int:
         """About how many values a bound knows at a time, while it is open what levels keep of `loose`: of
         each tensor the level that holds it or the one that keeps it next, at every lattice point."""
         levels = [1 + sum(t.name in names for names in loose) for t in self.l.einsum.tensors]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import inf
-from typing import Sequence
 
 import numpy as np
 
+from ..mapping.template import Keep
 from ..model.energy import gate, leakage_per_cycle
 from ..model.network import network_cycles
 from .cap import Cap
@@ -25,8 +25,8 @@ class Batch:
     """Some shapes, of machines whose levels `keep` tensors for sure, and `loose` ones perhaps; with `room`
     for tiles, tensors are cut anywhere (see `CutSteps`)."""
 
-    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], shapes: Shapes,
-                 loose: Sequence[frozenset[str]] = (), room: Room | None = None) -> None:
+    def __init__(self, tower: Tower, keep: Keep, shapes: Shapes,
+                 loose: Keep = (), room: Room | None = None) -> None:
         self.tower, self.keep, self.shapes, self.room = tower, keep, shapes, room
         self.flows = Flows(tower, keep, loose, shapes)
         self.energy = Energy(self.flows)

@@ -15,6 +15,7 @@ from typing import Callable, Iterable
 
 import numpy as np
 
+from ..mapping.template import Keep
 from ..model.network import network_cycles
 from .cap import UNCAPPED, Cap
 from .lattice import Tiling
@@ -46,8 +47,8 @@ class TowerBound:
 
     together = 200_000       # shapes times points looked at together, at most
 
-    def __init__(self, tower: Tower, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
-                 cap: Cap = UNCAPPED, loose: tuple[frozenset[str], ...] = ()) -> None:
+    def __init__(self, tower: Tower, keep: Keep, energy_power: int, cycles_power: int,
+                 cap: Cap = UNCAPPED, loose: Keep = ()) -> None:
         self.t, self.keep, self.loose = tower, keep, loose
         self.powers, self.cap = (energy_power, cycles_power), cap
         self.stopped: Callable[[], bool] = lambda: False      # whether to end with what is known at once

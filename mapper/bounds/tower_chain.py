@@ -8,6 +8,7 @@ from typing import Sequence
 
 import numpy as np
 
+from ..mapping.template import Keep
 from .cap import UNCAPPED, Cap
 from .cuts import Cuts
 from .tower import Tower
@@ -21,7 +22,7 @@ class TowerChain(TowerBound):
 
     together = 40_000
 
-    def __init__(self, tower: Tower, keep: tuple[frozenset[str], ...], powers: tuple[int, int], room: Room,
+    def __init__(self, tower: Tower, keep: Keep, powers: tuple[int, int], room: Room,
                  cap: Cap = UNCAPPED) -> None:
         super().__init__(tower, keep, *powers, cap)
         self.room = room

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Sequence
 
 import numpy as np
 
 from ..hardware.architecture import Storage
+from ..mapping.template import Keep
 from ..model.energy import address_price
 from ..model.network import ROUNDING, Toll, toll
 from ..workload.einsum import Tensor
@@ -39,7 +39,7 @@ class Flow:
 class Flows:
     """The streams of a batch of shapes. Levels `keep` tensors for sure, and `loose` ones perhaps."""
 
-    def __init__(self, tower: Tower, keep: Sequence[frozenset[str]], loose: Sequence[frozenset[str]],
+    def __init__(self, tower: Tower, keep: Keep, loose: Keep,
                  shapes: Shapes) -> None:
         self.t, self.l, self.shapes = tower, tower.l, shapes
         self.keep, self.loose = keep, loose or [frozenset[str]()] * len(keep)

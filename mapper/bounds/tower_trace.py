@@ -7,12 +7,11 @@ from typing import Mapping
 
 import numpy as np
 
+from ..mapping.template import Keep
 from .tower_steps import Move, Source, State, Steps, before, without_runs
 
 #: Tiles (outside, inside) of the loops of every level, and the ranks of these, innermost first.
 Loops = list[tuple[tuple[int, int], tuple[str, ...]]]
-#: By level the tensors that it keeps.
-Keep = tuple[frozenset[str], ...]
 
 
 def loops_of(steps: Steps) -> tuple[Loops, Keep]:

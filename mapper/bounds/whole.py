@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mapping.template import Keep
 from .cap import UNCAPPED, Cap
 from .lattice import Lattice
 from .lattice_bound import LatticeBound
@@ -16,14 +17,14 @@ def has_whole_bound(lattice: Lattice, by_energy: bool = True) -> bool:
     return by_energy if lattice.applies else _tower(lattice).applies
 
 
-def has_open_bound(lattice: Lattice, loose: tuple[frozenset[str], ...], by_energy: bool = True) -> bool:
+def has_open_bound(lattice: Lattice, loose: Keep, by_energy: bool = True) -> bool:
     """Whether there is one while it is open what levels keep of `loose`."""
     tower = _tower(lattice)
     return by_energy and tower.applies and tower.ways_to_keep(loose) <= _MOST_WAYS
 
 
-def whole_bound(lattice: Lattice, keep: tuple[frozenset[str], ...], energy_power: int, cycles_power: int,
-                cap: Cap = UNCAPPED, loose: tuple[frozenset[str], ...] = ()) -> LatticeBound | TowerBound:
+def whole_bound(lattice: Lattice, keep: Keep, energy_power: int, cycles_power: int,
+                cap: Cap = UNCAPPED, loose: Keep = ()) -> LatticeBound | TowerBound:
     """The bound for one keep/bypass choice: that of a single array near the outermost level, else the one of
     any arrays; this is the one, too, for all choices in which levels keep some of `loose` besides."""
     if lattice.applies and not loose:

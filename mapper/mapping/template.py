@@ -24,12 +24,16 @@ def slot(level: int, kind: Kind) -> int:
     return 3 * level + KINDS.index(kind)
 
 
+#: By level the tensors that it keeps.
+Keep = tuple[frozenset[str], ...]
+
+
 @dataclass(frozen=True)
 class Template:
     """What all mappings of a class share."""
 
     levels: tuple[str, ...]                # storage level names, outermost first
-    keep: tuple[frozenset[str], ...]       # by level
+    keep: Keep
     orders: tuple[tuple[str, ...], ...]    # by level: every rank once, outermost first
     no_multicast: tuple[frozenset[str], ...] = ()   # by level; empty: none anywhere
     no_links: tuple[frozenset[str], ...] = ()       # the same; only where a mapping unrolls loops

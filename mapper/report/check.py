@@ -11,9 +11,11 @@ from ..errors import MappingError, SpecError
 from ..mapping.constraints import violations
 from ..mapping.validate import validate
 from ..model.evaluate import evaluate
+from ..search.certificate import Certificate, LayerFront
 from ..search.check import ProofError, rederive
 from ..search.differences import difference
-from ..search.result import Certificate, LayerFront, LayerResult, NetworkResult, objective_value, stages
+from ..search.objectives import objective_value, stages
+from ..search.result import LayerResult, NetworkResult
 from .check_explain import explanation_faults
 from .document import from_document, to_document
 from .schema import CertificateEntry, ResultDocument

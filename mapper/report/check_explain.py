@@ -7,10 +7,12 @@ from math import isclose
 from typing import Iterator
 
 from ..mapping.nest import Mapping
+from ..search.certificate import Certificate
 from ..search.explain import binding, class_of, opened
 from ..search.explain_uneven import uneven_waterfall
 from ..search.explanation import Explanation, Worth
-from ..search.result import OBJECTIVES, Certificate, LayerResult, NetworkResult, cap
+from ..search.objectives import OBJECTIVES, cap
+from ..search.result import LayerResult, NetworkResult
 from ..search.space import Mapspace
 from ..search.waterfall import waterfall
 

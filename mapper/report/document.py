@@ -18,7 +18,8 @@ from ..mapping.write_constraints import constraints_to_dict
 from ..model.cost import Cost, LevelCost, NetworkCost, TensorCost, TransferCost
 from ..model.options import Options
 from ..model.traffic import Delivery
-from ..search.result import PARETO, Difference, LayerResult, NetworkResult
+from ..search.objectives import PARETO
+from ..search.result import Difference, LayerResult, NetworkResult
 from ..spec.nodes import Problems, locate
 from ..workload.build import build_workload, workload_to_dict
 from ..workload.graph import WorkloadGraph

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TextIO
 
+from ..search.objectives import PARETO
 from ..search.progress import ProgressEvent
-from ..search.result import PARETO
 from . import units
 
 

@@ -10,8 +10,8 @@ from ..hardware.architecture import Architecture
 from ..mapping.nest import Mapping
 from ..mapping.text import format_nest, parse_nest
 from ..mapping.timeloop import to_timeloop
+from ..search.certificate import Certificate, FrontPoint, LayerFront, Potential
 from ..search.combine import NetworkFront
-from ..search.result import Certificate, FrontPoint, LayerFront, Potential
 from ..spec.nodes import locate
 from ..workload.einsum import Einsum
 from .schema import CertificateEntry, FrontEntry, FrontPointEntry, LayerFrontEntry, PotentialEntry

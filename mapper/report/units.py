@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..search.result import PARETO
+from ..search.objectives import PARETO
 from ..search.units import objective as objective
 from ..search.units import si as si
 

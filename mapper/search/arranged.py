@@ -23,11 +23,10 @@ from ..hardware.parts import arranged, passes_freely
 from ..mapping.constraints import Constraints, LevelConstraints, LoopRules
 from ..mapping.nest import Block, Mapping
 from ..mapping.splits import TooManySplits
-from ..mapping.template import slot
+from ..mapping.template import Keep, slot
 from ..mapping.validate import check_mapping
 from ..workload.einsum import Einsum
 from .imperfect import layer_search
-from .keeps import Keep
 from .layer import LayerSearch
 from .limits import Limits
 from .local import Found

@@ -7,13 +7,12 @@ from math import prod
 
 import numpy as np
 
-from ..bounds.costs import Keep
 from ..bounds.cuts import Cuts
 from ..hardware.architecture import Architecture
 from ..hardware.parts import arranged
 from ..mapping.nest import Mapping
 from ..mapping.parts import by_levels
-from ..mapping.template import Template, slot
+from ..mapping.template import Keep, Template, slot
 from ..workload.einsum import Einsum
 
 

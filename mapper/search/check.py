@@ -18,12 +18,12 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
 from .arranged import arrangements, least_steps
-from .imperfect import ImperfectExplorer, may_enumerate
+from .imperfect_explorer import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
 from .leftover import Leftover
 from .local import Explorer
-from .result import OBJECTIVES, cap
+from .objectives import OBJECTIVES, cap
 from .space import Mapspace
 from .uneven import MOST_CHAINS, MOST_SHAPES, cut_search, proven_by, shape_search
 

@@ -8,7 +8,7 @@ from typing import Sequence
 
 import numpy as np
 
-from .result import LayerFront
+from .certificate import LayerFront
 
 #: Points kept while layers are added, and in the end.
 _BETWEEN, _POINTS = 20_000, 100

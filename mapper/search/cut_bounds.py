@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Mapping, Protocol
 
 from ..bounds.cap import Cap
-from ..bounds.costs import Costs, Keep, Order
+from ..bounds.costs import Costs, Order
 from ..bounds.cuts import Chain, Cuts
 from ..bounds.inner import Late, Table
 from ..bounds.nests import Nests
 from ..bounds.tower import Tower
 from ..bounds.tower_chain import TowerChain
+from ..mapping.template import Keep
 from .limits import never
 
 #: Most words of the tile of a tensor at a level.

@@ -13,8 +13,8 @@ from math import inf
 from typing import Callable, Collection, Iterator, NamedTuple, Sequence
 
 from ..bounds.bound import ROUNDING
-from ..bounds.costs import Keep
 from ..bounds.cuts import Cuts
+from ..mapping.template import Keep
 from .cut_bounds import CutBounds
 from .limits import never
 from .space import Mapspace

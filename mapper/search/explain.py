@@ -12,9 +12,9 @@ from ..mapping.nest import Mapping
 from ..mapping.parts import unfold
 from ..workload.einsum import Einsum
 from .arranged import asked_of_parts, least_steps
+from .certificate import Certificate
 from .explanation import Explanation, Worth
 from .layer import LayerSearch
-from .result import Certificate
 from .runners_up import runners_up
 from .space import Mapspace
 from .waterfall import waterfall

@@ -13,11 +13,11 @@ from ..hardware.parts import passes_freely
 from ..mapping.nest import Mapping
 from ..mapping.parts import is_uneven
 from ..workload.einsum import Einsum
+from .certificate import Certificate
 from .cut_bounds import ByNests
 from .cuts import CutSearch, Place
 from .explain import binding, class_of, opened
 from .explanation import Drop, Explanation
-from .result import Certificate
 from .runners_up import FARTHEST, Class, other_keeps, ranked
 from .space import Mapspace
 from .uneven import UnevenSearch

@@ -8,10 +8,9 @@ from typing import Any, Callable, Mapping
 import numpy as np
 
 from ..errors import MappingError
-from ..mapping.template import slot
+from ..mapping.template import Keep, slot
 from ..model.evaluate import evaluate
 from ..workload.einsum import Tensor
-from .keeps import Keep
 from .space import Mapspace
 
 #: Splits of ranks by all that they depend on.
@@ -32,7 +31,7 @@ class Fit:
     least that they can; `accept` then tells whether a factor array really fits.
     """
 
-    def __init__(self, space: Mapspace, keep: tuple[frozenset[str], ...],
+    def __init__(self, space: Mapspace, keep: Keep,
                  accept: Callable[[np.ndarray], bool] | None = None,
                  ways: Mapping[str, np.ndarray] | None = None, most: int = _STEPS) -> None:
         self.space, self.keep, self.accept, self.most = space, keep, accept, most
@@ -100,7 +99,7 @@ class Fit:
         return np.stack([self.ways[r][self.chosen[r]] for r in self.space.einsum.ranks], axis=1)
 
 
-def first_fit(space: Mapspace, keep: tuple[frozenset[str], ...],
+def first_fit(space: Mapspace, keep: Keep,
               accept: Callable[[np.ndarray], bool] | None = None) -> np.ndarray | None:
     """A factor array that fits, keeps to the constraints and is accepted; None when there is none (or
     when none was found in a good number of steps)."""

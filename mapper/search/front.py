@@ -20,13 +20,13 @@ from ..mapping.validate import check_mapping
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .arranged import asked_of_parts
+from .certificate import Certificate, FrontPoint, LayerFront
 from .explain import class_of, explained
 from .explain_uneven import explained_uneven
 from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
 from .local import as_found
-from .result import Certificate, FrontPoint, LayerFront
 from .uneven import UnevenSearch
 
 #: Searches for one front, unless asked for otherwise.

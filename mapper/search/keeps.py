@@ -12,10 +12,9 @@ from ..bounds.region import Region
 from ..hardware.architecture import Architecture
 from ..mapping.rules import Rules
 from ..mapping.sparsity_rules import sparse_reasons
+from ..mapping.template import Keep
 from ..workload.einsum import Einsum
 
-#: By level the tensors that it keeps.
-Keep = tuple[frozenset[str], ...]
 #: Of which tensor it is decided at which level whether that keeps it.
 Decision = tuple[int, str]
 

@@ -14,7 +14,7 @@ from ..bounds.arrays import prime_factors
 from ..bounds.cap import UNCAPPED, Cap
 from ..errors import Problem, SpecError
 from ..mapping.nest import Mapping
-from ..mapping.template import KINDS, slot
+from ..mapping.template import KINDS, Keep, slot
 from ..model.batch import BatchCost, BatchEvaluator
 from ..model.batch_orders import OrderEvaluator
 from ..model.batch_shape import Nest
@@ -26,7 +26,6 @@ from .limits import never
 from .space import Mapspace
 
 Orders = tuple[tuple[str, ...], ...]
-Keep = tuple[frozenset[str], ...]
 
 _CANDIDATES = 4096      # roundings tried at a time
 _LISTED = 200_000       # splits of a rank, to find those near a point

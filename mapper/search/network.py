@@ -13,6 +13,7 @@ from ..model.evaluate import evaluate
 from ..signals import interrupts
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
+from .certificate import Certificate, LayerFront
 from .combine import combine
 from .differences import difference
 from .front import POINTS
@@ -20,7 +21,7 @@ from .limits import Limits
 from .processes import Clock, in_processes, one_by_one
 from .progress import ProgressEvent
 from .refusals import require_options, require_searchable
-from .result import Certificate, LayerFront, LayerResult, NetworkResult
+from .result import LayerResult, NetworkResult
 from .task import Answer, Sketch, Task
 
 Watch = Callable[[ProgressEvent], None]

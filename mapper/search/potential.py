@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .certificate import Certificate, Potential
 from .imperfect import ImperfectSearch
 from .layer import LayerSearch
-from .result import Certificate, Potential
 from .uneven import uneven_bound
 
 #: Less than this share of a value is not worth a word.

@@ -12,7 +12,7 @@ from ..model.cost import Semantics
 from ..model.network import require_tolls
 from ..workload.einsum import Einsum
 from ..workload.graph import WorkloadGraph
-from .result import require_objective
+from .objectives import require_objective
 from .space import Mapspace
 
 #: Counts stay exact in the floats of the fast evaluation up to here.

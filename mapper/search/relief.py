@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, inf, log
 from time import monotonic
 from typing import Callable, Iterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from ..errors import InfeasibleError, TileboundError
 from ..mapping.constraints import FactorRange, LoopRules
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
-from . import units
+from .certificate import Certificate
+from .clashes import Clash, Conflict, Relief, describe
 from .conflict import Budget, Problem, Undecided, pruned, smallest_conflict
 from .demands import Case, Demand, range_text
 from .feasible import Fit
 from .imperfect import layer_search
 from .limits import Limits
-from .result import Certificate
 from .uneven import UnevenSearch
 
 #: For what changing one demand gives.
@@ -28,49 +28,6 @@ _SECONDS = 3.0          # for how much each demand misses
 _TESTS = 1500
 _MOST_OTHERS = 3
 _FACTORS = 40           # values of a factor that are tried
-
-
-@dataclass(frozen=True)
-class Clash:
-    """One of the demands of a conflict. `have` and `need` are words, instances, iterations or units, where
-    there is such a figure: as it is, and the nearest with which something fits (nearest for certain if
-    `exact`) while everything else is as asked for, or, where that does not do, the rest of the conflict."""
-
-    kind: str                       # see `demands.Kind`
-    level: str
-    name: str                       # a tensor, a rank or an axis
-    text: str
-    place: str = ""
-    have: float | None = None
-    need: float | None = None
-    detail: str = ""                # what takes the room
-    exact: bool = False
-
-
-@dataclass(frozen=True)
-class Relief:
-    """What changing one demand of a conflict, and nothing else, gives: the best `value` of the objective
-    that a short search finds and the bound it proves; None where still nothing fits (`fits` false), where
-    that was not found out in time (`fits` None) or nothing was found."""
-
-    change: str
-    fits: bool | None
-    value: float | None = None
-    lower_bound: float | None = None
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Demands on `layer` that no mapping meets together. `minimal`: none of them can be spared; `smallest`:
-    no conflict has fewer demands. `others` are conflicts among all other demands, if there are any."""
-
-    layer: str
-    objective: str
-    clashes: tuple[Clash, ...]
-    reliefs: tuple[Relief, ...]
-    minimal: bool
-    smallest: bool
-    others: tuple[tuple[Clash, ...], ...] = ()
 
 
 def find_conflict(einsum: Einsum, case: Case, objective: str) -> Conflict | None:
@@ -282,49 +239,6 @@ def with_conflict(error: InfeasibleError, einsum: Einsum, case: Case, objective:
     in_time = any(x.temporal != LoopRules() for x in case.constraints.levels)
     conflict = None if case.constraints.uneven and in_time else find_conflict(einsum, case, objective)
     return error if conflict is None else InfeasibleError(describe(conflict), conflict)
-
-
-def describe(conflict: Conflict) -> str:
-    """A conflict in lines of text."""
-    count = len(conflict.clashes)
-    head = f"layer {conflict.layer}: no valid mapping; "
-    if count == 1:
-        head += "this alone rules all out:"
-    elif not conflict.minimal:
-        head += f"these {count} conflict, perhaps fewer of them do:"
-    else:
-        rest = "neither alone rules all out" if count == 2 else f"any {count - 1} of them can be met"
-        head += f"these {count} conflict, {rest}{'' if conflict.smallest else ' (a smaller set may exist)'}:"
-    lines = [head, *(f"  {_clash(x)}" for x in conflict.clashes)]
-    for other in conflict.others:
-        lines += ["and so do these:", *(f"  {_clash(x)}" for x in other)]
-    if conflict.reliefs:
-        lines.append(f"changing one of {'the first' if conflict.others else 'them'} and nothing else, "
-                     "by a short search:")
-        lines += [f"  {_relief(x, conflict.objective)}" for x in conflict.reliefs]
-    return "\n".join(lines)
-
-
-def _clash(x: Clash) -> str:
-    place = f"{x.place}: " if x.place else ""
-    if x.need is None:
-        return place + x.text
-    word = "needs" if x.kind in ("capacity", "metadata", "array") else "could be"
-    detail = f" ({x.detail})" if x.detail else ""
-    return f"{place}{x.text}, {word}{'' if x.exact else ' about'} {x.need:,.10g}{detail}"
-
-
-def _relief(x: Relief, name: str) -> str:
-    if x.fits is None:
-        return f"{x.change}: not found out in time"
-    if not x.fits:
-        return f"{x.change}: still nothing fits, there is another conflict"
-    if x.value is None:
-        return f"{x.change}: no mapping found in a short search"
-    text = f"{x.change}: {units.objective(name, x.value)}"
-    if x.lower_bound == x.value:
-        return f"{text}, which is the least"
-    return f"{text}, at least {units.objective(name, x.lower_bound)} in any case" if x.lower_bound else text
 
 
 def _total(shares: Mapping[str, float]) -> int:

@@ -8,12 +8,12 @@ from typing import Iterable, Iterator, Mapping, Sequence
 from ..bounds.bound import bound_region
 from ..bounds.region import TRIVIAL, Region
 from ..bounds.whole import has_whole_bound, whole_bound
-from ..mapping.template import slot
+from ..mapping.template import Keep, slot
+from .certificate import Certificate
 from .explanation import RunnerUp
-from .keeps import Decision, Keep
+from .keeps import Decision
 from .layer import LayerSearch
 from .local import Found
-from .result import Certificate
 from .space import Mapspace
 from .tree import Node
 from .waterfall import leaves

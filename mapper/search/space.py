@@ -13,9 +13,9 @@ from ..bounds.region import TRIVIAL, Region
 from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
-from ..mapping.template import Template, slot
+from ..mapping.template import Keep, Template, slot
 from ..workload.einsum import Einsum, Tensor, footprint
-from .keeps import Keep, KeepChoices
+from .keeps import KeepChoices
 from .orders import LoopOrders
 
 
@@ -148,4 +148,3 @@ class Mapspace(LoopOrders):
                 words = words + sum(self.room(i, tensor, extents) for tensor in kept)
             fits &= words <= capacity
         return fits
-

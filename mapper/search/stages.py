@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..mapping.nest import Mapping
+from .certificate import Certificate
 from .layer import LayerSearch
 from .limits import Limits
-from .result import STATUSES, Certificate, stages
+from .objectives import STATUSES, stages
 
 #: For a second objective that nobody asked for, which only tells equal mappings apart.
 _EFFORT = Limits(bounds=100, choices=1024)

@@ -12,6 +12,7 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
+from .certificate import Certificate, LayerFront
 from .demands import Case
 from .explain import explained
 from .explain_uneven import explained_uneven
@@ -19,10 +20,10 @@ from .front import FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
+from .objectives import PARETO, stages
 from .potential import potentials
 from .progress import ProgressEvent
 from .relief import with_conflict
-from .result import PARETO, Certificate, LayerFront, stages
 from .stages import second_stage
 from .uneven import UnevenSearch, search_uneven
 

@@ -7,8 +7,9 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ..mapping.template import Keep
+
 if TYPE_CHECKING:
-    from .keeps import Keep
     from .tree import Node
 
 _MOST = 400     # moments kept; the bound may rise many times

@@ -18,7 +18,6 @@ import numpy as np
 
 from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED, Cap
-from ..bounds.costs import Keep
 from ..bounds.cuts import Cuts
 from ..bounds.lattice import Lattice
 from ..bounds.nests import Nests
@@ -29,21 +28,24 @@ from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, LoopRules, violations
 from ..mapping.nest import Mapping
 from ..mapping.parts import by_levels, is_uneven, part_reasons
+from ..mapping.template import Keep
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
 from .arranged import ArrangedSearch, asked_of_parts, least_steps
 from .blocks import Blocks
+from .certificate import Certificate
 from .cut_bounds import ByNests, ByTower
 from .cuts import CutSearch
 from .imperfect import ImperfectSearch, layer_search
-from .layer import KEEPS, LayerSearch
+from .layer import LayerSearch
 from .limits import NO_LIMITS, Limits, never
 from .local import Explorer, Found, as_found
-from .result import OBJECTIVES, Certificate, cap, ended, objective_value, stages
+from .objectives import OBJECTIVES, cap, ended, objective_value, stages
 from .space import Mapspace
 from .stages import joined, unfinished
 from .trace import Trace
 from .uneven_space import UnevenSpace
+from .whole_factors import KEEPS
 
 #: Chains that are looked at.
 MOST_CHAINS = 2000

@@ -10,8 +10,8 @@ from math import factorial, prod
 
 import numpy as np
 
-from ..bounds.costs import Keep
 from ..hardware.parts import arranged, passes_freely
+from ..mapping.template import Keep
 from .arranged import asked_of_parts
 from .space import Mapspace
 from .waterfall import DRAWN, fitting
