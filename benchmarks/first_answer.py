@@ -13,7 +13,7 @@ from time import process_time
 from typing import Iterator
 
 import tilebound as tb
-from tilebound.bounds.costs import Keep
+from tilebound.bounds.chains.costs import Keep
 from tilebound.search.layer import LayerSearch
 from tilebound.workload.einsum import Einsum
 

@@ -50,7 +50,7 @@ class MappingError(TileboundError):
 
 class InfeasibleError(TileboundError):
     """The input is valid but no mapping fits (exit status 3); the message names the constraint. `conflict`
-    holds the demands that conflict (`search.relief.Conflict`) where these were found."""
+    holds the demands that conflict (`search.conflict.relief.Conflict`) where these were found."""
 
     def __init__(self, message: str, conflict: Any = None) -> None:
         self.conflict = conflict

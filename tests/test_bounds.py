@@ -7,17 +7,17 @@ import random
 import numpy as np
 import pytest
 from cvxpy.error import SolverError
-from tilebound.bounds import bound as bounding
-from tilebound.bounds import solve as solving
-from tilebound.bounds.bound import bound_region, energy_floor, parts_values
-from tilebound.bounds.certificate import certified_log_bound
-from tilebound.bounds.problem import Problem
-from tilebound.bounds.program import Multipliers
+from tilebound.bounds.programs import bound as bounding
+from tilebound.bounds.programs import solve as solving
+from tilebound.bounds.programs.bound import bound_region, energy_floor, parts_values
+from tilebound.bounds.programs.certificate import certified_log_bound
+from tilebound.bounds.programs.program import Multipliers
+from tilebound.bounds.programs.relax import Relaxation
+from tilebound.bounds.programs.solve import solve, solve_cvxpy
+from tilebound.bounds.programs.streams import Streams
+from tilebound.bounds.programs.variables import Variables
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation
-from tilebound.bounds.solve import solve, solve_cvxpy
-from tilebound.bounds.streams import Streams
-from tilebound.bounds.variables import Variables
+from tilebound.bounds.scenario import Scenario
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Storage
 from tilebound.mapping.constraints import NONE, Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
@@ -71,7 +71,7 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
     if seed % 4 == 2:
         architecture = separate(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
-    relaxation = Relaxation(Problem(architecture, einsum))
+    relaxation = Relaxation(Scenario(architecture, einsum))
     floor, _ = energy_floor(relaxation, region)
     for energy_power, cycles_power in POWERS:
         bound = bound_region(relaxation, region, energy_power, cycles_power, floor)
@@ -135,7 +135,7 @@ def test_what_multipliers_of_a_region_prove_of_its_parts_lies_below_every_mappin
 def test_fast_solver_agrees_with_cvxpy_and_any_multipliers_prove_less(seed):
     rng = random.Random(1000 + seed)
     architecture, einsum, mapping = random_case(rng)
-    program = Relaxation(Problem(architecture, einsum)).program(region_of(rng, einsum, mapping), 1, 1)
+    program = Relaxation(Scenario(architecture, einsum)).program(region_of(rng, einsum, mapping), 1, 1)
     fast, reference = solve(program), solve_cvxpy(program)
     assert fast.value == pytest.approx(reference.value, abs=1e-5)
     proven = certified_log_bound(program, fast.multipliers)
@@ -166,7 +166,7 @@ def test_no_stream_is_overestimated(seed, monkeypatch):
     if any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping):
         return
     _, factors = Template.of(einsum, mapping)
-    variables = Variables(Problem(random_architecture(rng, einsum, mapping), einsum))
+    variables = Variables(Scenario(random_architecture(rng, einsum, mapping), einsum))
     builder = Streams(variables, region_of(rng, einsum, mapping))
     for tensor in einsum.tensors:
         for child in range(1, len(mapping.blocks)):
@@ -196,7 +196,7 @@ def test_a_window_whose_steps_undo_each_other_is_not_overestimated(p, r, n, f):
     region = Region(tuple(b.keep for b in mapping), ("P",), tuple(
         (rank, tuple(int(x) for x in factors[:, i])) for i, rank in enumerate(einsum.ranks)))
     cost = evaluate(architecture, einsum, mapping)
-    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
+    assert bound_region(Relaxation(Scenario(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
 
 
 def test_a_cluster_that_does_not_divide_the_instances():
@@ -210,13 +210,13 @@ def test_a_cluster_that_does_not_divide_the_instances():
     mapping = Mapping((Block("D", frozenset("AZ"), (), (Loop("M", 5),)), Block("B", frozenset("AZ"))))
     region = Region(tuple(b.keep for b in mapping), (None,))
     cost = evaluate(architecture, einsum, mapping)
-    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
+    assert bound_region(Relaxation(Scenario(architecture, einsum)), region, 1, 0, 0.0).value <= cost.energy_pj
 
 
 def test_multipliers_that_are_no_numbers_prove_nothing():
     architecture, einsum, mapping = random_case(random.Random(3))
     region = region_of(random.Random(3), einsum, mapping)
-    program = Relaxation(Problem(architecture, einsum)).program(region, 1, 1)
+    program = Relaxation(Scenario(architecture, einsum)).program(region, 1, 1)
     values = solve(program).multipliers.flat()
     for forged in (1e308, float("inf"), float("nan"), -1.0, "1"):
         with pytest.raises(ValueError, match="multiplier"):
@@ -230,7 +230,7 @@ def test_energy_that_is_zero_everywhere_is_bounded_by_nothing():
     architecture = Architecture("a", (Storage("D", energy=priced(read=0.0, fill=0.0, update=0.0)),),
                                 Compute("M", energy=priced(compute=0.0)))
     region = Region((frozenset("AZ"),), ())
-    assert bound_region(Relaxation(Problem(architecture, einsum)), region, 1, 1, 0.0).value < 1e-200
+    assert bound_region(Relaxation(Scenario(architecture, einsum)), region, 1, 1, 0.0).value < 1e-200
 
 
 def test_where_the_solvers_have_failed_nothing_is_proven(monkeypatch):
@@ -242,6 +242,6 @@ def test_where_the_solvers_have_failed_nothing_is_proven(monkeypatch):
     region = region_of(random.Random(3), einsum, mapping)
     monkeypatch.setattr(bounding, "solve", solving._second_try)
     for powers in POWERS:
-        bound = bound_region(Relaxation(Problem(architecture, einsum)), region, *powers, 1.0)
+        bound = bound_region(Relaxation(Scenario(architecture, einsum)), region, *powers, 1.0)
         assert bound.point is None
         assert bound.value == 0 if powers[0] else 0 < bound.value <= einsum.macs

@@ -15,7 +15,7 @@ import pytest
 import tilebound
 import tilebound.api
 import tilebound.loading
-from tilebound.bounds.arrays import (
+from tilebound.bounds.divisors import (
     factorizations,
     factorizations_within,
     splits_there_are,
@@ -24,17 +24,17 @@ from tilebound.bounds.arrays import (
 from tilebound.cli import run
 from tilebound.errors import InfeasibleError
 from tilebound.mapping.constraints import Constraints, LoopRules
-from tilebound.search import relief
-from tilebound.search.clashes import describe
-from tilebound.search.conflict import Undecided, hitting_set, smallest_conflict
-from tilebound.search.demands import Case, Demand, demands
+from tilebound.search.conflict import relief
+from tilebound.search.conflict.clashes import describe
+from tilebound.search.conflict.conflict import Undecided, hitting_set, smallest_conflict
+from tilebound.search.conflict.demands import Case, Demand, demands
+from tilebound.search.conflict.relief import find_conflict
 from tilebound.search.feasible import some_fit
 from tilebound.search.imperfect import layer_search
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
-from tilebound.search.relief import find_conflict
 from tilebound.search.space import Mapspace
-from tilebound.search.uneven import UnevenSearch
+from tilebound.search.uneven.uneven import UnevenSearch
 from tilebound.workload.einsum import footprint
 from tilebound.workload.graph import WorkloadGraph
 

@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 import pytest
 import tilebound.api
-from tilebound.bounds.arrays import factorizations
+from tilebound.bounds.divisors import factorizations
 from tilebound.cli import run
 from tilebound.mapping.template import Template
 from tilebound.model.batch import evaluate_batch
@@ -20,13 +20,13 @@ from tilebound.report.curve import axis, steps
 from tilebound.report.document import from_document, to_document
 from tilebound.report.html import render_html
 from tilebound.report.text import render_text
-from tilebound.search.explain import class_of, explained
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.network import search_network
 from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
-from tilebound.search.waterfall import fitting_share, raw_size
+from tilebound.search.why.explain import class_of, explained
+from tilebound.search.why.waterfall import fitting_share, raw_size
 from tilebound.workload.graph import WorkloadGraph
 
 from brute import every_mapping

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from tilebound.bounds.arrays import factorizations
+from tilebound.bounds.divisors import factorizations
 from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.constraints import Constraints, LevelConstraints, LoopRules
 from tilebound.mapping.splits import Place, smallest_splits

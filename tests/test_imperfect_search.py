@@ -12,11 +12,11 @@ from math import inf, prod
 import numpy as np
 import pytest
 from tilebound.api import evaluate_layer, read_constraints, read_mapping, search
-from tilebound.bounds.bound import bound_region, energy_floor
-from tilebound.bounds.problem import Problem
+from tilebound.bounds.programs.bound import bound_region, energy_floor
+from tilebound.bounds.programs.relax import Relaxation
 from tilebound.bounds.region import TRIVIAL, Region
-from tilebound.bounds.relax import Relaxation
-from tilebound.bounds.tiles_last import least
+from tilebound.bounds.scenario import Scenario
+from tilebound.bounds.tiles.last import least
 from tilebound.errors import InfeasibleError, SpecError
 from tilebound.hardware.architecture import Compute, Figure
 from tilebound.mapping.constraints import (
@@ -253,7 +253,7 @@ def test_bound_lies_below_every_mapping_of_its_region(seed):
     least = Mapspace(architecture, einsum, rules.constraints).least_steps
     cost, region = evaluate(architecture, einsum, mapping), region_of(rng, einsum, mapping)
     assert least <= cost.cycles
-    relaxation = Relaxation(Problem(architecture, einsum, rules.constraints), least)
+    relaxation = Relaxation(Scenario(architecture, einsum, rules.constraints), least)
     floor, _ = energy_floor(relaxation, region)
     for energy_power, cycles_power in OBJECTIVES.values():
         bound = bound_region(relaxation, region, energy_power, cycles_power, floor)
@@ -295,7 +295,7 @@ def test_every_mapping_is_a_point_of_the_program_that_costs_no_more(seed):
     if rng.random() < 0.7:
         architecture = one_price(rng, architecture)
     constraints = permitting(rng, mapping, einsum)
-    relaxation = Relaxation(Problem(architecture, einsum, constraints))
+    relaxation = Relaxation(Scenario(architecture, einsum, constraints))
     program = relaxation.unfolded(region_of(rng, einsum, mapping), 0.0)
     energy, *limits = program.posynomials
     cost = evaluate(architecture, einsum, mapping)

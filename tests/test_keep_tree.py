@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 import pytest
 from tilebound.bounds import whole
-from tilebound.bounds.bound import bound_region, energy_floor
+from tilebound.bounds.programs.bound import bound_region, energy_floor
 from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture, Compute, Storage
 from tilebound.mapping.constraints import Constraints, LevelConstraints

@@ -8,9 +8,9 @@ from math import inf, prod
 
 import numpy as np
 import pytest
-from tilebound.bounds.lattice import Lattice
-from tilebound.bounds.lattice_bound import LatticeBound
-from tilebound.bounds.problem import Problem
+from tilebound.bounds.lattice.bound import LatticeBound
+from tilebound.bounds.lattice.lattice import Lattice
+from tilebound.bounds.scenario import Scenario
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.model.evaluate import evaluate
@@ -52,7 +52,7 @@ def three_level_case(rng, max_points):
         mapping = Mapping(tuple(blocks))
         both = {x.rank for x in blocks[1].spatial_x} & {y.rank for y in blocks[1].spatial_y}
         architecture = random_architecture(rng, einsum, mapping)
-        if not both and Lattice(Problem(architecture, einsum)).applies:
+        if not both and Lattice(Scenario(architecture, einsum)).applies:
             return architecture, einsum, mapping
 
 
@@ -67,7 +67,7 @@ def test_no_mapping_lies_below_the_lattice_bound(seed):
     if seed % 4 == 2:
         architecture = separate(rng, architecture)
     cost = evaluate(architecture, einsum, mapping)
-    keep, lattice = tuple(b.keep for b in mapping), Lattice(Problem(architecture, einsum))
+    keep, lattice = tuple(b.keep for b in mapping), Lattice(Scenario(architecture, einsum))
     for energy_power, cycles_power in ((1, 0), (1, 1), (1, 2)):
         value = cost.energy_pj ** energy_power * cost.cycles ** cycles_power
         bound = LatticeBound(lattice, keep, energy_power, cycles_power)
@@ -100,7 +100,7 @@ def any_case(rng, levels):
         mapping = Mapping(tuple(blocks))
         both = any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping)
         architecture = random_architecture(rng, einsum, mapping)
-        if not both and Lattice(Problem(architecture, einsum)).applies:
+        if not both and Lattice(Scenario(architecture, einsum)).applies:
             return architecture, einsum, tuple(b.keep for b in mapping)
 
 
@@ -140,7 +140,7 @@ def test_bounds_of_machines_of_any_depth_are_never_above_the_optimum_and_mostly_
                 continue
             if value is None or value == inf:
                 continue
-            bound = LatticeBound(Lattice(Problem(machine, einsum)), keep, *powers)
+            bound = LatticeBound(Lattice(Scenario(machine, einsum)), keep, *powers)
             assert bound.quick() <= value * (1 + 1e-9)
             proven, _ = bound.solve(value * 1.5)
             assert proven <= value * (1 + 1e-9)
@@ -156,7 +156,7 @@ def test_a_glimpse_tells_of_whole_tilings_that_get_better_and_mostly_come_near_t
         rng = random.Random(seed)
         architecture, einsum, keep = any_case(rng, rng.choice((2, 3, 4)))
         powers, told = rng.choice(((1, 0), (1, 1))), []
-        lattice = Lattice(Problem(architecture, einsum))
+        lattice = Lattice(Scenario(architecture, einsum))
         LatticeBound(lattice.coarsened(), keep, *powers).glimpse(1e30, told.append)
         proven, tilings = LatticeBound(lattice, keep, *powers).solve(1e30)
         values = [tiling.value for tiling in told]
@@ -214,9 +214,9 @@ def test_bounds_of_machines_with_scratchpads_are_never_above_the_optimum_and_nea
         architecture, einsum, keep = scratchpad_case(rng)
         powers = rng.choice(((1, 0), (1, 1)))
         value = least(architecture, einsum, keep, powers)
-        if value is None or value == inf or not Lattice(Problem(architecture, einsum)).applies:
+        if value is None or value == inf or not Lattice(Scenario(architecture, einsum)).applies:
             continue
-        bound = LatticeBound(Lattice(Problem(architecture, einsum)), keep, *powers)
+        bound = LatticeBound(Lattice(Scenario(architecture, einsum)), keep, *powers)
         assert bound.quick() <= value * (1 + 1e-9)
         proven, _ = bound.solve(value * 1.5)
         assert proven <= value * (1 + 1e-9)
@@ -230,8 +230,8 @@ def test_bounds_are_the_same_where_pairs_are_too_many_to_be_listed(monkeypatch):
         architecture, einsum, keep = scratchpad_case(random.Random(seed))
         found = []
         for listed in (10 ** 6, 0):
-            monkeypatch.setattr("tilebound.bounds.lattice_bound._LISTED", listed)
-            found.append(LatticeBound(Lattice(Problem(architecture, einsum)), keep, 1, 1).solve(1e30)[0])
+            monkeypatch.setattr("tilebound.bounds.lattice.bound._LISTED", listed)
+            found.append(LatticeBound(Lattice(Scenario(architecture, einsum)), keep, 1, 1).solve(1e30)[0])
         assert found[0] == found[1]
 
 
@@ -243,8 +243,8 @@ def test_of_two_mirror_images_one_is_enough():
         sides = {"P": rng.choice((2, 3, 4)), "R": rng.choice((1, 2, 3))}
         sides |= {"Q": sides["P"], "S": sides["R"], "K": min(einsum.extent["K"], 2), "C": 1}
         einsum = replace(einsum, extents=tuple(sides[rank] for rank in einsum.ranks))
-        half, whole = (Lattice(Problem(architecture, einsum)) for _ in range(2))
-        assert half.problem.mirror["P"] == "Q"
+        half, whole = (Lattice(Scenario(architecture, einsum)) for _ in range(2))
+        assert half.scenario.mirror["P"] == "Q"
         whole.one_of_two = np.ones(len(whole.points), dtype=bool)
         proven, _ = LatticeBound(half, keep, 1, 1).solve(1e30)
         assert proven == pytest.approx(LatticeBound(whole, keep, 1, 1).solve(1e30)[0], rel=1e-12)
@@ -259,7 +259,7 @@ def test_the_quick_bound_knows_that_a_step_outside_an_array_may_be_undone():
         Tensor("W", axes("C", "R")), Tensor("I", axes("C", (Term("P", 2), Term("R", 2)))),
         Tensor("O", axes("P"), is_output=True)))
     keep = tuple(ALL - level.bypass for level in architecture.levels)
-    bound = LatticeBound(Lattice(Problem(architecture, einsum)), keep, 1, 0)
+    bound = LatticeBound(Lattice(Scenario(architecture, einsum)), keep, 1, 0)
     assert bound.quick() <= least(architecture, einsum, keep, (1, 0)) == bound.solve(inf)[0]
 
 

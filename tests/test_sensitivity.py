@@ -7,11 +7,11 @@ from dataclasses import replace
 from math import isfinite, log
 
 import pytest
-from tilebound.bounds.bound import bound_region, energy_floor
-from tilebound.bounds.problem import Problem
-from tilebound.bounds.relax import Relaxation
-from tilebound.bounds.sensitivity import log_slopes, sensitivities
-from tilebound.bounds.solve import solve
+from tilebound.bounds.programs.bound import bound_region, energy_floor
+from tilebound.bounds.programs.relax import Relaxation
+from tilebound.bounds.programs.sensitivity import log_slopes, sensitivities
+from tilebound.bounds.programs.solve import solve
+from tilebound.bounds.scenario import Scenario
 from tilebound.hardware.architecture import Architecture, Compute, Storage
 from tilebound.search.objectives import OBJECTIVES
 from tilebound.search.space import Mapspace
@@ -37,10 +37,10 @@ def machine(rng: random.Random) -> Architecture:
 
 def changed(relaxation: Relaxation, label, share: float) -> Relaxation:
     """The relaxation of a machine with `share` times as much of a figure."""
-    architecture, einsum = relaxation.problem.architecture, relaxation.einsum
+    architecture, einsum = relaxation.scenario.architecture, relaxation.einsum
     level = architecture.levels[label.level]
     if label.kind == "array":
-        other = Relaxation(Problem(architecture, einsum))
+        other = Relaxation(Scenario(architecture, einsum))
         other.limits = tuple(replace(x, most=x.most * share) if x.level == label.level and (
             label.axes in x.kinds) else x for x in relaxation.limits)
         other.least_cycles = relaxation.least_cycles / share
@@ -48,7 +48,7 @@ def changed(relaxation: Relaxation, label, share: float) -> Relaxation:
     figure = {"size_words": int(level.size_words * share)} if label.kind == "capacity" else \
         {label.kind: getattr(level, label.kind) * share}
     levels = tuple(replace(x, **figure) if x is level else x for x in architecture.levels)
-    return Relaxation(Problem(replace(architecture, levels=levels), einsum))
+    return Relaxation(Scenario(replace(architecture, levels=levels), einsum))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -18,8 +18,8 @@ from tilebound.model.evaluate import evaluate
 from tilebound.model.sparse.bits import stored_bits
 from tilebound.model.sparse.counts import SparseCounts
 from tilebound.search.check import rederive
-from tilebound.search.conflict import Problem, smallest_conflict
-from tilebound.search.demands import Case
+from tilebound.search.conflict.conflict import Problem, smallest_conflict
+from tilebound.search.conflict.demands import Case
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.objectives import OBJECTIVES

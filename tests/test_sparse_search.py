@@ -10,12 +10,12 @@ from tilebound.errors import InfeasibleError
 from tilebound.hardware.architecture import Architecture
 from tilebound.loading import load_specs
 from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules
-from tilebound.search import relief
 from tilebound.search.check import rederive
-from tilebound.search.clashes import describe
-from tilebound.search.demands import Case
+from tilebound.search.conflict import relief
+from tilebound.search.conflict.clashes import describe
+from tilebound.search.conflict.demands import Case
+from tilebound.search.conflict.relief import find_conflict
 from tilebound.search.layer import LayerSearch
-from tilebound.search.relief import find_conflict
 from tilebound.workload.density.uniform import FixedStructured, Hypergeometric
 from tilebound.workload.einsum import Einsum, Tensor, Term
 

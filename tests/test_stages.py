@@ -13,12 +13,12 @@ from math import inf
 import numpy as np
 import pytest
 import tilebound as tb
-from tilebound.bounds.bound import bound_region, energy_floor
 from tilebound.bounds.cap import Cap
-from tilebound.bounds.lattice import Lattice
-from tilebound.bounds.lattice_bound import LatticeBound
-from tilebound.bounds.problem import Problem
-from tilebound.bounds.relax import Relaxation
+from tilebound.bounds.lattice.bound import LatticeBound
+from tilebound.bounds.lattice.lattice import Lattice
+from tilebound.bounds.programs.bound import bound_region, energy_floor
+from tilebound.bounds.programs.relax import Relaxation
+from tilebound.bounds.scenario import Scenario
 from tilebound.hardware.architecture import Figure
 from tilebound.mapping.constraints import Constraints, LevelConstraints
 from tilebound.model.evaluate import evaluate
@@ -118,13 +118,13 @@ def test_a_second_certificate_proves_nothing_of_all_mappings():
 @by_case
 def test_bounds_among_mappings_that_are_fast_enough(case, share):
     architecture, einsum = CASES[case]
-    relaxation, lattice = Relaxation(Problem(architecture, einsum)), Lattice(Problem(architecture, einsum))
+    relaxation, lattice = Relaxation(Scenario(architecture, einsum)), Lattice(Scenario(architecture, einsum))
     for keep, energy, cycles in every_cost(case):
         if not len(cycles):
             continue
         limit = (cycles.min() * (1 - share) + cycles.max() * share) * (1 + 1e-12)
         least = energy[cycles <= limit].min()
-        limited = Relaxation(Problem(architecture, einsum), cap=Cap(0, 1, limit))
+        limited = Relaxation(Scenario(architecture, einsum), cap=Cap(0, 1, limit))
         root = Mapspace(architecture, einsum).root(keep)
         bound = bound_region(limited, root, 1, 0, 0.0).value
         assert bound <= least * (1 + 1e-9)
@@ -139,14 +139,14 @@ def test_bounds_among_mappings_that_are_fast_enough(case, share):
 @by_case
 def test_bounds_on_cycles_among_mappings_with_little_energy(case, powers, share):
     architecture, einsum = CASES[case]
-    lattice = Lattice(Problem(architecture, einsum))
+    lattice = Lattice(Scenario(architecture, einsum))
     for keep, energy, cycles in every_cost(case):
         if not len(cycles):
             continue
         values = energy ** powers[0] * cycles ** powers[1]
         limit = values.min() * (1 - share) + values.max() * share
         least = cycles[values <= limit].min()
-        limited = Relaxation(Problem(architecture, einsum), cap=Cap(*powers, limit))
+        limited = Relaxation(Scenario(architecture, einsum), cap=Cap(*powers, limit))
         root = Mapspace(architecture, einsum).root(keep)
         floor, _ = energy_floor(limited, root)
         bound = bound_region(limited, root, 0, 1, floor).value
@@ -158,7 +158,7 @@ def test_bounds_on_cycles_among_mappings_with_little_energy(case, powers, share)
 
 def test_where_no_mapping_is_fast_enough_the_region_is_empty():
     architecture, einsum = CASES["gemm, array"]
-    limited = Relaxation(Problem(architecture, einsum), cap=Cap(0, 1, einsum.macs / 9 - 1))
+    limited = Relaxation(Scenario(architecture, einsum), cap=Cap(0, 1, einsum.macs / 9 - 1))
     assert bound_region(limited, Mapspace(architecture, einsum).whole, 1, 0, 0.0).value == inf
 
 
@@ -255,7 +255,7 @@ def test_what_costs_nothing_may_come_first(objective):
 def test_under_a_cap_a_region_may_be_known_to_be_empty():
     architecture, einsum = CASES["gemm, row"]
     space = Mapspace(architecture, einsum)
-    relaxation = Relaxation(Problem(architecture, einsum), cap=Cap(1, 2, 1e6))
+    relaxation = Relaxation(Scenario(architecture, einsum), cap=Cap(1, 2, 1e6))
     for keep in space.keeps:
         region = space.root(keep)
         assert bound_region(relaxation, region, 0, 1, inf).value >= bound_region(

@@ -8,11 +8,11 @@ from math import prod
 
 import numpy as np
 import pytest
-from tilebound.bounds.problem import Problem
-from tilebound.bounds.tiles import Tiles, tile_counts
-from tilebound.bounds.tiles_bound import TileBound
-from tilebound.bounds.tiles_inside import Pairs, anew_at_least
-from tilebound.bounds.tiles_last import Ways, least, nests
+from tilebound.bounds.scenario import Scenario
+from tilebound.bounds.tiles.bound import TileBound
+from tilebound.bounds.tiles.inside import Pairs, anew_at_least
+from tilebound.bounds.tiles.last import Ways, least, nests
+from tilebound.bounds.tiles.tiles import Tiles, tile_counts
 from tilebound.mapping.constraints import Constraints
 from tilebound.mapping.nest import Block, Loop, Mapping
 from tilebound.mapping.template import KINDS, slot
@@ -44,7 +44,7 @@ def case(rng):
     architecture = rng.choice((lambda r, a: a, lambda r, a: a, gated, charging))(rng, architecture)
     if rng.random() < 0.75:
         architecture = one_price(rng, architecture)
-    tiles = Tiles(Problem(architecture, einsum, Constraints(imperfect=True)))
+    tiles = Tiles(Scenario(architecture, einsum, Constraints(imperfect=True)))
     return (tiles, mapping) if tiles.applies else None
 
 

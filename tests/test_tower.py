@@ -10,10 +10,10 @@ from math import inf
 import numpy as np
 import pytest
 from tilebound.bounds.cap import UNCAPPED, Cap
-from tilebound.bounds.lattice import Lattice
-from tilebound.bounds.problem import Problem
-from tilebound.bounds.tower import Tower
-from tilebound.bounds.tower_bound import TowerBound
+from tilebound.bounds.lattice.lattice import Lattice
+from tilebound.bounds.scenario import Scenario
+from tilebound.bounds.tower.bound import TowerBound
+from tilebound.bounds.tower.tower import Tower
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.constraints import NONE, Constraints, FactorRange, LevelConstraints, LoopRules
 from tilebound.mapping.nest import Block, Mapping
@@ -40,7 +40,7 @@ def any_case(rng, limited):
             blocks.append(Block(block.level, keep, block.temporal, block.spatial_x, block.spatial_y))
         mapping = Mapping(tuple(blocks))
         architecture = random_architecture(rng, einsum, mapping, limited)
-        lattice = Lattice(Problem(architecture, einsum))
+        lattice = Lattice(Scenario(architecture, einsum))
         both = any({x.rank for x in b.spatial_x} & {y.rank for y in b.spatial_y} for b in mapping)
         if not both and not lattice.applies and Tower(lattice).applies:
             return architecture, einsum, tuple(b.keep for b in mapping)
@@ -92,7 +92,7 @@ def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
         cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles))),
                           Cap(1, 1, float(np.median(energy * cycles)))))
         best = (energy ** powers[0] * cycles ** powers[1])[cap.admits(energy, cycles)].min()
-        tower = Tower(Lattice(Problem(architecture, einsum, constraints)))
+        tower = Tower(Lattice(Scenario(architecture, einsum, constraints)))
         proven, _ = TowerBound(tower, keep, *powers, cap).solve(best * 3)
         assert proven <= best * (1 + 1e-9)
         compared += 1
@@ -123,7 +123,7 @@ def open_case(kind, seed):
     if not np.isfinite(energy).any():
         return None
     cap = rng.choice((UNCAPPED, Cap(0, 1, float(rng.choice(cycles[np.isfinite(cycles)])))))
-    tower = Tower(Lattice(Problem(architecture, einsum, constraints)))
+    tower = Tower(Lattice(Scenario(architecture, einsum, constraints)))
     values = {choice: min((e ** powers[0] * c ** powers[1])[cap.admits(e, c)], default=inf)
               for choice, (e, c) in every.items()}
     return TowerBound(tower, keep, *powers, cap, loose), values

@@ -9,9 +9,9 @@ from tilebound.hardware.architecture import Architecture
 from tilebound.mapping.parts import by_levels
 from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
-from tilebound.search.explain_uneven import Place, explained_uneven, stays
 from tilebound.search.objectives import objective_value
-from tilebound.search.uneven import UnevenSearch
+from tilebound.search.uneven.uneven import UnevenSearch
+from tilebound.search.why.explain_uneven import Place, explained_uneven, stays
 from tilebound.workload.einsum import Einsum
 
 from test_uneven_search import UNEVEN, drawn, every_mapping

@@ -11,9 +11,9 @@ from typing import Iterator
 
 import pytest
 import tilebound as tb
-from tilebound.bounds.arrays import prime_factors
 from tilebound.bounds.cap import UNCAPPED
-from tilebound.bounds.nests import Nests
+from tilebound.bounds.chains.nests import Nests
+from tilebound.bounds.divisors import prime_factors
 from tilebound.hardware.architecture import Architecture, Compute, Figure, Network, Storage
 from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules, violations
 from tilebound.mapping.nest import Block, Loop, Mapping
@@ -21,13 +21,13 @@ from tilebound.mapping.validate import check_mapping
 from tilebound.model.evaluate import evaluate
 from tilebound.report.check import check_document
 from tilebound.report.document import dumps
-from tilebound.search.arranged import ArrangedSearch
 from tilebound.search.check import rederive
 from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.objectives import OBJECTIVES, objective_value
 from tilebound.search.space import Mapspace
-from tilebound.search.uneven import UnevenSearch, cut_search, search_uneven
+from tilebound.search.uneven.arranged import ArrangedSearch
+from tilebound.search.uneven.uneven import UnevenSearch, cut_search, search_uneven
 from tilebound.workload.einsum import Einsum, Tensor, Term
 
 UNEVEN = Constraints(uneven=True)
@@ -401,7 +401,7 @@ def test_a_search_that_is_stopped_gives_what_it_has() -> None:
 def test_the_room_is_divided_until_tiles_fit() -> None:
     architecture, einsum = tb.load_architecture(MACHINE), tb.load_workload(LAYERS)["gemm"]
     space = Mapspace(architecture, einsum, UNEVEN)
-    search = cut_search(space, Nests(space.problem), OBJECTIVES["energy"], UNCAPPED)
+    search = cut_search(space, Nests(space.scenario), OBJECTIVES["energy"], UNCAPPED)
     assert search is not None
     leaf = next(search.leaves([float("inf")]))
     assert search.relaxed is not None and search.relaxed <= leaf.value == search.bound
@@ -415,7 +415,7 @@ def test_proofs_that_end_with_a_pair_of_chains_are_accepted(monkeypatch: pytest.
     for seed in range(40):
         architecture, einsum = drawn(seed, windows=False)
         space = Mapspace(architecture, einsum, UNEVEN)
-        search = cut_search(space, Nests(space.problem), (1, 0), UNCAPPED, most=3)
+        search = cut_search(space, Nests(space.scenario), (1, 0), UNCAPPED, most=3)
         if search is not None:
             next(search.leaves([float("inf")]), None)
             if search.chains == 4:

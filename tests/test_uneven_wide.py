@@ -26,7 +26,7 @@ from tilebound.search.check import rederive
 from tilebound.search.front import FrontSearch
 from tilebound.search.limits import Limits
 from tilebound.search.objectives import OBJECTIVES, objective_value
-from tilebound.search.uneven import search_uneven
+from tilebound.search.uneven.uneven import search_uneven
 from tilebound.workload.einsum import Einsum
 from tilebound.workload.graph import WorkloadGraph
 

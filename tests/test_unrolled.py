@@ -9,8 +9,8 @@ from math import prod
 
 import numpy as np
 import pytest
-from tilebound.bounds.arrays import divisors
-from tilebound.bounds.problem import Problem
+from tilebound.bounds.divisors import divisors
+from tilebound.bounds.scenario import Scenario
 from tilebound.bounds.unrolled import unrolled
 from tilebound.mapping.constraints import Constraints, FactorRange, LevelConstraints, LoopRules
 from tilebound.mapping.template import slot
@@ -18,7 +18,7 @@ from tilebound.mapping.template import slot
 from test_search import gemm, three_level
 
 
-def problem(rng: random.Random) -> Problem:
+def scenario(rng: random.Random) -> Scenario:
     machine, einsum = three_level(x=rng.choice((1, 2, 6)), y=rng.choice((1, 3, 4))), gemm(6, 4, 1)
     only = rng.choice((None, None, einsum.ranks[:2]))
     glb = replace(machine.levels[1], **{rng.choice(("spatial_x", "spatial_y")): only})
@@ -26,13 +26,13 @@ def problem(rng: random.Random) -> Problem:
     loops = LoopRules(
         factors=((rng.choice(einsum.ranks), asked),),
         inner=tuple(rng.sample(einsum.ranks, rng.randint(0, 2))), split=rng.choice((None, 1, 2)))
-    return Problem(replace(machine, levels=(machine.levels[0], glb, machine.levels[2])), einsum, Constraints(
+    return Scenario(replace(machine, levels=(machine.levels[0], glb, machine.levels[2])), einsum, Constraints(
         (LevelConstraints("GLB", spatial=loops),), uneven=rng.random() < 0.3))
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_all_that_the_rules_allow_is_there_once(seed):
-    case = problem(random.Random(seed))
+    case = scenario(random.Random(seed))
     extents = [case.einsum.extent[rank] for rank in case.ranks]
     truth = set()
     for x, y in product(product(*map(divisors, extents)), repeat=2):

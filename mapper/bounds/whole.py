@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..mapping.template import Keep
 from .cap import UNCAPPED, Cap
-from .lattice import Lattice
-from .lattice_bound import LatticeBound
-from .tower import Tower
-from .tower_bound import TowerBound
+from .lattice.bound import LatticeBound
+from .lattice.lattice import Lattice
+from .tower.bound import TowerBound
+from .tower.tower import Tower
 
 _MOST_WAYS = 10_000_000       # of levels to keep tensors next, times lattice points
 

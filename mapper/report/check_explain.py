@@ -8,13 +8,13 @@ from typing import Iterator
 
 from ..mapping.nest import Mapping
 from ..search.certificate import Certificate
-from ..search.explain import binding, class_of, opened
-from ..search.explain_uneven import uneven_waterfall
-from ..search.explanation import Explanation, Worth
 from ..search.objectives import OBJECTIVES, cap
 from ..search.result import LayerResult, NetworkResult
 from ..search.space import Mapspace
-from ..search.waterfall import waterfall
+from ..search.why.explain import binding, class_of, opened
+from ..search.why.explain_uneven import uneven_waterfall
+from ..search.why.explanation import Explanation, Worth
+from ..search.why.waterfall import waterfall
 
 #: Differences between solutions of one program: relative ones of its value, and of elasticities in percent.
 _SOLVED, _PERCENT = 1e-4, 2e-3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Iterator, cast
 
-from ..search.explanation import Drop, Explanation, RunnerUp, Worth
 from ..search.trace import Moment
+from ..search.why.explanation import Drop, Explanation, RunnerUp, Worth
 from .schema_explain import CyclesPart, EnergyPart, ExplainEntry
 from .views import COMPUTE, LEAKAGE
 

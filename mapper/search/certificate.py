@@ -8,9 +8,9 @@ from math import inf
 from typing import Any
 from typing import Mapping as MappingOf
 
-from ..bounds.bound import ROUNDING
+from ..bounds.programs.bound import ROUNDING
 from ..mapping.nest import Mapping
-from .explanation import Explanation
+from .why.explanation import Explanation
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from ..bounds.bound import Plane, parts_values, proven, proven_value
 from ..bounds.cap import Cap
-from ..bounds.lattice import Lattice
-from ..bounds.nests import Nests
-from ..bounds.program import Multipliers, Program
+from ..bounds.chains.nests import Nests
+from ..bounds.lattice.lattice import Lattice
+from ..bounds.programs.bound import Plane, parts_values, proven, proven_value
+from ..bounds.programs.program import Multipliers, Program
 from ..bounds.region import Region
-from ..bounds.tiles import Tiles
-from ..bounds.tiles_bound import TileBound
+from ..bounds.tiles.bound import TileBound
+from ..bounds.tiles.tiles import Tiles
 from ..bounds.whole import has_open_bound, has_whole_bound, whole_bound
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..workload.einsum import Einsum
-from .arranged import arrangements, least_steps
 from .imperfect_explorer import ImperfectExplorer, may_enumerate
 from .keeps import Decision
 from .layer import ENUMERATE
@@ -25,7 +24,8 @@ from .leftover import Leftover
 from .local import Explorer
 from .objectives import OBJECTIVES, cap
 from .space import Mapspace
-from .uneven import MOST_CHAINS, MOST_SHAPES, cut_search, proven_by, shape_search
+from .uneven.arranged import arrangements, least_steps
+from .uneven.uneven import MOST_CHAINS, MOST_SHAPES, cut_search, proven_by, shape_search
 
 
 class ProofError(ValueError):
@@ -62,7 +62,7 @@ def _by_chains(space: Mapspace, objective: str, enough: float, dual: dict[str, A
         return 0.0, 0.0
     powers = OBJECTIVES[objective]
     chains, shapes = _count(dual, "chains", MOST_CHAINS), _count(dual, "shapes", MOST_SHAPES)
-    found = cut_search(space, Nests(space.problem), powers, limit, chains)
+    found = cut_search(space, Nests(space.scenario), powers, limit, chains)
     if found is not None:
         next(found.leaves([enough]), None)
     other = shape_search(space, powers, limit, found, enough, shapes) if "shapes" in dual else None
@@ -103,8 +103,8 @@ class _Checker:
         self.powers = OBJECTIVES[objective]
         explorer = ImperfectExplorer if space.imperfect else Explorer
         self.explorer: Explorer = explorer(space, *self.powers, cap)
-        self.divisors = Lattice(space.problem)
-        self.tiles = Tiles(space.problem)
+        self.divisors = Lattice(space.scenario)
+        self.tiles = Tiles(space.scenario)
         self.leftover = Leftover(self.explorer, self.tiles)
         self.enough = enough
 

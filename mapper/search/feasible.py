@@ -103,7 +103,7 @@ def first_fit(space: Mapspace, keep: Keep,
               accept: Callable[[np.ndarray], bool] | None = None) -> np.ndarray | None:
     """A factor array that fits, keeps to the constraints and is accepted; None when there is none (or
     when none was found in a good number of steps)."""
-    if not all(space.counts.values()) or space.problem.most_units < space.rules.workers:
+    if not all(space.counts.values()) or space.scenario.most_units < space.rules.workers:
         return None
     fit = Fit(space, keep, accept)
     ranks = sorted(space.einsum.ranks, key=lambda r: space.counts[r])

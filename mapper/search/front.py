@@ -11,7 +11,7 @@ from math import isqrt
 from time import monotonic
 from typing import Callable
 
-from ..bounds.bound import ROUNDING
+from ..bounds.programs.bound import ROUNDING
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints, violations
 from ..mapping.nest import Mapping
@@ -19,15 +19,15 @@ from ..mapping.parts import unfold
 from ..mapping.validate import check_mapping
 from ..model.evaluate import evaluate
 from ..workload.einsum import Einsum
-from .arranged import asked_of_parts
 from .certificate import Certificate, FrontPoint, LayerFront
-from .explain import class_of, explained
-from .explain_uneven import explained_uneven
 from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
 from .local import as_found
-from .uneven import UnevenSearch
+from .uneven.arranged import asked_of_parts
+from .uneven.uneven import UnevenSearch
+from .why.explain import class_of, explained
+from .why.explain_uneven import explained_uneven
 
 #: Searches for one front, unless asked for otherwise.
 POINTS = 20

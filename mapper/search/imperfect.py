@@ -8,10 +8,10 @@ from functools import cached_property
 from math import inf, prod
 from typing import Callable
 
-from ..bounds.bound import ROUNDING
-from ..bounds.problem import Problem
-from ..bounds.tiles import Tiles
-from ..bounds.tiles_bound import TileBound
+from ..bounds.programs.bound import ROUNDING
+from ..bounds.scenario import Scenario
+from ..bounds.tiles.bound import TileBound
+from ..bounds.tiles.tiles import Tiles
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -59,7 +59,7 @@ class ImperfectSearch(LayerSearch):
     @cached_property
     def tiles(self) -> Tiles:
         """The numbers of tiles that ranks can be cut into."""
-        return Tiles(self.space.problem)
+        return Tiles(self.space.scenario)
 
     def share_tiles(self, other: LayerSearch) -> None:
         super().share_tiles(other)
@@ -206,7 +206,7 @@ class ImperfectSearch(LayerSearch):
 
 def kind_of_search(architecture: Architecture, einsum: Einsum, constraints: Constraints) -> type[LayerSearch]:
     """That with remainders where the constraints allow some in the layer."""
-    return ImperfectSearch if Problem(architecture, einsum, constraints).imperfect else LayerSearch
+    return ImperfectSearch if Scenario(architecture, einsum, constraints).imperfect else LayerSearch
 
 
 def layer_search(architecture: Architecture, einsum: Einsum, objective: str, limits: Limits,

@@ -15,9 +15,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..bounds.bound import ROUNDING, Bound, bound_region, energy_floor, parts_values
+from ..bounds.programs.bound import ROUNDING, Bound, bound_region, energy_floor, parts_values
+from ..bounds.programs.relax import Relaxation
 from ..bounds.region import Region
-from ..bounds.relax import Relaxation
 from ..errors import InfeasibleError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
@@ -25,7 +25,7 @@ from ..mapping.nest import Mapping
 from ..mapping.template import Keep
 from ..workload.einsum import Einsum
 from .certificate import Certificate
-from .diagnose import why_nothing_fits
+from .conflict.diagnose import why_nothing_fits
 from .limits import NO_LIMITS, Limits
 from .local import Found
 from .objectives import ended

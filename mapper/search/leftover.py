@@ -11,11 +11,11 @@ from typing import Callable
 
 import numpy as np
 
-from ..bounds.bound import ROUNDING
-from ..bounds.tiles import Tiles
-from ..bounds.tiles_bound import TileBound
-from ..bounds.tiles_inside import Pairs
-from ..bounds.tiles_last import Ways, least, nests
+from ..bounds.programs.bound import ROUNDING
+from ..bounds.tiles.bound import TileBound
+from ..bounds.tiles.inside import Pairs
+from ..bounds.tiles.last import Ways, least, nests
+from ..bounds.tiles.tiles import Tiles
 from ..mapping.template import slot
 from ..model.imperfect_batch import is_exact
 from ..model.network import counts_hops

@@ -10,8 +10,8 @@ from typing import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bounds.arrays import prime_factors
 from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.divisors import prime_factors
 from ..errors import Problem, SpecError
 from ..mapping.nest import Mapping
 from ..mapping.template import KINDS, Keep, slot

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..bounds.bound import ROUNDING
 from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.programs.bound import ROUNDING
 
 #: What asks for the front of cycles and energy.
 PARETO = "pareto"

@@ -9,8 +9,8 @@ from typing import Any, Mapping
 import numpy as np
 
 from ..bounds.cap import UNCAPPED, Cap
+from ..bounds.programs.relax import Relaxation
 from ..bounds.region import TRIVIAL, Region
-from ..bounds.relax import Relaxation
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.template import Keep, Template, slot
@@ -34,15 +34,15 @@ class Mapspace(LoopOrders):
 
     def room(self, level: int, tensor: Tensor, extents: Mapping[str, Any]) -> Any:
         """Words that tiles of `extents` (numbers, or arrays of them) surely take at a level."""
-        return footprint(tensor, extents) * self.problem.prices.held(level, tensor.name)
+        return footprint(tensor, extents) * self.scenario.prices.held(level, tensor.name)
 
     def noted(self, level: int, tensor: Tensor, extents: Mapping[str, Any]) -> Any:
         """Bits of metadata that the tiles surely have there."""
-        return self.problem.prices.noted(level, tensor.name, footprint(tensor, extents))
+        return self.scenario.prices.noted(level, tensor.name, footprint(tensor, extents))
 
     def relaxation(self, cap: Cap = UNCAPPED) -> Relaxation:
         """What the programs of its regions are built from, for mappings within `cap`."""
-        return Relaxation(self.problem, self.least_steps, cap)
+        return Relaxation(self.scenario, self.least_steps, cap)
 
     # ---- choices ---------------------------------------------------------------------------
 

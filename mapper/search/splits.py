@@ -7,25 +7,25 @@ from typing import Callable
 
 import numpy as np
 
-from ..bounds.arrays import factorizations_within
-from ..bounds.problem import Problem
+from ..bounds.divisors import factorizations_within
+from ..bounds.scenario import Scenario
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import NONE, Constraints
 from ..mapping.splits import Place, imperfect_splits, smallest_splits
 from ..mapping.template import slot
 from ..workload.einsum import Einsum
-from .factors import WholeSplits, whole_splits
 from .pace import paces
+from .whole_splits import WholeSplits, whole_splits
 
 
 class Splits:
-    """The splits of every rank of one problem that machine and constraints admit."""
+    """The splits of every rank of one scenario that machine and constraints admit."""
 
     def __init__(self, architecture: Architecture, einsum: Einsum, constraints: Constraints = NONE) -> None:
-        self.problem = problem = Problem(architecture, einsum, constraints)
-        self.architecture, self.einsum, self.rules = architecture, einsum, problem.rules
-        self.depth, self.ranks, self.slots = problem.depth, problem.ranks, problem.slots
-        self.imperfect = problem.imperfect
+        self.scenario = scenario = Scenario(architecture, einsum, constraints)
+        self.architecture, self.einsum, self.rules = architecture, einsum, scenario.rules
+        self.depth, self.ranks, self.slots = scenario.depth, scenario.ranks, scenario.slots
+        self.imperfect = scenario.imperfect
 
     @cached_property
     def ways(self) -> dict[str, np.ndarray]:

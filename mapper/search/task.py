@@ -13,19 +13,19 @@ from ..mapping.constraints import Constraints
 from ..mapping.nest import Mapping
 from ..workload.einsum import Einsum
 from .certificate import Certificate, LayerFront
-from .demands import Case
-from .explain import explained
-from .explain_uneven import explained_uneven
+from .conflict.demands import Case
+from .conflict.relief import with_conflict
 from .front import FrontSearch
 from .imperfect import layer_search
 from .layer import LayerSearch
 from .limits import Limits
 from .objectives import PARETO, stages
-from .potential import potentials
 from .progress import ProgressEvent
-from .relief import with_conflict
 from .stages import second_stage
-from .uneven import UnevenSearch, search_uneven
+from .uneven.uneven import UnevenSearch, search_uneven
+from .why.explain import explained
+from .why.explain_uneven import explained_uneven
+from .why.potential import potentials
 
 Answer = tuple[Mapping, Certificate] | LayerFront
 _Search = LayerSearch | FrontSearch | UnevenSearch

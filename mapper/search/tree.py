@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Iterator
 
-from ..bounds.bound import Bound
-from ..bounds.program import Multipliers
+from ..bounds.programs.bound import Bound
+from ..bounds.programs.program import Multipliers
 from ..bounds.region import Region
 from .keeps import Decision
 

@@ -7,9 +7,9 @@ from functools import partial
 from math import inf
 from typing import Callable
 
-from ..bounds.bound import ROUNDING
-from ..bounds.lattice import Lattice, Tiling
-from ..bounds.lattice_bound import LatticeBound
+from ..bounds.lattice.bound import LatticeBound
+from ..bounds.lattice.lattice import Lattice, Tiling
+from ..bounds.programs.bound import ROUNDING
 from ..bounds.region import Region
 from ..bounds.whole import has_open_bound, has_whole_bound, whole_bound
 from ..mapping.template import Keep
@@ -34,7 +34,7 @@ class WholeFactors(Finder):
                  report: Callable[[float, float], None] | None, known: Found | None,
                  among: tuple[str, float] | None) -> None:
         super().__init__(space, objective, limits, report, known, among)
-        self.lattice = Lattice(space.problem)
+        self.lattice = Lattice(space.scenario)
         self.capped: dict[Keep, float] = {}     # by what levels keep, the least known of what `among` limits
 
     @property
