@@ -100,6 +100,24 @@ def test_bounds_are_never_above_the_optimum_and_mostly_attain_it(kind):
     assert compared > 10 and attained > (0.5 if kind == "limited" else 0.75) * compared
 
 
+@pytest.mark.parametrize("extents, stride", [((4, 2, 4), 1), ((4, 2, 2), 2), ((2, 4, 4), 1)])
+def test_what_slides_may_be_undone_once_another_tensor_is_moved(extents, stride):
+    """With a loop over P right outside of that over R: outputs stay in place along R alone."""
+    einsum = Einsum("depthwise", ("C", "P", "R"), extents, (
+        Tensor("W", axes("C", "R")), Tensor("I", ((Term("C"),), (Term("P", stride), Term("R", stride)))),
+        Tensor("O", axes("C", "P"), is_output=True)))
+    figures = {x: Figure(n, "test") for x, n in (("read", 8.0), ("fill", 5.0), ("update", 7.0))}
+    for size in (3, 5, 8, 12):
+        architecture = Architecture("two levels", (
+            Storage("DRAM", energy=figures), Storage("buffer", size_words=size, energy=figures)),
+            Compute("MAC", energy={"compute": Figure(1.0, "test")}))
+        for keep in Mapspace(architecture, einsum).keeps:
+            every = costs(architecture, einsum, keep, NONE)
+            if np.isfinite(best := every[0].min()):
+                tower = Tower(Lattice(Scenario(architecture, einsum)))
+                assert TowerBound(tower, keep, 1, 0).solve(inf)[0] <= best * (1 + 1e-9)
+
+
 def open_case(kind, seed):
     """A bound within a cap, with part of what levels keep open, and the least objective by what they keep;
     None where mappings are too many or not there."""

@@ -68,10 +68,11 @@ class Windows:
         return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
 
     def followed(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray, n: np.ndarray,
-                 m: float) -> np.ndarray:
+                 m: float | None) -> np.ndarray:
         """The share that is left when `slider` steps innermost `n` times, each time by the extents `outer`,
-        the other rank of its axis `m` times right after that, and next one of another axis; or less."""
-        others = {rank: np.full(len(outer), m) for rank in self.partner(tensor, slider)}
+        the other rank of its axis `m` times right after that (None: as often as is best), and next one of
+        another axis; or less."""
+        others = {} if m is None else {rank: np.full(len(outer), m) for rank in self.partner(tensor, slider)}
         whole, part = self.parts(tensor, slider, outer, n, "level", others)
         return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
 

@@ -49,7 +49,7 @@ class Flows:
         self.ranks = {t.name: t.ranks for t in self.l.einsum.tensors}
         self._words: dict[tuple[str, int, int], np.ndarray] = {}
         self._parts: dict[tuple[str, int, int], np.ndarray] = {}
-        self._shares: dict[tuple[str, int, int, str, float, float], np.ndarray] = {}
+        self._shares: dict[tuple[str, int, int, str, float, float | None], np.ndarray] = {}
         self._places: dict[tuple[int, ...], np.ndarray] = {}
         self._copies: dict[tuple[str, int], np.ndarray] = {}
 
@@ -141,10 +141,10 @@ class Flows:
                 count = count * (1 + (unrolled[:, columns] - 1).sum(axis=1))[:, None]
         return np.asarray(count / spread)
 
-    def share(self, flow: Flow, level: int, slider: str, steps: float, then: float) -> np.ndarray:
+    def share(self, flow: Flow, level: int, slider: str, steps: float, then: float | None) -> np.ndarray:
         """The share of its words that is left of a stream if `slider` steps innermost at `level`, and the
-        other rank of its axis after it, `then` times; infinitely often: loops further out may go on (see
-        `Windows`). By shape and point."""
+        other rank of its axis after it, `then` times (None: as often as is best); infinitely often: loops
+        further out may go on (see `Windows`). By shape and point."""
         axis = {t.rank for t in self.l.windows.axes[flow.tensor.name][slider]}
         ranks = tuple(i for i, rank in enumerate(self.l.ranks) if rank in axis)
         key = flow.tensor.name, flow.child, level, slider, steps, then

@@ -114,7 +114,7 @@ class Steps:
         self.most, self.note = np.broadcast_to(most, len(flows.shapes.x)), note
         self.began = dict[int, dict[State, np.ndarray]]()
         self._known_free: dict[frozenset[Held], frozenset[str]] = {}
-        self._paid: dict[tuple[tuple[Stream, ...], str, float, float], np.ndarray] = {}
+        self._paid: dict[tuple[tuple[Stream, ...], str, float, float | None], np.ndarray] = {}
         self.shapes = len(flows.shapes.x)
         limited = np.isfinite(self.most).any()
         self._ways = {t.name: pay.ways(t) for t in self.l.einsum.tensors if limited}
@@ -244,9 +244,12 @@ class Steps:
         then = self._free(rest.held) - self._free(state.held)
         self._enter(level, moves, rest, then, Source(state, own, [Step(self._price(streams))]))
         for slider in sorted(self.l.windows.sliders(tensor) & then):
-            slid = Source(state, own, self._slid(level, streams, slider, 1.0), (slider,))
+            partner = self.l.windows.partner(tensor, slider)
+            # A partner that moves what is still in place may come next all the same, once that is paid for.
+            once = 1.0 if then.issuperset(partner) else None
+            slid = Source(state, own, self._slid(level, streams, slider, once), (slider,))
             self._enter(level, moves, rest, then - {slider}, slid)
-            for other in then.intersection(self.l.windows.partner(tensor, slider)):
+            for other in then.intersection(partner):
                 slid = Source(state, own, self._met(level, streams, slider, other), (slider, other))
                 self._enter(level, moves, rest, then - {slider, other}, slid)
             if self.further(level):
@@ -255,7 +258,8 @@ class Steps:
                 slid = Source(state, own, self._slid(level, streams, slider, inf), (slider,))
                 self._enter(level, moves, run, after, slid)
 
-    def _slid(self, level: int, streams: tuple[Stream, ...], slider: str, then: float) -> list[Step]:
+    def _slid(self, level: int, streams: tuple[Stream, ...], slider: str,
+              then: float | None) -> list[Step]:
         """A window slides with the first of the loops; `then`: see `Flows.share`."""
         axis = self.l.ranks.index(slider)
         return [Step(self._price(streams, slider, n, then), ((axis, i, j),))
@@ -273,7 +277,7 @@ class Steps:
                 for own, its in product(pairs, others) if meets[own[0] * at[0] + its[0] * at[1]]]
 
     def _price(self, streams: tuple[Stream, ...], slider: str = "", n: float = 1.0,
-               then: float = 1.0) -> np.ndarray:
+               then: float | None = 1.0) -> np.ndarray:
         """What some streams cost: of whole tiles; or where a window slides, in `n` steps."""
         key = streams, slider, n, then
         if key not in self._paid:
