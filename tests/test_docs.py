@@ -133,3 +133,14 @@ def test_the_result_page_names_every_key() -> None:
     names = {name for part in json_schema()["$defs"].values() for name in part.get("properties", ())}
     known_elsewhere = {"read_bandwidth", "write_bandwidth", "shared_bandwidth"}      # "bandwidths"
     assert {n for n in names - known_elsewhere if not re.search(rf"\b{n}\b", text)} == set()
+
+
+def test_the_page_on_the_code_names_every_module_of_bounds_and_searches() -> None:
+    text = page("architecture.md")
+    for path in re.findall(r"`((?:bounds|search)/[\w/]+\.py)`", text):
+        assert (ROOT / "mapper" / path).exists(), path
+    rooms = re.findall(r"^\| `((?:bounds|search)/\w*/?)`[^|]*\|(.*)\|$", text, re.MULTILINE)
+    assert len(rooms) > 5
+    for room, row in rooms:
+        there = {path.stem for path in (ROOT / "mapper" / room).glob("*.py")} - {"__init__"}
+        assert set(re.findall(r"`(\w+)`", row)) == there, room
