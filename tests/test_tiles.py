@@ -8,8 +8,9 @@ from math import prod
 
 import numpy as np
 import pytest
+from tilebound import load_architecture, load_workload
 from tilebound.bounds.scenario import Scenario
-from tilebound.bounds.tiles.bound import TileBound
+from tilebound.bounds.tiles.bound import Left, TileBound
 from tilebound.bounds.tiles.inside import Pairs, anew_at_least
 from tilebound.bounds.tiles.last import Ways, least, nests
 from tilebound.bounds.tiles.tiles import Tiles, tile_counts
@@ -86,11 +87,11 @@ def lies_below(seed):
 def is_left(seed):
     """Whether a random mapping whose loops around the array are known is not ruled out where what is looked
     for costs no more than it does; None where there is no such bound."""
-    rng = random.Random(seed)
-    found = case(rng)
-    if found is None:
-        return None
-    tiles, mapping = found
+    found = case(random.Random(seed))
+    return None if found is None else stays_in(*found)
+
+
+def stays_in(tiles, mapping):
     cost = evaluate(tiles.arch, tiles.einsum, mapping)
     tile = only(tiles, mapping)
     factors = np.ones((3 * tiles.depth, len(tiles.ranks)), dtype=np.int64)
@@ -108,11 +109,28 @@ def is_left(seed):
             return None
         value = cost.energy_pj ** powers[0] * cost.cycles ** powers[1]
         bound.cutoff = value * (1 + 1e-9) + 1e-9 * cost.cycles ** powers[1]
-        pairs = Pairs(tiles, tile, tiles.shapes.T, np.ones(1))
-        near = [(a, b) for a, nest in nests(bound, ways, [pairs]) for b, _, _ in least(bound, nest, a)]
+        left = Left(0.0, Pairs(tiles, tile, tiles.shapes.T, np.ones(1)), {i})
+        near = [(a, b) for a, nest in nests(bound, ways, [left]) for b, _, _ in least(bound, nest, a)]
         if (i, j) not in near:
             return False
     return True
+
+
+def test_an_instance_that_idles_keeps_what_it_has():
+    """The second instance has one of three rows, so that its inputs stay while the outer loops run."""
+    machine = load_architecture({"name": "m", "levels": [
+        {"name": "DRAM", "energy": 1},
+        {"name": "GLB", "size": "100 words", "energy": 1000, "fanout": {"x": 2}},
+        {"name": "RF", "size": "10 words", "energy": 0}], "compute": {"name": "MAC", "energy": 0}})
+    layer = load_workload({"layers": [{"name": "x", "type": "matmul", "M": 3, "N": 8, "K": 4}]})["x"]
+    every = frozenset(t.name for t in layer.tensors)
+    mapping = Mapping((
+        Block("DRAM", every, (Loop("N", 4), Loop("M", 2))),
+        Block("GLB", every, (Loop("N", 2),), (Loop("M", 2, 1),)),
+        Block("RF", frozenset({"Inputs"}), (Loop("K", 4),))))
+    tiles = Tiles(Scenario(machine, layer, Constraints(imperfect=True)))
+    assert evaluate(machine, layer, mapping).levels[1].tensors["Inputs"].reads == 36
+    assert stays_in(tiles, mapping)
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -12,8 +12,7 @@ from typing import Callable
 import numpy as np
 
 from ..bounds.programs.bound import ROUNDING
-from ..bounds.tiles.bound import TileBound
-from ..bounds.tiles.inside import Pairs
+from ..bounds.tiles.bound import Left, TileBound
 from ..bounds.tiles.last import Ways, least, nests
 from ..bounds.tiles.tiles import Tiles
 from ..mapping.template import slot
@@ -63,15 +62,15 @@ class Leftover:
             return 0.0
         proven, pairs = bound.left(cutoff, _PAIRS)
         self._done, count = 0, _SOON
-        while pairs and pairs[0][0] < proven * (1.0 - ROUNDING):
+        while pairs and pairs[0].value < proven * (1.0 - ROUNDING):
             some, pairs, count = pairs[:count], pairs[count:], 4 * count
             bound.cutoff = proven
-            proven = min(proven, self._costed(bound, [pair for _, pair in some], proven, offer))
+            proven = min(proven, self._costed(bound, some, proven, offer))
             if self._done > self._limit:
                 break
-        return min([proven, *(value for value, _ in pairs[:1])])
+        return min([proven, *(pair.value for pair in pairs[:1])])
 
-    def _costed(self, bound: TileBound, pairs: list[Pairs], proven: float,
+    def _costed(self, bound: TileBound, pairs: list[Left], proven: float,
                 offer: Callable[[Found], None]) -> float:
         """What is proven of some pairs, at most what is `proven` before."""
         most, waiting = self._nests(bound, pairs)
@@ -92,7 +91,7 @@ class Leftover:
             proven = min(proven, found)
         return min([proven, *(nest.value for nest in waiting[:1])])
 
-    def _nests(self, bound: TileBound, pairs: list[Pairs]) -> tuple[float, list[_Nest]]:
+    def _nests(self, bound: TileBound, pairs: list[Left]) -> tuple[float, list[_Nest]]:
         """The nests of the pairs, the least first; and what is proven of those that are too many."""
         found = [(values, own, (j, i) if self.tiles.middle else (i,))
                  for i, every in nests(bound, self._ways, pairs) for j, own, values in least(bound, every, i)]

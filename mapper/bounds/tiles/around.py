@@ -16,6 +16,7 @@ from .outside import Outside
 _LITTLE = 0.1                 # shares of words that may rest that are not looked at apart
 _CLOSE = 1000                 # pairs together that are looked at with all numbers of middle tiles
 _MOST_NUMBERS = 400           # of these
+_NONE = -1                    # of the ranks of a tensor (see `Outside.table`)
 
 #: Words that tiles load, by tensor and by the rank along which windows slide (see `Pairs.loads`).
 Words = dict[str, dict[int | None, np.ndarray]]
@@ -116,10 +117,13 @@ class Around(Outside):
         for all of them: these enter anew whenever the middle changes, unless neither the innermost outer
         loop nor any of the middle moves the tensor then."""
         at, own = tuple(pairs.a), [k for k in self.l.moving(tensor) if k != i]
-        both = np.maximum(pairs.alone[own], pairs.idle[own]).max(axis=0, initial=0.0)
+        most, none = np.maximum(pairs.alone[own], pairs.idle[own]), np.zeros((2, len(rest)))
+        both, single = most.max(axis=0, initial=0.0), pairs.single(own)
+        apart = single * np.sort(np.concatenate([most, none]), axis=0)[-2] if len(own) > 1 else none[0]
         least = self.table("bare", tensor, None, i)[at] + rest * once
-        for kind, share in (("moved", rest), ("bare", rest * (1 - both))):
-            bare, still = self.table(kind, tensor)[at], self.table(f"{kind} still", tensor)[at]
+        for kind, but, share in (("moved", None, rest * (1 - apart)), ("moved", i, rest * (1 - single)),
+                                 ("bare", None, rest * (1 - both))):
+            bare, still = (self.table(x, tensor, None, but)[at] for x in (kind, f"{kind} still"))
             with np.errstate(invalid="ignore"):
                 outer = (1 - share) * bare + share * still + (rest - share) * once
             least = np.minimum(least, np.where(np.isfinite(bare), outer, inf))
@@ -175,11 +179,12 @@ class Around(Outside):
         """Which share of a stationary tensor may rest through outer loops, and with which of these: where all
         loops of the middle that move it have one iteration, of which one or several may have more
         elsewhere. A share is nan where another case is enough; what is said of a pair depends on no other."""
-        cases: list[_Case] = [("moved", cut, None, np.zeros(len(pairs.steps)))]
         shares = {i: (pairs.idle[i], pairs.alone[i]) for i in self.l.moving(tensor)}
         most = {i: np.maximum(*own) for i, own in shares.items()}
         if not close:
-            return [*cases, ("bare", cut, None, np.max(list(most.values()), axis=0, initial=0.0))]
+            return [*self._single(cut, pairs, most),
+                    ("bare", cut, None, np.max(list(most.values()), axis=0, initial=0.0))]
+        cases = self._single(cut, pairs, most)
         none = np.zeros(len(pairs.steps))
         together = np.sort(np.stack([*most.values(), none, none]), axis=0)[-2:].prod(axis=0)
         for i, (idle, alone) in shares.items():
@@ -192,6 +197,19 @@ class Around(Outside):
             if cut_off.any():
                 cases.append(("bare", i, i, np.where(cut_off, most[i], nan)))
         return [*cases, ("bare", cut, None, together)]
+
+    def _single(self, cut: int | None, pairs: Pairs, most: dict[int, np.ndarray]) -> list[_Case]:
+        """The cases in which the innermost outer loop moves the tensor, but for words whose instance has a
+        single iteration of it, while loops of the middle leave these in place. `most`: shares of which these
+        do so if they move the tensor."""
+        cases, common = list[_Case](), np.zeros(len(pairs.steps))
+        for i in most:
+            share, others = pairs.single([i]), [most[k] for k in most if k != i]
+            much, part = share > _LITTLE, share * np.max(others, axis=0, initial=0.0)
+            common = np.maximum(common, np.where(much, part, share))
+            if much.any():
+                cases.append(("lone", None, i, np.where(much, share, nan)))
+        return [("moved", cut, None, common), *cases]
 
     def _again(self, tensor: Tensor, pairs: Pairs, kind: str, cut: int | None, but: int | None,
                rest: np.ndarray) -> np.ndarray:

@@ -38,6 +38,16 @@ class Cut:
     factors: np.ndarray
 
 
+@dataclass(frozen=True)
+class Left:
+    """A pair of which no less than `value` is proven, and the ranks of innermost loops above the array (None:
+    there is none) with which it may be below the cutoff."""
+
+    value: float
+    pair: Pairs
+    innermost: set[int | None]
+
+
 class TileBound(Around):
     """Least objective over all mappings of one keep/bypass choice, whatever their remainders, that may lie
     within a `cap`."""
@@ -46,7 +56,7 @@ class TileBound(Around):
                  cap: Cap = UNCAPPED) -> None:
         super().__init__(tiles, keep)
         self.powers, self.cap = (energy_power, cycles_power), cap
-        self.cutoff, self.found, self.most = inf, list[tuple[float, Pairs, Variant]](), 1
+        self.cutoff, self.found, self.most = inf, list[tuple[float, Pairs, Variant, int | None]](), 1
 
     @cached_property
     def ports(self) -> list[Around]:
@@ -67,18 +77,19 @@ class TileBound(Around):
         cuts = dict[bytes, Cut]()
         for found in sorted(self.found, key=lambda found: found[0]):
             if len(cuts) < _KEPT:
-                cut = self._cut(*found)
+                cut = self._cut(*found[:3])
                 cuts.setdefault(cut.factors.tobytes(), cut)
         return self.cutoff, list(cuts.values())
 
-    def left(self, cutoff: float, most: int) -> tuple[float, list[tuple[float, Pairs]]]:
+    def left(self, cutoff: float, most: int) -> tuple[float, list[Left]]:
         """The pairs below the cutoff, by what is proven of them, as far as these are no more than so many;
         and what is proven of all others, at most `cutoff`."""
         self._search(cutoff, most)
-        pairs = dict[bytes, tuple[float, Pairs]]()
-        for value, pair, _ in sorted(self.found, key=lambda found: found[0]):
+        pairs = dict[bytes, Left]()
+        for value, pair, _, i in sorted(self.found, key=lambda found: found[0]):
             if value < self.cutoff:
-                pairs.setdefault(pair.t.tobytes() + pair.s.tobytes(), (value, pair))
+                key = pair.t.tobytes() + pair.s.tobytes()
+                pairs.setdefault(key, Left(value, pair, set())).innermost.add(i)
         return self.cutoff, list(pairs.values())
 
     def _search(self, cutoff: float, most: int) -> None:
@@ -249,7 +260,7 @@ class TileBound(Around):
             if not len(near):
                 return
         for own, variant in found:
-            self._keep_best(pairs, own, variant)
+            self._keep_best(pairs, own, variant, i)
 
     def _slowed(self, i: int | None, pairs: Pairs, words: Words) -> Pairs:
         """The pairs with the steps that bandwidths leave; the middle tile of the fewest cycles is chosen for
@@ -262,12 +273,12 @@ class TileBound(Around):
 
     # ---- the objective -------------------------------------------------------------------------
 
-    def _keep_best(self, pairs: Pairs, energy: np.ndarray, variant: Variant) -> None:
+    def _keep_best(self, pairs: Pairs, energy: np.ndarray, variant: Variant, i: int | None) -> None:
         """Keep the best of the pairs that lie below the cutoff."""
         near = np.flatnonzero(energy < self.budget(pairs.steps))
         value = self.objective(energy[near], pairs.steps[near])
         for k in np.argsort(value, kind="stable")[:max(self.most, _KEPT)]:
-            self.found.append((float(value[k]), pairs.at(near[k:k + 1]), variant))
+            self.found.append((float(value[k]), pairs.at(near[k:k + 1]), variant, i))
         if len(self.found) >= self.most:
             self.found.sort(key=lambda found: found[0])
             del self.found[max(self.most, _KEPT):]

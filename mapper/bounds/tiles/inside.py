@@ -75,6 +75,11 @@ class Pairs:
         """Likewise."""
         return self._by_rank([spread.idle for spread in self.of.spreads])
 
+    def single(self, ranks: Sequence[int]) -> np.ndarray:
+        """The share of words, at the most, whose instance has one iteration of all loops around the array
+        over one of these ranks, while others have two."""
+        return np.where(self.passes == 2, self.idle, 0.0)[ranks].max(axis=0, initial=0.0)
+
     @cached_property
     def tiles(self) -> np.ndarray:
         """How many tiles of instances there are, by rank."""

@@ -17,7 +17,7 @@ import numpy as np
 from ...mapping.template import slot
 from ...workload.einsum import Tensor
 from .around import Around, Words
-from .bound import TileBound
+from .bound import Left, TileBound
 from .inside import Pairs
 from .outside import Rates
 from .tiles import Tiles
@@ -171,16 +171,19 @@ def least_of(words: dict[int | None, np.ndarray]) -> np.ndarray:
 
 
 def nests(bound: TileBound, ways: Sequence[Ways],
-          pairs: Sequence[Pairs]) -> Iterator[tuple[int | None, Nests]]:
+          left: Sequence[Left]) -> Iterator[tuple[int | None, Nests]]:
     """The nests of some pairs that may lie below the cutoff, by the rank of the innermost loop of the middle
     (None: nothing iterates there)."""
-    costs = _Costs(bound, Pairs.together(pairs))
+    costs = _Costs(bound, Pairs.together([x.pair for x in left]))
     room = bound.budget(costs.pairs.steps)
     outer = bound.table("any").ravel()
     for i in [None, *range(len(bound.l.ranks))]:
         waiting, count = list[Nests](), 0
-        for k, pair in enumerate(pairs):
-            own = [x.of(int(t), int(s)) for x, t, s in zip(ways, pair.t[:, 0], pair.s[:, 0], strict=True)]
+        for k, found in enumerate(left):
+            if i is not None and i not in found.innermost:
+                continue
+            own = [x.of(int(t), int(s)) for x, t, s in zip(
+                ways, found.pair.t[:, 0], found.pair.s[:, 0], strict=True)]
             own = [x[:, x[FACTOR] > 1] if r == i else x[:, x[FACTOR] == 1] if i is None else x
                    for r, x in enumerate(own)]
             if all(x.shape[1] for x in own):

@@ -155,18 +155,22 @@ class Outside:
         ("bare"), each also with what the tensor costs as often as the middle changes, at the least ("moved
         still", "bare still"), or for every number of middle tiles in the ranks that do not move it ("moved
         at", "bare at"); or where the middle tile is that of the array in the ranks of the tensor, which no
-        outer loop moves either ("far"). Only of middle tiles of which there are several along the rank
-        `cut`, and which are those of the array in all ranks of the tensor `but` one, if these are given."""
+        outer loop moves either ("far"), or the innermost of which is over the rank `but` ("lone",
+        likewise). Only of middle tiles of which there are several along the rank `cut`, and else which are
+        those of the array in all ranks of the tensor `but` one, if these are given."""
         key, (_, tables) = (kind, tensor.name if tensor else "", cut, but), self._shared
         if key not in tables:
             while len(tables) * prod(self.l.shape) > _MOST_NUMBERS:
                 del tables[next(iter(tables))]
-            table = self._around(kind, tensor)
+            table = self._around(kind, tensor, but)
             if cut is not None:
                 table[self.l.where(cut, self.l.counts[cut] == 1)] = inf
             ranks = set(range(len(self.l.ranks)))
             if tensor is not None:
-                ranks -= set(self.l.moving(tensor)) - {but} if kind == "far" or but is not None else set()
+                if kind == "far" or kind.startswith("lone"):
+                    ranks -= set(self.l.moving(tensor))
+                elif but is not None:
+                    ranks -= set(self.l.moving(tensor)) - {but}
                 ranks -= set(self.l.others(tensor)) if kind.endswith("at") else set()
             for i in sorted(ranks):
                 rows = np.moveaxis(table, i, 0)
@@ -175,7 +179,7 @@ class Outside:
             tables[key] = table
         return tables[key]
 
-    def _around(self, kind: str, tensor: Tensor | None) -> np.ndarray:
+    def _around(self, kind: str, tensor: Tensor | None, lone: int | None = None) -> np.ndarray:
         """What `table` has the least of, as an array of its own."""
         outer, _ = self._shared
         if tensor is None:
@@ -183,7 +187,7 @@ class Outside:
         own, others = self.l.moving(tensor), self.l.others(tensor)
         table = np.full(self.l.shape, inf)
         any_of = range(len(outer)) if kind.startswith("any") else own if kind.startswith("moved") else others
-        for i in any_of:
+        for i in [lone] if kind.startswith("lone") and lone is not None else any_of:
             np.minimum(table, outer[i], out=table)
         if kind.endswith("still"):
             table += self.entering(tensor).word * self.l.floor(tensor) * self.l.times(others)
