@@ -77,30 +77,36 @@ class Windows:
         return np.asarray(whole + part * self.fresh(tensor, slider, tile, outer))
 
     def going_on(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray,
-                 n: np.ndarray) -> np.ndarray:
+                 n: np.ndarray, apart: np.ndarray) -> np.ndarray:
         """The share that is left when `slider` steps innermost `n` times, each time by the extents `outer`,
-        and loops further out may go on with its steps or undo them; or less."""
+        and loops further out may go on with its steps or undo them; or less. `apart`: iterations of arrays
+        further out, (points, ranks)."""
         least = self.share(tensor, slider, tile, outer, n, "any")
         if not self.simple(tensor, slider):
             return least
         axis, fresh = self.axes[tensor.name][slider], self.fresh(tensor, slider, tile, outer)
-        meets = self._met(tensor, slider, self.l.points[outer, self.l.ranks.index(slider)], n,
-                          self.l.points[outer, self.l.ranks.index(self.partner(tensor, slider)[0])])
+        meets = self._met(tensor, slider, outer, n, apart)
         # The most that a single iteration of a loop outside loads less than a tile.
         spared = np.choose(meets, [0.0, 1.0 - fresh, 1.0])
-        lost = spared * np.maximum(1.0 / n - 1.0 / self._passes(axis)[outer], 0.0)
+        both = [self.l.ranks.index(term.rank) for term in self._moving(axis)]
+        passes = self._passes(axis)[outer] / apart[:, both].prod(axis=1)
+        lost = spared * np.maximum(1.0 / n - 1.0 / passes, 0.0)
         return np.asarray(np.maximum(least, fresh + (1.0 - fresh) / n - lost))
 
-    def _met(self, tensor: Tensor, slider: str, held: np.ndarray, n: np.ndarray,
-             its: np.ndarray) -> np.ndarray:
-        """What `may_meet` says where `slider` steps by what is `held`, `n` times, and the other rank of its
-        axis by multiples of `its`."""
+    def _met(self, tensor: Tensor, slider: str, outer: np.ndarray, n: np.ndarray,
+             apart: np.ndarray) -> np.ndarray:
+        """What `may_meet` says of loops outside those of `going_on`."""
         own, other = sorted(self._moving(self.axes[tensor.name][slider]), key=lambda t: t.rank != slider)
-        (mine, unit), partner = ((int(self.l.extents[self.l.ranks.index(t.rank)]), abs(t.coefficient))
-                                 for t in (own, other))
-        cells, which = np.unique(np.stack([held, n, its]).astype(np.int64), axis=1, return_inverse=True)
-        found = [0 if mine % (x * k) else may_meet((mine, unit), partner, x * k, y, unit * x, unit * x)
-                 for x, k, y in cells.T.tolist()]
+        i, j = (self.l.ranks.index(term.rank) for term in (own, other))
+        held, its = self.l.points[outer, i], self.l.points[outer, j]
+        # Where arrays have all that is left of a rank, no loop in time does.
+        mine = np.where(held * n * apart[:, i] == self.l.extents[i], held * n, self.l.extents[i])
+        theirs = np.where(its * apart[:, j] == self.l.extents[j], its, self.l.extents[j])
+        cells, which = np.unique(np.stack([held, held * n, its, mine, theirs]).astype(np.int64),
+                                 axis=1, return_inverse=True)
+        unit, steps = abs(own.coefficient), abs(other.coefficient)
+        found = [0 if int(self.l.extents[i]) % y else may_meet(
+            (m, unit), (t, steps), y, z, unit * x, unit * x) for x, y, z, m, t in cells.T.tolist()]
         return np.array(found)[which.ravel()]
 
     def fresh(self, tensor: Tensor, slider: str, tile: np.ndarray, outer: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from .tower import Shapes, Tower
 from .trace import loops_of
 
 _FIRST_TOGETHER = 20_000     # shapes times points looked at together, at first
+_STATES = 8                  # of one keep/bypass choice
 _KEPT = 4                    # shapes of which tilings are handed on,
 _NEAR = 1.02                 # if they are so near the best
 _BETTER = 0.95               # told of at once: shapes with so much of the value of the last one, or less
@@ -77,10 +78,12 @@ class TowerBound:
         the best as it is found."""
         assert self.t.shapes is not None
         quick = self.quick(self.t.shapes)
+        # Where much is open there are many states, though few at each tile.
+        cells = max(self.t.ways_to_keep(self.loose) // _STATES, len(self.t.l.points))
         order, start, together = np.argsort(quick, kind="stable"), 0, min(_FIRST_TOGETHER, self.together)
         least, found = cutoff, list[Best]()
         while start < len(order):
-            most = max(together // len(self.t.l.points), 1)
+            most = max(together // cells, 1)
             own = order[start:start + most]
             start, together = start + most, min(2 * together, self.together)
             own = own[quick[own] < least]

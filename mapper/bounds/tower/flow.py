@@ -96,7 +96,7 @@ class Flows:
     def once(self, tensor: Tensor, child: int, parent: int) -> Flow:
         """A stream that brings each instance all its words but once, or less: the sums of m and n coordinates
         are m + n - 1 at least, however far apart."""
-        shared = tuple(self._shared(tensor, i, None) for i in reversed(range(parent, child)))
+        shared = tuple(self._least_shared(tensor, i) for i in reversed(range(parent, child)))
         words = self.shapes.instances[:, child]
         rest = self.l.extents / self.shapes.both[:, :child].prod(axis=1)
         for axis in tensor.projection:
@@ -117,9 +117,16 @@ class Flows:
             for i, inside in below.items():
                 if (tensor.name, i, level) not in self._parts:
                     self._parts[tensor.name, i, level] = self._shared(tensor, i, inside)
-        shared = tuple(self._parts[tensor.name, i, level] if i >= level else self._shared(tensor, i, None)
+        shared = tuple(self._parts[tensor.name, i, level] if i >= level else self._least_shared(tensor, i)
                        for i in reversed(range(parent, child)))
         return Flow(tensor, parent, child, self._words[key], shared)
+
+    def _least_shared(self, tensor: Tensor, level: int) -> np.ndarray:
+        """`_shared` whatever instances hold."""
+        key = tensor.name, level, self.depth
+        if key not in self._parts:
+            self._parts[key] = self._shared(tensor, level, None)
+        return self._parts[key]
 
     def _inside(self, unrolled: np.ndarray) -> np.ndarray:
         """`Tower.inside`; of all shapes at once where nothing is unrolled, (1, points)."""
@@ -153,8 +160,9 @@ class Flows:
             tiles = np.maximum(self.t.inside(unrolled, ranks), 0)
             outer = np.broadcast_to(self.t.inside(np.ones_like(unrolled[:1]), ranks), tiles.shape)
             slid = flow.tensor, slider, tiles.ravel(), outer.ravel(), np.full(tiles.size, steps)
+            apart = np.repeat(self.shapes.both[:, :level].prod(axis=1), tiles.shape[1], axis=0)
             windows = self.l.windows
-            share = windows.going_on(*slid) if then == inf else windows.followed(*slid, then)
+            share = windows.going_on(*slid, apart) if then == inf else windows.followed(*slid, then)
             self._shares[key] = share.reshape(tiles.shape)
         return self._shares[key][:, self._place(ranks)]
 

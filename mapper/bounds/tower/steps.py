@@ -150,12 +150,15 @@ class Steps:
 
     def _units(self) -> Iterator[tuple[State, np.ndarray]]:
         """The states at the units, which ask for everything in every step."""
-        tensors = self.l.einsum.tensors
-        for parents in product(*(self.f.parents(t.name, self.f.depth) for t in tensors)):
-            own = np.full((self.shapes, len(self.l.points)), inf)
-            own[:, 0] = self.pay.computes() + sum(map(self.pay.at_units, tensors, parents))
-            due = frozenset((t.name, level) for t, level in zip(tensors, parents, strict=True))
-            yield State(frozenset(), due), own
+        every = [[(t.name, level, self.pay.at_units(t, level))
+                  for level in self.f.parents(t.name, self.f.depth)] for t in self.l.einsum.tensors]
+        for ways in product(*every):
+            state = State(frozenset(), frozenset((name, level) for name, level, _ in ways))
+            cost = self.pay.computes() + sum(paid for *_, paid in ways)
+            if (cost <= self._left(state)).any():
+                own = np.full((self.shapes, len(self.l.points)), inf)
+                own[:, 0] = cost
+                yield state, own
 
     def _kept(self, level: int, values: dict[State, np.ndarray]) -> dict[State, np.ndarray]:
         """With the streams to `level`, where its tiles fit."""
