@@ -24,6 +24,7 @@ from tilebound.search.layer import LayerSearch
 from tilebound.search.limits import Limits
 from tilebound.search.local import Explorer
 from tilebound.search.space import Mapspace
+from tilebound.workload.einsum import Einsum, Tensor, Term
 
 from brute import least
 from strategies import random_case
@@ -71,6 +72,21 @@ def test_bounds_lie_below_every_mapping_while_it_is_open_what_is_kept(seed):
         for keep in rng.sample(keeps, min(len(keeps), 6)):
             if space.combinations(space.root(keep)) < 1e6:
                 assert bound <= some_values(rng, space, keep, powers).min(initial=inf) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("axes", [((Term("P", 2), Term("R")),), ((Term("P"), Term("R")), (Term("P"),))])
+def test_a_box_around_what_is_asked_for_has_words_that_need_not_come(axes):
+    """Of every second word of a row, and of the diagonal of a square, units ask for each; a tile is all."""
+    einsum = Einsum("gaps", ("P", "R"), (16, 1), (
+        Tensor("I", axes), Tensor("W", ((Term("R"),),)), Tensor("O", ((Term("P"),),), is_output=True)))
+    architecture = Architecture("free", (
+        Storage("DRAM", read_bandwidth=8.0, energy=same(9.0)), Storage("buffer", energy=same(1.0))),
+        Compute("MAC", mesh_x=16, energy=figures(compute=1.0)))
+    space = Mapspace(architecture, einsum)
+    relaxation, every = space.relaxation(), least(architecture, einsum)
+    for objective, powers in (("latency", (0, 1)), ("edp", (1, 1))):
+        floor, _ = energy_floor(relaxation, space.whole)
+        assert bound_region(relaxation, space.whole, *powers, floor).value <= every[objective] * (1 + 1e-9)
 
 
 def pads(words=(200, 12, 8, 16), keep=frozenset(), **more):

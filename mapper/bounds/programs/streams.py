@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...mapping.template import slot
@@ -11,6 +13,14 @@ from ..region import TRIVIAL, Region
 from .program import Posynomial
 from .terms import Terms
 from .variables import Variables
+
+
+def gapless(tensor: Tensor) -> Tensor:
+    """The same with steps of one word. Its tiles have no more words than units ask for inside, each counted
+    once: |A + B| >= |A| + |B| - 1, for sets of coordinates. A box around them may have gaps that no step
+    reaches."""
+    return replace(tensor, projection=tuple(
+        tuple(Term(t.rank) for t in axis) for axis in tensor.projection))
 
 
 class Streams(Terms):
@@ -25,7 +35,8 @@ class Streams(Terms):
         """At most the words that enter (or leave) one instance of `child` over the whole nest.
 
         `child` equal to the number of levels stands for the compute units, which ask for a word
-        of every tensor at each temporal iteration.
+        of every tensor at each temporal iteration. Where it is open whether `child` keeps the tensor, no
+        more than what is asked for inside it, either.
         """
         key = tensor.name, child
         if key not in self._streams:
@@ -35,8 +46,11 @@ class Streams(Terms):
     def _stream(self, tensor: Tensor, child: int) -> Posynomial:
         if child == self.scenario.depth:
             return self.monomial(1.0, self.factors([slot(i, "temporal") for i in range(child)]))
+        loose = tensor.name not in self.region.keep[child]
+        if loose:
+            tensor = gapless(tensor)
         if tensor.has_shared_ranks:
-            return self.once(tensor, child)     # its steps may undo each other in many ways
+            return self.once(tensor, child, loose)      # its steps may undo each other in many ways
         swept = self.swept(tensor, child)
         counted, slider, sure = self.refetched(tensor, child, bool(swept))
         outer = [slot(i, "temporal") for i in range(child)]
@@ -62,10 +76,11 @@ class Streams(Terms):
                 words = words.scaled(1 - 1 / min(smallest_prime(self.einsum.extent[r]) for r in ranks))
         return words * self.monomial(1.0, counted - divided)
 
-    def once(self, tensor: Tensor, child: int) -> Posynomial:
+    def once(self, tensor: Tensor, child: int, loose: bool) -> Posynomial:
         """At most the words of one tile of a tensor with ranks that move several axes. Where such tiles
-        may be cut off, each rank counts in one axis only (see `affine`)."""
-        if not self.imperfect & tensor.ranks:
+        may be cut off (see `affine`), or need not be held, with words between that nobody asks for, each rank
+        counts in one axis only."""
+        if not (loose or self.imperfect & tensor.ranks):
             return self.tile(tensor, child)
         words, seen = self.monomial(), set[str]()
         for axis in tensor.projection:
