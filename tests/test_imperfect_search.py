@@ -18,7 +18,7 @@ from tilebound.bounds.region import TRIVIAL, Region
 from tilebound.bounds.scenario import Scenario
 from tilebound.bounds.tiles.last import least
 from tilebound.errors import InfeasibleError, SpecError
-from tilebound.hardware.architecture import Compute, Figure
+from tilebound.hardware.architecture import Compute, Figure, Storage
 from tilebound.mapping.constraints import (
     Constraints,
     FactorRange,
@@ -270,6 +270,14 @@ def test_the_least_steps_are_those_of_the_quickest_of_all_ways(uneven):
                          Constraints(imperfect=True, uneven=uneven))
         if space.imperfect:
             assert space.least_steps == space._paces[0].min()
+
+
+def test_the_least_steps_of_a_rank_that_must_fill_a_part_of_an_array():
+    architecture = replace(two_level(), levels=(Storage("L0", energy=priced(read=1, fill=1, update=1)),),
+                           compute=Compute("MAC", 4, 2, energy=priced(compute=1)))
+    asked = LevelConstraints("L0", spatial=LoopRules(factors=(("M", FactorRange(4, 4)),)))
+    space = Mapspace(architecture, gemm(4, 2, 2), Constraints((asked,), imperfect=True))
+    assert space.least_steps == space._paces[0].min() == 2
 
 
 def one_price(rng, architecture):

@@ -114,8 +114,9 @@ class Splits:
         where nothing is asked of loops, all of those in time are outermost."""
         extent, rows = self.einsum.extent[rank], list(self.slots[rank])
         limits = dict(zip(rows, self.factor_limits(rank), strict=True))
+        least = self.rules.least[:, :, self.einsum.ranks.index(rank)]     # along x and y of an array together
         if not (rank in self.imperfect and self._unlimited(rank, rows) and limits.get(0) == (1, extent)
-                and all(least == 1 for least, _ in limits.values())):
+                and (least == 1).all()):
             return self.splits(rank)
         ways = np.ones((1, 3 * self.depth), dtype=np.int64)
         for row in (row for row in rows if row % 3 != slot(0, "temporal")):
