@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Sequence
@@ -26,7 +26,7 @@ from .cli_output import (
     saver,
     write,
 )
-from .cli_values import File, Number, Objective, defined, switched
+from .cli_values import File, Number, Objective, Whole, defined, switched
 from .errors import InfeasibleError, MappingError, SpecError
 from .signals import Terminated, heeded
 
@@ -102,17 +102,16 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
               help="What to make least: energy, latency, edp or ed2p, or two of these with a comma between, "
               "the second among mappings that are equal in the first; or pareto, the front of energy and "
               "cycles.  [default: what `mapper` in a SPEC says, else edp]")
-@click.option("--points", type=click.IntRange(2), default=20, show_default=True,
-              help="With pareto: at most so many searches for a layer, each of which finds a point of its "
-              "front or shows that there is none.")
-@click.option("--gap", type=Number(0, 1), default=0.0, show_default=True,
+@click.option("--points", metavar="N", type=Whole(2), help="With pareto: at most so many searches for a "
+              "layer, each of which finds a point of its front or shows that there is none.  [default: 20]")
+@click.option("--gap", metavar="SHARE", type=Number(0, 1), default=0.0, show_default=True,
               help="Stop at a layer once it is proven to be within this share of the optimum.")
 @click.option("--time-limit", metavar="SECONDS", type=Number(0, min_open=True),
               help="Most time for the search, all layers together. Reading SPECs and writing the answer come "
               "on top; a first mapping and one bound of every layer are found in any case.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes to use; the answer does not depend on it.  "
-              "[default: what `mapper` in a SPEC says, else 1]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+@click.option("--jobs", metavar="N", type=Whole(1), help="Processes to use; the answer does not depend on "
+              "it.  [default: what `mapper` in a SPEC says, else 1]")
+@click.option("--seed", metavar="N", type=Whole(0), default=0, show_default=True,
               help="Seed of what is tried at random.")
 @click.option("--imperfect", is_flag=True, help="Consider factors that do not divide the ranks as well: any "
               "loop may have fewer iterations in its last pass.")
@@ -125,8 +124,8 @@ def evaluate(specs: tuple[str, ...], semantics: Semantics, switches: tuple[str, 
 @_define
 @_json
 @_folder
-def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float, time_limit: float | None,
-         jobs: int | None, seed: int, imperfect: bool, uneven: bool, explain: bool,
+def map_(specs: tuple[str, ...], objective: str | None, points: int | None, gap: float,
+         time_limit: float | None, jobs: int | None, seed: int, imperfect: bool, uneven: bool, explain: bool,
          semantics: Semantics, define: tuple[str, ...], as_json: bool, folder: Path | None) -> int:
     """Find the best mapping of every layer, and prove how good it is.
 
@@ -150,6 +149,9 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     for warning in asked.warnings:
         click.echo(str(warning), err=True)
     objective, jobs = objective or asked.objective or "edp", jobs or asked.jobs or 1
+    if points is not None and objective != "pareto":
+        raise click.BadParameter(f"only a front has points, and the objective is {objective}.",
+                                 param_hint="--points")
     note_unused(loaded, ("mapping", *_NEVER_USED))
     from .report.progress import ProgressDisplay
     from .search.network import search_network  # slow to import: only for sound specs
@@ -158,7 +160,7 @@ def map_(specs: tuple[str, ...], objective: str | None, points: int, gap: float,
     with watch as progress, conflicts_shown(as_json):
         result = search_network(architecture, workload, objective=objective, gap=gap, time_limit=time_limit,
                                 jobs=jobs, seed=seed, constraints=constraints, semantics=semantics,
-                                points=points, explain=explain, progress=progress,
+                                points=points or 20, explain=explain, progress=progress,
                                 save=saver(workload, folder))
     return answer(result, workload, as_json, folder, explain)
 
@@ -280,43 +282,48 @@ def _run(arguments: Sequence[str] | None, came: Sequence[int]) -> int:
     """`run`, with the signals that have come."""
     try:
         status = cli.main(arguments, prog_name="tilebound", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return BAD_INPUT
     except SpecError as error:
-        click.echo("\n".join(map(str, error.problems)), err=True)
+        _say("\n".join(map(str, error.problems)))
         return BAD_INPUT
     except MappingError as error:
-        click.echo("\n".join(f"error: {reason}" for reason in error.reasons), err=True)
+        _say("\n".join(f"error: {reason}" for reason in error.reasons))
         return BAD_INPUT
     except InfeasibleError as error:
-        click.echo(f"error: {error}", err=True)
+        _say(f"error: {error}")
         return INFEASIBLE
     except (KeyboardInterrupt, click.Abort):
-        click.echo(_left("interrupted", came), err=True)
+        _say(_left("interrupted", came))
         return INTERRUPTED
     except Terminated:
-        click.echo(_left("terminated", came), err=True)
+        _say(_left("terminated", came))
         return TERMINATED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):       # with which click answers the former
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # nobody reads any more
         return DONE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        _say(f"error: {where}{error.strerror or error}")
         return BAD_INPUT
     except Exception as error:
         if came:        # some libraries turn an interruption into an error of their own
-            click.echo(_left("interrupted", came), err=True)
+            _say(_left("interrupted", came))
             return INTERRUPTED
         if os.environ.get("TILEBOUND_DEBUG"):
             raise
-        click.echo(f"internal error: {type(error).__name__}: {error}\n"
-                   "(set TILEBOUND_DEBUG=1 to see where)", err=True)
+        _say(f"internal error: {type(error).__name__}: {error}\n(set TILEBOUND_DEBUG=1 to see where)")
         return INTERNAL
+
+
+def _say(text: str) -> None:
+    """Print on stderr, where there is room for it: the exit status tells the rest."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _left(how: str, came: Sequence[int]) -> str:
@@ -327,7 +334,8 @@ def _left(how: str, came: Sequence[int]) -> str:
 
 def main() -> None:
     """Entry point of the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")      # a name that the terminal cannot show
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:      # closed by whoever runs the command
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="replace")      # a name that the terminal cannot show
     sys.exit(run())

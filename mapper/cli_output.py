@@ -45,13 +45,25 @@ def require_place(folder: Path | None) -> None:
 
 
 def saver(workload: WorkloadGraph, folder: Path | None) -> Callable[[NetworkResult], None] | None:
-    """Keeps result.json up to date while layers are still being searched."""
+    """Keeps result.json up to date while layers are still being searched. Where that cannot be, it says so
+    once: the search goes on, and its answer is shown in any case."""
     if folder is None:
         return None
     from .files import write_atomic
     from .report.document import dumps, to_document
 
-    return lambda result: write_atomic(folder / "result.json", dumps(to_document(result, workload)))
+    failed: list[OSError] = []
+
+    def save(result: NetworkResult) -> None:
+        try:
+            write_atomic(folder / "result.json", dumps(to_document(result, workload)))
+        except OSError as error:
+            if not failed:
+                click.echo(f"warning: {error.filename}: {error.strerror}; the best so far is not kept",
+                           err=True)
+            failed.append(error)
+
+    return save
 
 
 @contextmanager

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 class Number(click.FloatRange):
     """A number in a range, which NaN is not."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
         if number != number:
             self.fail(f"{value} is no number.", param, ctx)
         return number
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
 
 
 class File(click.Path):
@@ -37,11 +45,12 @@ class Objective(click.ParamType):      # type: ignore[type-arg]  # generic in ne
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from .search.objectives import require_objective
 
+        asked = str(value).replace(" ", "")
         try:
-            require_objective(value)
+            require_objective(asked)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
-        return str(value)
+        return asked
 
 
 def defined(pairs: Sequence[str]) -> dict[str, object]:

@@ -41,6 +41,9 @@ def convert(loaded: Loaded, dialect: Dialect, layer: str | None = None) -> list[
     for key in ("mapper", "globals"):
         if key in loaded.sections:
             documents[0][key] = loaded.sections[key].plain()
+    if not any(documents):
+        raise SpecError([Problem("input", 0, 0, "nothing to convert; expected an architecture, a workload or "
+                                 "a `mapper`")])
     return [document for document in documents if document]
 
 

@@ -44,11 +44,11 @@ def write_atomic(path: str | Path, text: str) -> None:
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        return
     try:
-        _replace(path, text)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path, text)
     except OSError as error:        # which may name the temporary file, or none
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 

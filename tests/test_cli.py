@@ -11,6 +11,7 @@ import pytest
 import tilebound
 from click.testing import CliRunner
 from tilebound import cli
+from tilebound.cli_output import saver
 from tilebound.search.result import NetworkResult
 
 SPEC = """
@@ -134,6 +135,9 @@ def test_every_problem_is_reported_on_its_line(spec, tmp_path, capsys):
     (["map", "eyeriss", "alexnet", "--jobs", "0"], "jobs"),
     (["frobnicate"], "frobnicate"),
     (["map", "eyeriss", "alexnet", "-o", ""], "expected a path"),
+    (["map", "eyeriss", "alexnet", "--points", "5"], "only a front has points"),
+    (["map", "eyeriss", "alexnet", "--objective", "edp,"], "objective 'edp,'"),
+    (["map", "eyeriss", "alexnet", "--objective", "EDP"], "did you mean 'edp'"),
     (["convert", "eyeriss", "--to", "native", "-o", ""], "expected a path"),
     (["check", ""], "expected a path"),
     (["map", "eyeriss", ""], "without a name"),
@@ -305,6 +309,34 @@ def test_help_names_the_exit_statuses():
         output = runner.invoke(cli.cli, arguments).output
         assert "Exit status" in output and "130" in output
     assert "check failed" in runner.invoke(cli.cli, ["check", "--help"]).output
+
+
+def test_a_place_that_cannot_keep_the_best_so_far_does_not_end_a_search(spec, mapping, tmp_path, capsys):
+    (tmp_path / "result.json").mkdir()
+    save = saver(tilebound.load_workload(spec), tmp_path)
+    save(found(spec, mapping))
+    save(found(spec, mapping))
+    assert capsys.readouterr().err.count("the best so far is not kept") == 1
+
+
+def test_nothing_to_convert_is_said(tmp_path, capsys):
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    assert cli.run(["convert", str(tmp_path / "empty.yaml"), "--to", "native"]) == 2
+    assert "nothing to convert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("redirection", "status"), [
+    (">&-", 0), ("2>&-", 0), ("| head -c 1 > {out}", 0), ("> /dev/full", 2)])
+def test_an_answer_that_nobody_reads_is_no_fault_of_the_command(spec, mapping, tmp_path, redirection, status):
+    command = f"{sys.executable} -m tilebound evaluate {spec} {mapping} {redirection}"
+    shell = f"set -o pipefail; {command}".format(out=tmp_path / "out")
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == status and "internal" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_exit_status_is_right_where_errors_cannot_be_printed(tmp_path):
+    shell = f"{sys.executable} -m tilebound map {tmp_path}/none.yaml 2> /dev/full"
+    assert subprocess.run(["bash", "-c", shell], check=False).returncode == 2
 
 
 def test_the_module_runs_as_a_command(spec, mapping):

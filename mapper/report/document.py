@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from typing import Mapping as MappingOf
 
 from ..errors import Problem, SpecError
@@ -46,6 +47,8 @@ from .schema import (
     validate,
 )
 from .sparse import ONE, dense_entry, share, sparse_parts, sparse_tensor
+
+_N = TypeVar("_N", int, float)
 
 
 def to_document(result: NetworkResult, graph: WorkloadGraph | None = None) -> ResultDocument:
@@ -91,7 +94,9 @@ def load_document(path: str | Path) -> ResultDocument:
     shape of `result.schema.json`.
     """
     try:
-        data = json.loads(read_bytes(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
+        data = json.loads(read_bytes(path).decode("utf-8-sig"), parse_constant=_refuse_constant,
+                          parse_int=lambda text: _finite(int, text),
+                          parse_float=lambda text: _finite(float, text))
     except OSError as error:
         raise SpecError([Problem(str(path), 0, 0, f"cannot read the file: {error.strerror or error}; "
                                  "expected a result document")]) from None
@@ -148,6 +153,13 @@ def from_document(document: ResultDocument,
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(kind: type[_N], text: str) -> _N:
+    """A number that can be reckoned with."""
+    if isfinite(float(text)):
+        return kind(text)
+    raise ValueError(f"{text[:20]}{'...' * (len(text) > 20)} is too large a number")
 
 
 def _total(result: NetworkResult) -> Total:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..bounds.cap import UNCAPPED, Cap
 from ..bounds.programs.bound import ROUNDING
+from ..spec.nodes import did_you_mean
 
 #: What asks for the front of cycles and energy.
 PARETO = "pareto"
@@ -45,11 +46,12 @@ def stages(objective: str) -> tuple[str, ...]:
 
     Raises ValueError for what is no objective, or more than two.
     """
-    names = tuple(name.strip() for name in objective.split(","))
+    names = tuple(objective.split(","))
     for name in names:
         if name not in OBJECTIVES:
-            raise ValueError(f"objective {name!r}; expected one of {', '.join(OBJECTIVES)}, or two of them "
-                             f"with a comma between, or {PARETO}")
+            raise ValueError(f"objective {objective!r}; expected one of {', '.join(OBJECTIVES)}, or two of "
+                             f"them with a comma between, or {PARETO}"
+                             f"{did_you_mean(name, [*OBJECTIVES, PARETO])}")
     if len(names) > 2 or len(set(names)) < len(names):
         raise ValueError(f"objectives {objective!r}; expected one, or two that differ: mappings equal in two "
                          "are equal in all")

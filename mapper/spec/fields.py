@@ -180,4 +180,6 @@ def describe(node: Node) -> str:
         return "a mapping" if len(node) else "an empty mapping"
     if node.is_list:
         return "a list" if len(node) else "an empty list"
+    if isinstance(node.value, bool):
+        return str(node.value).lower()
     return "empty" if node.value is None else repr(node.value)
