@@ -319,6 +319,21 @@ def test_a_place_that_cannot_keep_the_best_so_far_does_not_end_a_search(spec, ma
     assert capsys.readouterr().err.count("the best so far is not kept") == 1
 
 
+@pytest.mark.parametrize(("change", "words"), [
+    (("M: 16", "M: " + "9" * 400), "expected a whole number, at most 1125899906842624"),
+    (("x: 4, y: 2", "x: 1e15, y: 1e15"), "instances; expected at most"),
+    (("energy: 100", "energy: 1e308"), "expected a number of up to 1e+100"),
+    (("type: matmul", "type: {a: 1}"), "unknown layer type a mapping"),
+    (("type: matmul, M: 16, N: 8, K: 4", "type: conv, C: 4, K: 4, P: 4, Q: 4, R: 1, S: 1, stride: 1e14"),
+     "too many words"),
+    (("y: 2", "y: true"), "y is true; expected a whole number, 1 or more")])
+def test_figures_that_cannot_be_reckoned_with_are_bad_input(spec, capsys, change, words):
+    Path(spec).write_text(SPEC.replace(*change))
+    assert cli.run(["map", spec]) == 2
+    err = capsys.readouterr().err
+    assert words in err and len(err) < 1000
+
+
 def test_nothing_to_convert_is_said(tmp_path, capsys):
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert cli.run(["convert", str(tmp_path / "empty.yaml"), "--to", "native"]) == 2

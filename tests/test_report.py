@@ -198,7 +198,7 @@ def test_a_document_of_another_shape_is_refused(document, damage, place):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, NaN]", "[1e999]", "3", "[" * 100_000, '{"schema": 1}',
-                                  "\xff"])
+                                  "\xff", "[1" + "0" * 400 + "]"])
 def test_what_is_no_document_is_refused(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_bytes(text.encode("latin-1"))

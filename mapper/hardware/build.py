@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from ..spec import units
-from ..spec.fields import Record, describe, whole
+from ..spec.fields import MOST_WHOLE, Record, describe, whole
 from ..spec.nodes import Node, Problems, did_you_mean, one_of
 from .architecture import Architecture, Compute, Figure, Storage
 from .build_lockstep import build_lockstep
@@ -106,6 +107,9 @@ def _check_gating(entries: list[Node], problems: Problems) -> None:
 def _instances(record: Record, above: _Mesh, fanout: _Fanout) -> _Mesh:
     """Instances (x, y) in the whole machine: as written, else what the fanouts above multiply to."""
     product = above[0] * fanout.x, above[1] * fanout.y
+    if prod(product) > MOST_WHOLE:
+        record.fault("name", f"{prod(product)} instances; expected at most {MOST_WHOLE}")
+        return above
     node = record.node("instances")
     if node is None:
         return product

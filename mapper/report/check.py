@@ -41,7 +41,11 @@ def check_document(document: ResultDocument) -> list[str]:
         if layer.certificate is not None:       # what is only evaluated may be any mapping
             broken = violations(result.constraints, result.architecture, layer.einsum, layer.mapping)
             found += [f"{layer.name}: {reason}" for reason in broken]
-        cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics, result.options)
+        try:
+            cost = evaluate(result.architecture, layer.einsum, layer.mapping, result.semantics,
+                            result.options)
+        except (MappingError, ValueError) as error:     # such as a figure that is not there
+            return [*found, f"{layer.name}: {error}"]
         other = difference(result.architecture, layer.einsum, layer.mapping, cost, result.semantics,
                            result.options)
         try:

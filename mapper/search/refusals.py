@@ -8,6 +8,7 @@ from ..errors import Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import Constraints
 from ..mapping.splits import MOST_SPLITS, TooManySplits
+from ..model.batch_shape import EXACT, TensorShape
 from ..model.cost import Semantics
 from ..model.network import require_tolls
 from ..workload.einsum import Einsum
@@ -73,6 +74,8 @@ def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constrain
         yield f"flattened rank {flat.rank}; a search expects plain ranks; given mappings can be evaluated"
     if einsum.macs > MOST_OPERATIONS:
         yield f"{einsum.macs} operations; a search expects at most {MOST_OPERATIONS}"
+    elif not einsum.flattened and any(TensorShape(t, einsum).largest_count >= EXACT for t in einsum.tensors):
+        yield f"tensors with too many words; a search expects counts below {EXACT:.0f}"
     elif not einsum.flattened:
         try:
             Mapspace(architecture, einsum, constraints).require_ways()

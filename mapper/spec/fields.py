@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Callable, Collection, Sequence, TypeVar
 
 from .nodes import Node, Problems, did_you_mean, one_of
 
 T = TypeVar("T")
+
+_LONG = 200         # letters of a value in a message
+#: Sizes beyond which sums and products of a few could no longer be told exactly, or at all.
+MOST_WHOLE, _MOST, _LEAST = 2 ** 50, 1e100, 1e-100
 
 
 class Record:
@@ -82,8 +85,8 @@ class Record:
             return default
         value = whole(node)
         if value is None or value < least:
-            self.problems.error(node, f"{key} is {describe(node)}; "
-                                f"expected a whole number, {least} or more")
+            bound = f"at most {MOST_WHOLE}" if _beyond(node, MOST_WHOLE) else f"{least} or more"
+            self.problems.error(node, f"{key} is {describe(node)}; expected a whole number, {bound}")
             return default
         return value
 
@@ -92,8 +95,8 @@ class Record:
         if node is None:
             return default
         value = finite(node)
-        if value is None or value < 0 or (positive and value == 0):
-            bound = "above 0" if positive else "0 or more"
+        if value is None or value < 0 or (positive and value < _LEAST):
+            bound = f"of up to {_MOST:g}" if _beyond(node, _MOST) else "above 0" if positive else "0 or more"
             self.problems.error(node, f"{key} is {describe(node)}; expected a number {bound}")
             return default
         return float(value)
@@ -159,19 +162,24 @@ def one_among(entry: Node, key: str, names: Collection[str], what: str, problems
 
 
 def whole(node: Node) -> int | None:
-    """The value when it is a whole number (also written as `1e3`), else None."""
+    """The value when it is a whole number (also written as `1e3`) that can be counted with, else None."""
     value = node.value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or _beyond(node, MOST_WHOLE):
+        return None
+    return int(value) if value == int(value) else None
 
 
 def finite(node: Node) -> float | None:
-    """The value when it is a finite number, else None."""
+    """The value when it is a number that can be reckoned with, else None."""
     value = node.value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or _beyond(node, _MOST):
         return None
-    return value if abs(value) <= sys.float_info.max else None
+    return value
+
+
+def _beyond(node: Node, most: float) -> bool:
+    """Whether a value is a number larger than `most` (or none that is larger or smaller than others)."""
+    return isinstance(node.value, (int, float)) and not abs(node.value) <= most
 
 
 def describe(node: Node) -> str:
@@ -182,4 +190,5 @@ def describe(node: Node) -> str:
         return "a list" if len(node) else "an empty list"
     if isinstance(node.value, bool):
         return str(node.value).lower()
-    return "empty" if node.value is None else repr(node.value)
+    text = "empty" if node.value is None else repr(node.value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."

@@ -181,8 +181,7 @@ def _actions(table: Node, wanted: _Names, others: _Names, level: Node, problems:
 
 def _note_slips(table: Node, known: list[str], problems: Problems) -> None:
     """Note actions that mean nothing and look like ones that do."""
-    for row in table.get("actions") or ():
-        name = row["name"]
+    for name in (row["name"] for row in table.get("actions") or () if "name" in row):
         if name.value not in known and (near := did_you_mean(str(name.value), known, _ALIKE)):
             problems.note(name, f"action {name.value!r} counts for nothing{near}")
 

@@ -79,7 +79,7 @@ def _layer(node: Node, problems: Problems) -> _Layer | None:
         record = Record(node, problems, "layer", (*_COMMON, "ranks", "tensors", "flatten"))
         record.require("name", "ranks", "tensors")
         parts = _explicit(record)
-    elif kind.value in _SHORTHANDS:
+    elif str(kind.value) in _SHORTHANDS:
         name = str(kind.value)
         options = {"conv": (*_WINDOW, "groups"), "depthwise": _WINDOW, "matmul": ()}[name]
         record = Record(node, problems, f"{name} layer", (*_COMMON, *_SHORTHANDS[name], *options))
