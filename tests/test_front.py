@@ -71,6 +71,15 @@ def test_a_search_without_time_says_what_it_knows():
     assert front.points and front.tolerance == inf
 
 
+def test_a_point_with_fewer_cycles_than_a_search_cut_short_found_is_of_the_fewest():
+    search = FrontSearch(*CASES["gemm, row"], 20, Limits())
+    front = search.run()
+    quick = front.points[0]
+    late = LayerFront(replace(front.fastest, value=quick.cycles + 9.0, lower_bound=0.0, status="time_limit"),
+                      (replace(quick, cycles=quick.cycles + 9, energy_pj=2.0 * quick.energy_pj),))
+    assert search._with(late, quick).fastest.value == quick.cycles
+
+
 def made_up(rng, points):
     """A front whose certificates prove it complete."""
     cycles = sorted(rng.sample(range(10, 200), points))

@@ -153,7 +153,9 @@ class FrontSearch:
             candidate = replace(front, points=others)
             return candidate if candidate.tolerance <= front.tolerance + ROUNDING else front
         kept = [p for p in front.points if p.cycles < point.cycles or p.energy_pj < point.energy_pj]
-        return replace(front, points=tuple(sorted([*kept, point], key=lambda p: p.cycles)))
+        fewest = min(front.fastest.value, float(point.cycles))      # a search cut short may have missed them
+        return LayerFront(replace(front.fastest, value=fewest),
+                          tuple(sorted([*kept, point], key=lambda p: p.cycles)))
 
 
 def quicker(architecture: Architecture, einsum: Einsum, constraints: Constraints, mapping: Mapping,

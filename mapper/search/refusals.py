@@ -58,11 +58,11 @@ def _of_machine(architecture: Architecture, constraints: Constraints, semantics:
     if semantics != "exact":
         theirs = "a search in timeloop semantics expects none: what Timeloop counts for them is not bounded"
         if remainders:
-            yield f"remainders in the constraints; {theirs}"
+            yield f"imperfect factors or remainders; {theirs}"
         if architecture.sparse:
             yield f"formats, gating or skipping; {theirs}"
     elif architecture.sparse and remainders:
-        yield "remainders in the constraints; a search where zeros are left out or gated expects none"
+        yield "imperfect factors or remainders; a search where zeros are left out or gated expects none"
     if constraints.uneven and architecture.sparse:
         yield "formats, gating or skipping; a search for uneven mappings expects none"
 
