@@ -282,6 +282,13 @@ def test_what_a_search_cannot_hold_is_refused():
         search_network(two_level(0, keep=frozenset("A")), WorkloadGraph("net", [(gemm(4, 4, 4), 1)]))
 
 
+def test_a_long_rank_takes_no_table_of_its_length():
+    long = WorkloadGraph("net", [(gemm(1_500_000_000, 4, 4), 1)])
+    assert search_network(three_level(), long).layers[0].certificate.status == "optimal"
+    with pytest.raises(SpecError, match="extent of 1500000000; a search expects at most 1048576 there"):
+        search_network(three_level(), long, constraints=Constraints(imperfect=True))
+
+
 def test_figures_too_large_to_compare_are_no_lack_of_mappings():
     levels = two_level().levels
     architecture = Architecture("dear", (Storage("DRAM", energy=same(1e308)), levels[1]), two_level().compute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
+from ..bounds.scenario import Scenario
 from ..errors import Problem, SpecError
 from ..hardware.architecture import Architecture
 from ..mapping.constraints import Constraints
@@ -18,6 +19,9 @@ from .space import Mapspace
 
 #: Counts stay exact in the floats of the fast evaluation up to here.
 MOST_OPERATIONS = 2 ** 50
+
+#: Where loops may have remainders, any number up to the extent of a rank is a factor, and is listed.
+MOST_LISTED = 2 ** 20
 
 
 def require_options(objective: str, gap: float, time_limit: float | None, jobs: int, seed: int,
@@ -77,6 +81,12 @@ def _of_layer(architecture: Architecture, einsum: Einsum, constraints: Constrain
     elif not einsum.flattened and any(TensorShape(t, einsum).largest_count >= EXACT for t in einsum.tensors):
         yield f"tensors with too many words; a search expects counts below {EXACT:.0f}"
     elif not einsum.flattened:
+        scenario = Scenario(architecture, einsum, constraints)
+        if long := [rank for rank in einsum.ranks
+                    if rank in scenario.imperfect and einsum.extent[rank] > MOST_LISTED]:
+            yield (f"remainders of {long[0]}, which has an extent of {einsum.extent[long[0]]}; a search "
+                   f"expects at most {MOST_LISTED} there")
+            return
         try:
             Mapspace(architecture, einsum, constraints).require_ways()
         except TooManySplits:

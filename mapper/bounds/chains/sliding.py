@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 from math import prod
 
-from ..divisors import prime_factors
+from ..divisors import divisors
 
 Ints = tuple[int, ...]
 
@@ -42,45 +42,48 @@ class Axis:
     def least(self, outside: bool = False) -> float:
         """The least share over all orders of the loops; all of them may be `outside` the array."""
         start = (1,) * len(self.loops)
-        return self._least(start, start if outside else None, None)
+        return self._least(start, 0, outside, None)
 
     def bonus(self, rank: int, n: int) -> float:
         """By how much less than all of it the visits bring in at the most that do not follow from `n`
         iterations of the innermost loop, of `rank`, in parts of all visits."""
-        done = tuple(n if k == rank else 1 for k in range(len(self.loops)))
-        return 1.0 / n - self._least(done, None, self.unit[rank], rank)
+        done, first = tuple(n if k == rank else 1 for k in range(len(self.loops))), self.unit[rank]
+        return 1.0 / n - min(self._least(done, first * own, False, first, rank) for own in _strides(n))
 
-    def _least(self, done: Ints, inside: Ints | None, first: int | None, but: int | None = None) -> float:
-        """The share of the visits that follow after loops that are `done`: iterations of each rank, and of
-        those `inside` the array (None while none stands outside). `first`: the step of the innermost loop.
-        The next is not of the rank `but`, which would go on, unless with what stands beside."""
-        key = done, inside, first, but
+    def _least(self, done: Ints, moved: int, outside: bool, first: int | None,
+               but: int | None = None) -> float:
+        """The share of the visits that follow after loops that are `done`: iterations of each rank; one
+        iteration of each loop, together, has `moved` the window. `outside`: some stand outside the array.
+        `first`: the step of the innermost loop. The next is not of the rank `but`, which would go on, unless
+        with what stands beside."""
+        key = done, moved, outside, first, but
         if key not in self._known:
             visits = prod(done)
             found = 1.0 / visits       # whatever stands further out brings in all of it
-            for outside in {inside is not None, prod(self.spread) > 1 or inside is not None}:
-                start = (inside or done) if outside else None
+            for beyond in {outside, prod(self.spread) > 1 or outside}:
                 for k, n in enumerate(self.loops):
-                    if k == but and not (outside and inside is None and self.spread[k] > 1):
+                    if k == but and not (beyond and not outside and self.spread[k] > 1):
                         continue
-                    for p in set(prime_factors(n // done[k])):
-                        share, own = self._advance(done, start, k, first)
+                    step = self.unit[k] * done[k] * (self.spread[k] if beyond else 1)
+                    share = self._brought(step, moved, first)
+                    for p in divisors(n // done[k])[1:]:
                         more = tuple(m * p if i == k else m for i, m in enumerate(done))
-                        there = self._least(more, start, own)
+                        there = self._least(more, moved + step, beyond, step if first is None else first)
                         found = min(found, share * (1.0 / visits - 1.0 / prod(more)) + there)
             self._known[key] = found
         return self._known[key]
 
-    def _advance(self, done: Ints, inside: Ints | None, k: int, first: int | None) -> tuple[float, int]:
-        """What an iteration of the next loop, of rank `k`, brings in of the tile; the step of the first."""
-        moved = sum(u * (b - 1) + u * s * (d - b) for u, s, b, d in zip(
-            self.unit, self.spread, inside or done, done, strict=True))
-        step = self.unit[k] * done[k] * (1 if inside is None else self.spread[k])
-        if first is None:
-            return min(step / self.width, 1.0), step
-        if step == moved:
-            return 0.0, first
-        return min(first / self.width, 1.0) if step == moved + first else 1.0, first
+    def _brought(self, step: int, moved: int, first: int | None) -> float:
+        """What an iteration of the next loop brings in of the tile."""
+        if first is None or step == moved + first:
+            return min((first or step) / self.width, 1.0)
+        return 0.0 if step == moved else 1.0
+
+
+@cache
+def _strides(n: int) -> frozenset[int]:
+    """How many steps one iteration of each loop, together, makes, whichever loops the `n` iterations are."""
+    return frozenset({1, *(1 + d * more for d in divisors(n)[1:-1] for more in _strides(n // d))})
 
 
 @cache

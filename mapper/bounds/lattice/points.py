@@ -99,21 +99,11 @@ class Points:
             stride *= most + 1
         return code, np.argsort(code)
 
-    @cached_property
-    def _positions(self) -> list[np.ndarray]:
-        """For each rank the flat-index step of a divisor, by its value."""
-        tables = []
-        for n, stride in zip(self.extents, self.strides, strict=True):
-            table = np.full(int(n) + 1, -1, dtype=np.int64)
-            table[list(divisors(int(n)))] = stride * np.arange(len(divisors(int(n))))
-            tables.append(table)
-        return tables
-
     def index(self, extents: np.ndarray) -> np.ndarray:
         """Flat lattice index of extents that divide, shape (..., ranks) to (...)."""
         index = np.zeros(extents.shape[:-1], dtype=np.int64)
-        for i, table in enumerate(self._positions):
-            index = index + table[extents[..., i]]
+        for i, (n, stride) in enumerate(zip(self.extents.tolist(), self.strides, strict=True)):
+            index += stride * np.searchsorted(divisors(n), extents[..., i])
         return index
 
     # ---- tiles -----------------------------------------------------------------------------------

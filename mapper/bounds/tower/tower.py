@@ -146,17 +146,20 @@ class Tower:
     @cached_property
     def _quotients(self) -> list[np.ndarray]:
         """For each rank the step in the flat index of a divisor (columns) over another (rows); far below
-        zero where that is none."""
+        zero where that is none. The last row is for what is no divisor."""
         tables = []
         for n, stride in zip(self.l.extents.tolist(), self.l.strides, strict=True):
-            table = np.full((n + 1, len(divisors(n))), _FAR, dtype=np.int64)
-            place = {d: k * stride for k, d in enumerate(divisors(n))}
-            for small in divisors(n):
-                for k, large in enumerate(divisors(n)):
-                    if large % small == 0:
-                        table[small, k] = place[large // small]
-            tables.append(table)
+            own = np.array(divisors(n))
+            steps = stride * np.searchsorted(own, own[None, :] // own[:, None])
+            steps = np.where(own[None, :] % own[:, None] == 0, steps, _FAR)
+            tables.append(np.pad(steps, ((0, 1), (0, 0)), constant_values=_FAR))
         return tables
+
+    def _row(self, axis: int, unrolled: np.ndarray) -> np.ndarray:
+        """Rows of the table of quotients of a rank."""
+        own = np.array((*divisors(int(self.l.extents[axis])), 0))
+        rows = np.searchsorted(own[:-1], unrolled)
+        return np.where(own[rows] == unrolled, rows, len(own) - 1)
 
     def inside(self, unrolled: np.ndarray, axes: tuple[int, ...] | None = None) -> np.ndarray:
         """The lattice points of all tiles over what is `unrolled`, (shapes, ranks) to (shapes, points); -1
@@ -164,7 +167,7 @@ class Tower:
         axes = tuple(range(len(self.l.shape))) if axes is None else axes
         index = np.zeros((len(unrolled), *(self.l.shape[axis] for axis in axes)), dtype=np.int64)
         for place, axis in enumerate(axes):
-            own = self._quotients[axis][unrolled[:, axis]]
+            own = self._quotients[axis][self._row(axis, unrolled[:, axis])]
             index += own.reshape(len(own), *(-1 if i == place else 1 for i in range(len(axes))))
         return np.maximum(index.reshape(len(unrolled), -1), -1)
 
