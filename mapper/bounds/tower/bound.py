@@ -118,7 +118,7 @@ class TowerBound:
         energy = batch.least(None, batch.busy, self._most(batch, cutoff))
         values = batch.objective(self.powers, self.cap, energy, batch.busy)
         found = [Best(int(shapes[i]), float(values[i]), float(energy[i]))
-                 for i in np.flatnonzero(values < cutoff)]
+                 for i in np.flatnonzero((values < cutoff) & (energy < inf))]     # or nothing fits
         slow = self.powers[1] or self.cap or batch.leak.any()
         for port in range(len(batch.ports) if slow else 0):
             found = self._paced(found, port, cutoff)
