@@ -256,7 +256,7 @@ def test_a_frame_has_the_rows_of_the_document(document, result, monkeypatch):
 
 
 def test_a_frame_is_one_of_pandas(result):
-    pandas = pytest.importorskip("pandas")
+    import pandas
     frame = result.to_frame()
     assert isinstance(frame, pandas.DataFrame) and len(frame) == 2 and frame["cycles"].sum() > 0
 
